@@ -1,0 +1,29 @@
+"""Errors that a user can act on: each message is one sentence with what was expected, what came and what to do."""
+
+
+class NanodetKpError(Exception):
+    """Base of every error that this package raises on bad input; command-line tools print it and exit with 2."""
+
+
+class ModelError(NanodetKpError):
+    """A model file is missing, is no ONNX, carries no or wrong metadata, or does not fit what it says."""
+
+
+class SourceError(NanodetKpError):
+    """An image, folder, video or camera cannot be opened or read."""
+
+
+class ImageError(NanodetKpError):
+    """An image array or message is empty, truncated or of an unknown encoding."""
+
+
+class ConfigError(NanodetKpError):
+    """A configuration file or argument is wrong."""
+
+
+class DataError(NanodetKpError):
+    """A label file or data set is wrong."""
+
+
+class TrainingError(NanodetKpError):
+    """Training cannot go on: the loss is not finite, or a checkpoint belongs to another run."""

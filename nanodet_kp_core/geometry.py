@@ -1,0 +1,55 @@
+"""Corner order, priors and boxes. Everything that must agree between training, export and the robot sits here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+CORNER_NAMES = ("left-top", "left-bottom", "right-bottom", "right-top")
+"""Order of the four corners everywhere: the ends of the two lit bars, counter-clockwise from the left-top one."""
+
+
+def _mirror_permutation(axis: int) -> tuple[int, ...]:
+    """Which corner of the mirrored plate was which corner before; axis 0 swaps left/right, 1 swaps top/bottom."""
+    swap = {"left": "right", "right": "left"} if axis == 0 else {"top": "bottom", "bottom": "top"}
+    return tuple(
+        CORNER_NAMES.index("-".join(swap.get(part, part) for part in name.split("-"))) for name in CORNER_NAMES
+    )
+
+
+MIRROR_LEFT_RIGHT = _mirror_permutation(0)
+MIRROR_UP_DOWN = _mirror_permutation(1)
+
+
+def make_priors(height: int, width: int, strides: Sequence[int]) -> np.ndarray:
+    """Priors of an input of `height` x `width` pixels.
+
+    Returns float32 [num_priors, 4] in [x, y, stride, stride]: x = column * stride, y = row * stride (no half-cell
+    shift, as in NanoDet-Plus), rows outer, columns inner, levels concatenated, a level of
+    ceil(height / stride) x ceil(width / stride) cells.
+    """
+    levels = []
+    for stride in strides:
+        rows, columns = math.ceil(height / stride), math.ceil(width / stride)
+        y, x = np.mgrid[0:rows, 0:columns].astype(np.float32) * stride
+        side = np.full(rows * columns, stride, np.float32)
+        levels.append(np.stack([x.ravel(), y.ravel(), side, side], axis=1))
+    return np.concatenate(levels)
+
+
+def boxes_of_corners(corners: np.ndarray) -> np.ndarray:
+    """Smallest boxes [K, 4] (x_min, y_min, x_max, y_max) around corners [K, 4, 2], same unit."""
+    return np.concatenate([corners.min(axis=-2), corners.max(axis=-2)], axis=-1)
+
+
+def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """IoU [N, M] of boxes [N, 4] and [M, 4] in x_min, y_min, x_max, y_max; 0 where a box is empty."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    overlap = np.clip(high - low, 0, None).prod(axis=-1)
+    area_first = np.clip(first[:, 2:] - first[:, :2], 0, None).prod(axis=-1)
+    area_second = np.clip(second[:, 2:] - second[:, :2], 0, None).prod(axis=-1)
+    union = area_first[:, None] + area_second[None, :] - overlap
+    return np.where(union > 0, overlap / np.where(union > 0, union, 1), 0).astype(first.dtype)
