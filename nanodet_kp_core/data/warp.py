@@ -1,0 +1,114 @@
+"""Geometric transforms of a training sample as 3x3 matrices, and their use on boxes, corners and images.
+
+A matrix maps homogeneous column vectors of source pixels to target pixels. Sizes are (width, height).
+Arithmetic is float64. Conventions follow NanoDet's shape transform, so that published pipelines give the same
+pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from nanodet_kp_core.errors import DataError
+
+
+def compose_warp(source_size: Sequence[int], factors: Iterable[np.ndarray]) -> np.ndarray:
+    """One matrix [3, 3] of `factors` in order of application, the first of them around the source's centre.
+
+    The order of the published pipeline is perspective, scale, stretch, rotation, shear, flip, translate,
+    resize. The centre is moved to the origin first and not back: the translation (by half the size when
+    nothing is random) does it.
+    """
+    width, height = source_size
+    matrix = translation_matrix(-width / 2, -height / 2)
+    for factor in factors:
+        if np.shape(factor) != (3, 3):
+            raise DataError(f"warp factor: expected a 3x3 matrix, got shape {np.shape(factor)}")
+        matrix = np.asarray(factor, np.float64) @ matrix
+    return matrix
+
+
+def translation_matrix(dx: float, dy: float) -> np.ndarray:
+    """Shift by (dx, dy) pixels, [3, 3]."""
+    return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]], np.float64)
+
+
+def scale_matrix(sx: float, sy: float) -> np.ndarray:
+    """Scale about the origin, [3, 3]; -1 mirrors."""
+    return np.diag([sx, sy, 1.0])
+
+
+def resize_matrix(source_size: Sequence[int], target_size: Sequence[int], keep_ratio: bool) -> np.ndarray:
+    """Source image to target image, [3, 3].
+
+    keep_ratio: one factor for both axes, the largest that fits, centred in the target; otherwise stretched.
+    """
+    (width, height), (target_width, target_height) = source_size, target_size
+    if not keep_ratio:
+        return scale_matrix(target_width / width, target_height / height)
+    ratio = fit_ratio(source_size, target_size)
+    to_origin = translation_matrix(-width / 2, -height / 2)
+    return translation_matrix(target_width / 2, target_height / 2) @ scale_matrix(ratio, ratio) @ to_origin
+
+
+def fit_ratio(source_size: Sequence[int], target_size: Sequence[int]) -> float:
+    """Largest factor with which the source still fits into the target."""
+    (width, height), (target_width, target_height) = source_size, target_size
+    return target_height / height if width / height < target_width / target_height else target_width / width
+
+
+def minimum_size(source_size: Sequence[int], target_size: Sequence[int], divisor: int = 0) -> tuple[int, int]:
+    """Smallest (width, height) that holds the source scaled by fit_ratio.
+
+    Rounded up to multiples of `divisor`, and at least `divisor`; 0 turns rounding off. A picture with its ratio kept then needs little
+    padding.
+    """
+    ratio = fit_ratio(source_size, target_size)
+    width, height = (int(ratio * side) for side in source_size)
+    if divisor <= 0:
+        return width, height
+    return max(divisor, -(-width // divisor) * divisor), max(divisor, -(-height // divisor) * divisor)
+
+
+def warp_points(points: np.ndarray, matrix: np.ndarray, clip_size: Sequence[int] | None = None) -> np.ndarray:
+    """Points [..., 2] through `matrix`, float64.
+
+    clip_size: (width, height); with it the result is limited to 0..width and 0..height.
+    """
+    points = np.asarray(points, np.float64)
+    mapped = points @ matrix[:2, :2].T + matrix[:2, 2]
+    depth = points @ matrix[2, :2] + matrix[2, 2]
+    mapped = mapped / depth[..., None]
+    return mapped if clip_size is None else np.clip(mapped, 0, np.asarray(clip_size, np.float64))
+
+
+def warp_corners(
+    corners: np.ndarray, matrix: np.ndarray, clip_size: Sequence[int] | None = None
+) -> np.ndarray:
+    """Corners [K, 4, 2] through `matrix`. A mirror does not re-order them: see geometry.MIRROR_LEFT_RIGHT."""
+    return warp_points(np.reshape(corners, (-1, 4, 2)), matrix, clip_size)
+
+
+def warp_boxes(boxes: np.ndarray, matrix: np.ndarray, clip_size: Sequence[int] | None = None) -> np.ndarray:
+    """Boxes [K, 4] around the warped corner points of boxes [K, 4]; clipping as in warp_points."""
+    boxes = np.reshape(boxes, (-1, 4))
+    corners = warp_points(boxes[:, [0, 1, 2, 3, 0, 3, 2, 1]].reshape(-1, 4, 2), matrix, clip_size)
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+
+
+def warp_image(
+    image: np.ndarray, matrix: np.ndarray, target_size: Sequence[int], border: Sequence[float] | float = 0
+) -> np.ndarray:
+    """Image [H, W, 3] through `matrix` into (width, height), bilinear; `border` fills what has no source."""
+    value = (border,) * 3 if isinstance(border, (int, float)) else tuple(border)
+    return cv2.warpPerspective(
+        image, matrix, dsize=tuple(int(side) for side in target_size), borderValue=value
+    )
+
+
+def normalise(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """(image - mean) / std, float32; mean and std in grey levels, in the image's channel order."""
+    return (image.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
