@@ -10,7 +10,7 @@ from nanodet_kp_core.classes import factors
 from nanodet_kp_core.errors import ConfigError
 
 CORNER_SIGNS = (-1, -1, -1, 1, 1, 1, 1, -1)
-"""Unsigned codec: direction of x0, y0, .. x3, y3 away from the prior (left-top, left-bottom, right-bottom, right-top)."""
+"""Unsigned codec: direction of x0, y0, .. x3, y3 away from the prior, corners in the order of geometry.CORNER_NAMES."""
 
 CLASS_LAYOUTS = ("joint", "factored")
 CORNER_CODECS = ("signed", "unsigned")

@@ -1,0 +1,1 @@
+"""What a robot needs, with numpy, OpenCV and onnxruntime alone: preprocess -> session -> decode -> nms."""

@@ -1,0 +1,197 @@
+"""Images from a file, a folder, a video or a camera, one after another."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nanodet_kp_core.errors import SourceError
+
+IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""What counts as an image, in lower case; OpenCV reads and writes all of them."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image of a source.
+
+    name: file name (relative to the folder, with forward slashes) or "frame_000000" for videos and cameras.
+    image: uint8 [height, width, 3], BGR.
+    time_s: seconds since the start of a video; None for images, cameras and videos that do not say their
+        rate.
+    """
+
+    name: str
+    image: np.ndarray
+    time_s: float | None = None
+
+
+class ImageSource:
+    """Images of a list of files; can be iterated again and again.
+
+    Attributes:
+        fps: None; live: False.
+        unreadable: names skipped so far in the latest round, each with a warning on stderr.
+    """
+
+    fps: float | None = None
+    live = False
+
+    def __init__(self, root: Path, names: list[str]) -> None:
+        self.root = root
+        self.names = names
+        self.unreadable: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Raises:
+        SourceError: not one of the files could be read.
+        """
+        self.unreadable = []
+        for name in self.names:
+            image = _read(self.root / name)
+            if image is not None:
+                yield Frame(name, image)
+                continue
+            self.unreadable.append(name)
+            if len(self.names) > 1:
+                print(f"warning: {self.root / name}: not a readable image, skipped", file=sys.stderr)
+        if len(self.unreadable) == len(self.names):
+            what = self.root / self.names[0] if len(self.names) == 1 else self.root
+            raise SourceError(
+                f"source {what}: expected a readable image, got {len(self.names)} file(s) that OpenCV cannot "
+                "decode; check that they are complete"
+            )
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class VideoSource:
+    """Frames of a video file or a camera. A video starts again with every iteration; a camera goes on.
+
+    Attributes:
+        fps: frames per second, None when the video or camera does not say.
+        live: True for a camera.
+        unreadable: always empty.
+    """
+
+    def __init__(self, source: str | int) -> None:
+        """Open it and read the first frame.
+
+        Raises:
+            SourceError: it cannot be opened or has no frame.
+        """
+        self.live = isinstance(source, int)
+        self.unreadable: list[str] = []
+        self._source = source
+        self._name = f"camera {source}" if self.live else f"source {source}"
+        self._capture, self._first = self._open()
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = float(rate) if math.isfinite(rate) and 0 < rate <= 1000 else None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Raises:
+        SourceError: the camera stopped to deliver, or the video cannot be opened again.
+        """
+        if self._first is None and not self.live:
+            self._capture.release()
+            self._capture, self._first = self._open()
+        index = 0
+        image, self._first = self._first, None
+        while True:
+            if image is None:
+                image = self._grab(self._capture)
+            if image is None:
+                break
+            time_s = index / self.fps if self.fps and not self.live else None
+            yield Frame(f"frame_{index:06d}", image, time_s)
+            index, image = index + 1, None
+        if self.live:
+            raise SourceError(
+                f"{self._name}: expected a next image, got none; check the cable and other users of it"
+            )
+
+    def close(self) -> None:
+        """Release the file or the camera."""
+        self._capture.release()
+
+    def _open(self) -> tuple[cv2.VideoCapture, np.ndarray | None]:
+        capture = cv2.VideoCapture(self._source)
+        image = self._grab(capture) if capture.isOpened() else None
+        if image is not None:
+            return capture, image
+        capture.release()
+        if self.live:
+            raise SourceError(
+                f"{self._name}: expected a camera with this index, got no image from it; "
+                "check the index, the cable and the permissions of /dev/video*"
+            )
+        raise SourceError(
+            f"{self._name}: expected an image ({' '.join(IMAGE_EXTENSIONS)}) or a video that OpenCV can "
+            "decode, got a file without a single frame; convert it or check that it is complete"
+        )
+
+    @staticmethod
+    def _grab(capture: cv2.VideoCapture) -> np.ndarray | None:
+        ok, image = capture.read()
+        if not ok or image is None or image.size == 0:
+            return None
+        return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+
+
+Source = ImageSource | VideoSource
+
+
+def open_source(source: str) -> Source:
+    """Open an image, a folder (with its sub-folders, names sorted), a video file or a camera.
+
+    Args:
+        source: a path; a whole number is a camera index (write ./0 for a path that is a number).
+
+    Returns:
+        An iterable of Frame with `fps`, `live`, `unreadable` and `close()`.
+
+    Raises:
+        SourceError: it does not exist, a folder holds no image, a video or camera gives no frame. A broken
+            image shows only when it is read: see ImageSource.
+    """
+    if source.isascii() and source.isdigit():
+        return VideoSource(int(source))
+    path = Path(source)
+    if source and path.is_dir():  # Path("") would be the current folder
+        return ImageSource(path, _image_names(path))
+    if not path.is_file():
+        raise SourceError(
+            f"source {source!r}: expected an image, a folder, a video or a camera index, got no such file; "
+            "check the path"
+        )
+    if path.suffix.lower() in IMAGE_EXTENSIONS:
+        return ImageSource(path.parent, [path.name])
+    return VideoSource(str(path))
+
+
+def _image_names(folder: Path) -> list[str]:
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_EXTENSIONS and path.is_file()]
+    if not found:
+        raise SourceError(
+            f"source {folder}: expected images ({' '.join(IMAGE_EXTENSIONS)}) in the folder or below, got "
+            "none; check the path"
+        )
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def _read(path: Path) -> np.ndarray | None:
+    try:
+        data = np.fromfile(path, np.uint8)  # not imread: it fails on paths that are no ASCII on some systems
+        return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (OSError, cv2.error):
+        return None

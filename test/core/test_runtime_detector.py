@@ -1,0 +1,187 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
+
+from nanodet_kp_core.errors import ConfigError, ImageError, ModelError
+from nanodet_kp_core.runtime import bundled
+from nanodet_kp_core.runtime.bundled import bundled_model
+from nanodet_kp_core.runtime.detector import Detections, Detector
+from nanodet_kp_core.runtime.draw import CORNER_COLOR, draw
+
+LEFT = [[10, 10], [11, 20], [30, 22], [29, 12]]
+RIGHT = [[40, 40], [40, 50], [58, 51], [59, 41]]
+PLATES = [TinyPlate("B_3", 0.6, LEFT), TinyPlate("R_1", 0.9, RIGHT)]
+GREY = np.full((64, 64, 3), 90, np.uint8)
+
+
+@pytest.fixture
+def model(tmp_path):
+    return make_tiny_model(tmp_path / "m.onnx", PLATES)
+
+
+def test_plates_come_best_first_with_their_types(model):
+    found = Detector(model, threads=1)(GREY)
+    assert found.labels == ["R_1", "B_3"]
+    assert len(found) == 2
+    np.testing.assert_allclose(found.scores, [0.9, 0.6], atol=1e-5)
+    np.testing.assert_allclose(found.corners, [RIGHT, LEFT], atol=1e-3)
+    np.testing.assert_allclose(found.boxes, [[40, 40, 59, 51], [10, 10, 30, 22]], atol=1e-3)
+    types = [array.dtype for array in (found.scores, found.class_ids, found.boxes, found.corners)]
+    assert types == [np.float32, np.int64, np.float32, np.float32]
+
+
+def test_results_are_in_pixels_of_the_image(model):
+    # 256x128 -> 64x32, 16 pixels of grey above: x' = (x + 0.5) / 4 - 0.5, y' = the same + 16.
+    found = Detector(model, threads=1)(np.zeros((128, 256, 3), np.uint8))
+    wanted = (np.array(RIGHT) - [0, 16] + 0.5) * 4 - 0.5
+    np.testing.assert_allclose(found.corners[0], wanted, atol=4e-3)
+    np.testing.assert_allclose(found.boxes[0], [*wanted.min(axis=0), *wanted.max(axis=0)], atol=4e-3)
+
+
+def test_a_stretched_input_has_two_factors(tmp_path):
+    model = make_tiny_model(tmp_path / "m.onnx", PLATES, tiny_metadata(resize="stretch"))
+    found = Detector(model, threads=1)(np.zeros((128, 256, 3), np.uint8))
+    np.testing.assert_allclose(found.corners[0], (np.array(RIGHT) + 0.5) * [4, 2] - 0.5, atol=4e-3)
+
+
+def test_corners_outside_the_image_are_kept(tmp_path):
+    outside = [[-9, 5], [-8, 20], [20, 22], [21, 7]]
+    found = Detector(make_tiny_model(tmp_path / "m.onnx", [TinyPlate("B_3", 0.9, outside)]), threads=1)(GREY)
+    np.testing.assert_allclose(found.corners, [outside], atol=1e-3)
+    assert found.boxes[0, 0] < -8.9
+
+
+def test_one_plate_has_one_label(tmp_path):
+    # The same place as two classes: per-class suppression would keep both.
+    twice = [TinyPlate("B_3", 0.7, LEFT), TinyPlate("B_4", 0.8, LEFT)]
+    detector = Detector(make_tiny_model(tmp_path / "m.onnx", twice), threads=1)
+    assert detector(GREY).labels == ["B_4"]
+    detector.nms_threshold = 1.0
+    assert detector(GREY).labels == ["B_4", "B_3"]
+
+
+def test_thresholds_are_live(model):
+    detector = Detector(model, threads=1, score_threshold=0.95)
+    empty = detector(GREY)
+    assert (len(empty), empty.labels, empty.boxes.shape, empty.corners.shape) == (0, [], (0, 4), (0, 4, 2))
+    detector.score_threshold = 0.5
+    assert len(detector(GREY)) == 2
+    detector.max_detections = 1
+    assert detector(GREY).labels == ["R_1"]
+
+
+def test_times_of_the_last_call(model):
+    detector = Detector(model, threads=1)
+    assert detector.times == {}
+    detector(GREY)
+    assert list(detector.times) == ["preprocess", "network", "decode"]
+    assert all(0 < value < 1000 for value in detector.times.values())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"score_threshold": 1.1},
+        {"score_threshold": float("nan")},
+        {"nms_threshold": -0.1},
+        {"max_detections": 0},
+        {"threads": 0},
+    ],
+)
+def test_wrong_arguments_are_named(model, wrong):
+    (name,) = wrong
+    with pytest.raises(ConfigError, match=f"{name}: expected"):
+        Detector(model, **{"threads": 1, **wrong})
+
+
+def test_a_wrong_image_is_refused_and_the_next_one_works(model):
+    detector = Detector(model, threads=1)
+    with pytest.raises(ImageError):
+        detector(np.zeros((0, 0, 3), np.uint8))
+    assert len(detector(GREY)) == 2
+
+
+class _Fake:
+    """A network that is no ONNX file, as evaluation uses one."""
+
+    path = Path("fake")
+    metadata = tiny_metadata()
+
+    def run(self, blob):
+        assert blob.shape == (1, 3, 64, 64)
+        return encode(self.metadata, PLATES)
+
+
+def test_a_session_takes_the_place_of_a_file():
+    detector = Detector(session=_Fake())
+    assert detector(GREY).labels == ["R_1", "B_3"]
+    assert (detector.model_path, detector.metadata) == (_Fake.path, _Fake.metadata)
+
+
+def test_bundled_model_is_looked_for_in_order(tmp_path, monkeypatch):
+    """Source tree, then the ament prefixes, then the interpreter's prefix."""
+    module = tmp_path / "tree" / "nanodet_kp_core" / "runtime" / "bundled.py"
+    prefixes = [tmp_path / "ament one", tmp_path / "ament two"]
+    monkeypatch.setattr(bundled, "__file__", str(module))
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{prefixes[0]}:{prefixes[1]}:")
+    monkeypatch.setattr(bundled.sys, "prefix", str(tmp_path / "python"))
+    share = ("share", "nanodet_kp_ros", "models")
+    folders = [tmp_path / "tree" / "models", prefixes[0].joinpath(*share), prefixes[1].joinpath(*share)]
+    folders.append((tmp_path / "python").joinpath(*share))
+    with pytest.raises(ModelError) as error:
+        bundled_model("x.onnx")
+    assert all(str(folder) in str(error.value) for folder in folders)
+    for folder in reversed(folders):  # the last one first: every earlier folder must win over it
+        folder.mkdir(parents=True)
+        (folder / "x.onnx").write_bytes(b"")
+        assert bundled_model("x.onnx") == folder / "x.onnx"
+
+
+def test_none_takes_the_bundled_model(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundled, "__file__", str(tmp_path / "p" / "q" / "bundled.py"))
+    monkeypatch.setattr(bundled, "DEFAULT_MODEL", "unused")
+    (tmp_path / "models").mkdir()
+    model.rename(tmp_path / "models" / "armor_s.onnx")
+    assert Detector(threads=1).model_path == tmp_path / "models" / "armor_s.onnx"
+
+
+def _detections(corners, label="B_3"):
+    corners = np.asarray([corners], np.float32)
+    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    return Detections(np.array([0.9], np.float32), np.array([0]), boxes, corners, (label,))
+
+
+def test_draw_marks_the_corner_order_and_leaves_the_image_alone():
+    image = np.zeros((480, 640, 3), np.uint8)
+    corners = [[100, 200], [110, 300], [300, 310], [290, 210]]
+    drawn = draw(image, _detections(corners))
+    assert not image.any()
+    dots = [int((drawn[y - 6 : y + 7, x - 6 : x + 7] == CORNER_COLOR).all(axis=2).sum()) for x, y in corners]
+    assert dots[0] > 1.5 * dots[1] > 0  # large at left-top, small at left-bottom
+    assert dots[2:] == [0, 0]
+    for first, second in zip(corners, corners[1:] + corners[:1], strict=True):
+        x, y = (np.array(first) + second) // 2
+        assert drawn[y - 1 : y + 2, x - 1 : x + 2, 1].max() > 200  # green half-way along every side
+
+
+def test_draw_thickness_grows_with_the_image():
+    quad = np.array([[100, 100], [100, 300], [300, 300], [300, 100]])
+    counts = []
+    for width in (640, 2560):
+        drawn = draw(np.zeros((width * 3 // 4, width, 3), np.uint8), _detections(quad))
+        counts.append(int((drawn[200, 90:110].max(axis=1) > 100).sum()))  # across the left side
+    assert counts[1] > 2 * counts[0] > 0
+
+
+@pytest.mark.parametrize("shift", [-1e12, -150, 500, 1e12])
+def test_draw_far_outside(shift):
+    image = np.zeros((40, 50, 3), np.uint8)
+    quad = np.array([[10, 10], [10, 20], [30, 20], [30, 10]]) + shift
+    assert draw(image, _detections(quad)).shape == image.shape
+
+
+def test_draw_nothing():
+    found = Detections(np.zeros(0), np.zeros(0, int), np.zeros((0, 4)), np.zeros((0, 4, 2)), ("a",))
+    np.testing.assert_array_equal(draw(GREY, found), GREY)

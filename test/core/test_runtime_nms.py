@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nanodet_kp_core.geometry import box_iou
+from nanodet_kp_core.runtime.nms import multiclass_nms, nms
+
+
+def _random_boxes(seed, count):
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 40, (count, 2))
+    boxes = np.concatenate([low, low + rng.uniform(1, 30, (count, 2))], axis=1).astype(np.float32)
+    return boxes, rng.permutation(count).astype(np.float32) / max(count, 1)
+
+
+def test_by_hand():
+    # 0 and 1 overlap by IoU 0.6 (20 wide, shifted by 5), 2 is far away and best.
+    boxes = np.array([[0, 0, 20, 10], [5, 0, 25, 10], [100, 0, 120, 10]], np.float32)
+    scores = np.array([0.5, 0.7, 0.9], np.float32)
+    assert nms(boxes, scores, 0.59).tolist() == [2, 1]
+    assert nms(boxes, scores, 0.61).tolist() == [2, 1, 0]
+    assert nms(boxes, scores, 0.61, 2).tolist() == [2, 1]
+
+
+def test_overlap_equal_to_the_threshold_stays():
+    boxes = np.array([[0, 0, 2, 1], [0, 0, 1, 1]], np.float32)  # IoU exactly 0.5
+    assert nms(boxes, np.array([0.9, 0.8], np.float32), 0.5).tolist() == [0, 1]
+
+
+def test_equal_scores_keep_their_order():
+    boxes = np.array([[0, 0, 1, 1], [9, 9, 10, 10], [4, 4, 5, 5]], np.float32)
+    assert nms(boxes, np.full(3, 0.5, np.float32), 0.5).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 5])
+def test_nothing_in_nothing_out(limit):
+    kept = nms(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 0.5, limit)
+    assert kept.shape == (0,)
+    assert kept.dtype == np.int64
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), count=st.integers(1, 40), iou=st.floats(0, 1), limit=st.integers(-1, 12)
+)
+def test_properties(seed, count, iou, limit):
+    boxes, scores = _random_boxes(seed, count)
+    kept = nms(boxes, scores, iou, limit)
+    assert len(set(kept.tolist())) == len(kept)
+    assert (np.diff(scores[kept]) <= 0).all()
+    overlap = box_iou(boxes, boxes)
+    assert (overlap[np.ix_(kept, kept)][~np.eye(len(kept), dtype=bool)] <= iou).all()
+    if limit >= 0:
+        # A limit cuts the full result, it does not change it.
+        assert kept.tolist() == nms(boxes, scores, iou)[:limit].tolist()
+        return
+    for gone in set(range(count)) - set(kept.tolist()):
+        reason = [k for k in kept if overlap[k, gone] > iou and scores[k] >= scores[gone]]
+        assert reason, "a box went without a better one over it"
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 30))
+def test_multiclass_is_nms_of_every_class(seed, count):
+    boxes, _ = _random_boxes(seed, count)
+    rng = np.random.default_rng(seed + 1)
+    scores = rng.permutation(count * 3).reshape(count, 3).astype(np.float32) / max(3 * count, 1)
+    corners = rng.normal(size=(count, 4, 2)).astype(np.float32)
+    out_boxes, out_scores, out_labels, out_corners = multiclass_nms(boxes, scores, corners, 0.3, 0.4)
+    assert (np.diff(out_scores) <= 0).all()
+    for label in range(3):
+        above = np.flatnonzero(scores[:, label] > 0.3)
+        kept = above[nms(boxes[above], scores[above, label], 0.4)]
+        np.testing.assert_array_equal(out_boxes[out_labels == label], boxes[kept])
+        np.testing.assert_array_equal(out_scores[out_labels == label], scores[kept, label])
+        np.testing.assert_array_equal(out_corners[out_labels == label], corners[kept])
+
+
+def test_golden(shared_dir):
+    data = np.load(shared_dir / "golden" / "nms.npz", allow_pickle=False)
+    cases = sorted(key[: -len("_boxes")] for key in data.files if key.endswith("_boxes") and "out" not in key)
+    assert len(cases) >= 7
+    for case in cases:
+        get = {key[len(case) + 1 :]: data[key] for key in data.files if key.startswith(f"{case}_")}
+        out = multiclass_nms(
+            get["boxes"],
+            get["scores"],
+            get["points"].reshape(-1, 4, 2),
+            float(get["score_thr"]),
+            float(get["iou_thr"]),
+            int(get["max_num"]),
+        )
+        np.testing.assert_array_equal(out[0], get["out_boxes"], err_msg=case)
+        np.testing.assert_array_equal(out[1], get["out_scores"], err_msg=case)
+        np.testing.assert_array_equal(out[2], get["out_labels"], err_msg=case)
+        np.testing.assert_array_equal(out[3].reshape(-1, 8), get["out_points"], err_msg=case)

@@ -1,0 +1,162 @@
+import cv2
+import numpy as np
+import pytest
+
+from nanodet_kp_core.errors import SourceError
+from nanodet_kp_core.runtime.sources import open_source
+
+
+def _write(path, grey=50, size=(20, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.full((*size, 3), grey, np.uint8))
+
+
+def _video(path, frames=5, fps=10):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), fps, (64, 48))
+    assert writer.isOpened()
+    for index in range(frames):
+        writer.write(np.full((48, 64, 3), 40 * index, np.uint8))
+    writer.release()
+    return path
+
+
+def test_one_image(tmp_path):
+    _write(tmp_path / "a.PNG", grey=77)
+    source = open_source(str(tmp_path / "a.PNG"))
+    (frame,) = source
+    assert (frame.name, frame.time_s, source.fps, source.live) == ("a.PNG", None, None, False)
+    assert frame.image.shape == (20, 30, 3)
+    assert (frame.image == 77).all()
+
+
+def test_grey_and_alpha_images_become_bgr(tmp_path):
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((4, 5), 9, np.uint8))
+    cv2.imwrite(str(tmp_path / "alpha.png"), np.full((4, 5, 4), 9, np.uint8))
+    assert [frame.image.shape for frame in open_source(str(tmp_path))] == [(4, 5, 3), (4, 5, 3)]
+
+
+def test_folder_is_recursive_sorted_and_relative(tmp_path):
+    for name in ("b.png", "sub/deep/a.jpg", "a.bmp", "sub/c.jpeg", "Ünï ö.png"):
+        _write(tmp_path / name) if name.isascii() else (tmp_path / name).write_bytes(_png())
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "folder.png").mkdir()
+    source = open_source(str(tmp_path))
+    wanted = ["a.bmp", "b.png", "sub/c.jpeg", "sub/deep/a.jpg", "Ünï ö.png"]
+    assert [frame.name for frame in source] == wanted
+    assert [frame.name for frame in source] == wanted  # a player loops
+    assert len(source) == 5
+
+
+def _png():
+    return cv2.imencode(".png", np.zeros((3, 3, 3), np.uint8))[1].tobytes()
+
+
+def test_unreadable_images_in_a_folder_are_warned_of_and_counted(tmp_path, capfd):
+    _write(tmp_path / "good.png")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "garbage.jpg").write_bytes(b"no image" * 20)
+    source = open_source(str(tmp_path))
+    assert [frame.name for frame in source] == ["good.png"]
+    assert source.unreadable == ["empty.png", "garbage.jpg"]
+    warnings = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warning:")]
+    assert len(warnings) == 2
+    assert str(tmp_path / "empty.png") in warnings[0]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_nothing_readable_is_an_error(tmp_path, count):
+    for index in range(count):
+        (tmp_path / f"{index}.png").write_bytes(b"no image")
+    path = tmp_path if count == 2 else tmp_path / "0.png"
+    with pytest.raises(SourceError, match="expected a readable image") as error:
+        list(open_source(str(path)))
+    assert str(path) in str(error.value)
+
+
+def test_folder_without_images(tmp_path):
+    with pytest.raises(SourceError, match="in the folder or below, got none"):
+        open_source(str(tmp_path))
+
+
+def test_missing_path(tmp_path):
+    with pytest.raises(SourceError, match="got no such file; check the path") as error:
+        open_source(str(tmp_path / "none"))
+    assert str(tmp_path / "none") in str(error.value)
+
+
+def test_empty_source_is_not_the_current_folder(tmp_path, monkeypatch):
+    _write(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="got no such file"):
+        open_source("")
+
+
+def test_video_has_times_and_plays_again(tmp_path):
+    source = open_source(str(_video(tmp_path / "v.avi")))
+    assert (source.fps, source.live) == (10.0, False)
+    for _ in range(2):
+        frames = list(source)
+        assert [frame.name for frame in frames] == [f"frame_{index:06d}" for index in range(5)]
+        np.testing.assert_allclose([frame.time_s for frame in frames], [0, 0.1, 0.2, 0.3, 0.4])
+        # The first frame was read ahead: it must be neither lost nor doubled.
+        np.testing.assert_allclose([frame.image.mean() for frame in frames], [0, 40, 80, 120, 160], atol=3)
+    source.close()
+
+
+def test_a_video_left_in_the_middle_starts_again(tmp_path):
+    source = open_source(str(_video(tmp_path / "v.avi")))
+    for frame in source:
+        if frame.name == "frame_000002":
+            break
+    assert next(iter(source)).image.mean() < 3
+    source.close()
+
+
+@pytest.mark.parametrize("name", ["text.txt", "film.mp4"])
+def test_files_that_are_no_video(tmp_path, name):
+    (tmp_path / name).write_bytes(b"neither image nor video")
+    with pytest.raises(SourceError, match="without a single frame") as error:
+        open_source(str(tmp_path / name))
+    assert str(tmp_path / name) in str(error.value)
+
+
+def test_missing_camera():
+    with pytest.raises(SourceError, match="camera 987: expected a camera with this index"):
+        open_source("987")
+
+
+class _Camera:
+    """Stands for cv2.VideoCapture of a camera: three images, then the cable is pulled."""
+
+    def __init__(self, index):
+        assert index == 3
+        self.left = 3
+        self.released = False
+
+    def isOpened(self):
+        return True
+
+    def read(self):
+        self.left -= 1
+        return (True, np.full((4, 4, 3), self.left, np.uint8)) if self.left >= 0 else (False, None)
+
+    def get(self, _):
+        return 0.0
+
+    def release(self):
+        self.released = True
+
+
+def test_camera_goes_on_and_a_pulled_cable_is_an_error(monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", _Camera)
+    source = open_source("3")
+    assert (source.live, source.fps) == (True, None)
+    frames = iter(source)
+    seen = [next(frames) for _ in range(3)]
+    assert [frame.name for frame in seen] == ["frame_000000", "frame_000001", "frame_000002"]
+    assert [int(frame.image[0, 0, 0]) for frame in seen] == [2, 1, 0]
+    assert {frame.time_s for frame in seen} == {None}
+    with pytest.raises(SourceError, match="camera 3: expected a next image"):
+        next(frames)
+    source.close()
+    assert source._capture.released

@@ -1,0 +1,146 @@
+"""Tiny ONNX models with the project's metadata whose output is constant, so that known detections come out.
+
+    make_tiny_model(path, [TinyPlate("B_3", 0.9, [[10, 10], [10, 20], [30, 20], [30, 10]])])
+
+The corners are in input pixels; with the default letterbox an image of the input's size maps onto itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from nanodet_kp_core.classes import ARMOR_CLASSES, factors
+from nanodet_kp_core.geometry import boxes_of_corners, make_priors
+from nanodet_kp_core.runtime.metadata import METADATA_KEY, InputSpec, ModelMetadata, OutputSpec
+
+OFF = -12.0
+"""Logit of a channel that is off: a score of 6e-6, a bin weight of 6e-6 against 1."""
+
+
+@dataclass(frozen=True)
+class TinyPlate:
+    """A plate that the model reports: corners [4][2] in input pixels, box around them."""
+
+    label: str
+    score: float
+    corners: Sequence[Sequence[float]]
+
+
+def tiny_metadata(
+    width: int = 64,
+    height: int = 64,
+    class_names: Sequence[str] = ARMOR_CLASSES,
+    class_layout: str = "joint",
+    corner_codec: str = "signed",
+    **input_values: object,
+) -> ModelMetadata:
+    """Metadata of a tiny model; further keywords go to its InputSpec."""
+    return ModelMetadata(
+        class_names=tuple(class_names),
+        strides=(8, 16, 32),
+        input=InputSpec(width=width, height=height, **input_values),
+        output=OutputSpec(),
+        class_layout=class_layout,
+        corner_codec=corner_codec,
+        run_id="tiny",
+    )
+
+
+def encode(metadata: ModelMetadata, plates: Sequence[TinyPlate]) -> np.ndarray:
+    """The raw output float32 [num_priors, channels] that decodes to these plates, one prior each."""
+    head = metadata.head
+    priors = make_priors(metadata.input.height, metadata.input.width, metadata.strides)
+    output = np.full((len(priors), head.num_channels), OFF, np.float32)
+    used: set[int] = set()
+    for plate in plates:
+        corners = np.asarray(plate.corners, np.float64)
+        box = boxes_of_corners(corners[None])[0]
+        index = _free_prior(priors, box, corners, metadata, used)
+        x, y, stride = priors[index, :3].astype(np.float64)
+        output[index, : head.num_logits] = _class_logits(metadata, plate)
+        sides = np.array([x - box[0], y - box[1], box[2] - x, box[3] - y]) / stride
+        output[index, head.box_slice] = _bins(sides, head.box_positions())
+        offsets = (corners - [x, y]).ravel() / stride * head.corner_signs()
+        output[index, head.corner_slice] = _bins(offsets, head.corner_positions())
+    return output
+
+
+def make_tiny_model(
+    path: str | Path,
+    detections: Sequence[TinyPlate] = (),
+    metadata: ModelMetadata | None = None,
+    *,
+    entry: str | None = None,
+    with_entry: bool = True,
+    output: np.ndarray | None = None,
+) -> Path:
+    """Write a model that reports these plates for every image.
+
+    Args:
+        path: where to write.
+        detections: the plates, corners in input pixels.
+        metadata: default `tiny_metadata()`.
+        entry: text of the metadata entry instead of the right one; with_entry False leaves the entry out.
+        output: the constant output [num_priors, channels] instead of the one for `detections`.
+    """
+    meta = metadata or tiny_metadata()
+    value = encode(meta, detections) if output is None else output
+    shape = [1, 3, meta.input.height, meta.input.width]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["value"], [meta.output.name])],
+        "tiny",
+        [helper.make_tensor_value_info(meta.input.name, TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(meta.output.name, TensorProto.FLOAT, [1, *value.shape])],
+        [onnx.numpy_helper.from_array(value[None].astype(np.float32), "value")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    if with_entry:
+        helper.set_model_props(model, {METADATA_KEY: meta.to_json() if entry is None else entry})
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return Path(path)
+
+
+def _free_prior(
+    priors: np.ndarray, box: np.ndarray, corners: np.ndarray, metadata: ModelMetadata, used: set[int]
+) -> int:
+    """The unused prior nearest to the box's centre from which every side and corner can be reached."""
+    centre = (box[:2] + box[2:]) / 2
+    for index in np.argsort(np.abs(priors[:, :2] - centre).sum(axis=1), kind="stable"):
+        x, y, stride = priors[index, :3].astype(np.float64)
+        sides = np.array([x - box[0], y - box[1], box[2] - x, box[3] - y]) / stride
+        offsets = (corners - [x, y]).ravel() / stride * metadata.head.corner_signs()
+        reach = metadata.head.corner_positions()
+        fits = sides.min() >= 0 and sides.max() <= metadata.reg_max
+        if fits and offsets.min() >= reach[0] and offsets.max() <= reach[-1] and int(index) not in used:
+            used.add(int(index))
+            return int(index)
+    raise ValueError(f"no free prior reaches a plate with the box {box.tolist()}")
+
+
+def _class_logits(metadata: ModelMetadata, plate: TinyPlate) -> np.ndarray:
+    head = metadata.head
+    logits = np.full(head.num_logits, OFF, np.float32)
+    class_id = metadata.class_names.index(plate.label)
+    score = math.log(plate.score / (1 - plate.score))
+    if head.num_numbers == 0:
+        logits[class_id] = score
+        return logits
+    assert factors(metadata.class_names) is not None
+    color, number = divmod(class_id, head.num_numbers)
+    logits[color] = score
+    logits[head.num_colors + number] = 5.0
+    return logits
+
+
+def _bins(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Logits [len(values) * bins] of distributions with these means: two neighbouring bins share one."""
+    weights = np.maximum(0.0, 1.0 - np.abs(values[:, None] - positions[None].astype(np.float64)))
+    return np.log(np.maximum(weights, 1e-12)).astype(np.float32).ravel()
