@@ -1,0 +1,1 @@
+"""Losses of the detector and the criterion that adds them up (torch)."""

@@ -1,0 +1,110 @@
+"""Building blocks shared by backbone, neck and heads.
+
+Sub-module names (conv, bn, gn, depthwise, dwnorm, pointwise, pwnorm) are those of NanoDet-Plus state dicts,
+so that published weights load by name.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from nanodet_kp_core.errors import ConfigError
+
+ACTIVATIONS = ("LeakyReLU", "ReLU", "ReLU6", "SiLU", "HardSwish")
+
+
+def make_activation(name: str) -> nn.Module:
+    """Activation by name; LeakyReLU has the slope 0.1 of NanoDet-Plus.
+
+    Raises ConfigError for a name outside ACTIVATIONS.
+    """
+    if name == "LeakyReLU":
+        return nn.LeakyReLU(0.1, inplace=True)
+    if name == "ReLU":
+        return nn.ReLU(inplace=True)
+    if name == "ReLU6":
+        return nn.ReLU6(inplace=True)
+    if name == "SiLU":
+        return nn.SiLU(inplace=True)
+    if name == "HardSwish":
+        return nn.Hardswish(inplace=True)
+    raise ConfigError(f"activation: expected one of {ACTIVATIONS}, got {name!r}")
+
+
+class ConvNormAct(nn.Module):
+    """Convolution without bias, batch or group norm, activation."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        activation: str = "LeakyReLU",
+        norm: str = "bn",
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+        self.norm_name = norm
+        if norm == "gn":
+            # 32 groups as published; a narrower head takes the largest divisor.
+            self.gn = nn.GroupNorm(math.gcd(32, out_channels), out_channels)
+        else:
+            self.bn = nn.BatchNorm2d(out_channels)
+        self.act = make_activation(activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self.gn if self.norm_name == "gn" else self.bn
+        return self.act(norm(self.conv(x)))
+
+
+class DepthwiseConvNormAct(nn.Module):
+    """Depthwise then pointwise convolution, each with batch norm and activation."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        activation: str = "LeakyReLU",
+    ) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(
+            in_channels, in_channels, kernel_size, stride, kernel_size // 2, groups=in_channels, bias=False
+        )
+        self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.dwnorm = nn.BatchNorm2d(in_channels)
+        self.pwnorm = nn.BatchNorm2d(out_channels)
+        self.act = make_activation(activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.dwnorm(self.depthwise(x)))
+        return self.act(self.pwnorm(self.pointwise(x)))
+
+
+class Scale(nn.Module):
+    """One learnable factor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+def init_convolutions(module: nn.Module, std: float | None = None) -> None:
+    """Initialise every convolution under `module`: normal with `std`, or He (fan out) without one."""
+    for layer in module.modules():
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        if std is None:
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        else:
+            nn.init.normal_(layer.weight, std=std)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,106 @@
+"""The codec between head channels and pixels: what goes in comes out, and where it cannot."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanodet_kp_core.layout import HeadLayout
+from nanodet_kp_core.model.codec import HeadCodec, bbox2distance, distance2bbox, prior_tensor
+
+CLASSES = ("a", "b")
+PRIOR = torch.tensor([[48.0, 80.0, 16.0, 16.0]])
+
+
+def make_codec(corner_codec: str, reg_max: int = 7) -> HeadCodec:
+    return HeadCodec(HeadLayout(CLASSES, "joint", reg_max, corner_codec))
+
+
+def two_bin_logits(target_bins: torch.Tensor, num_bins: int) -> torch.Tensor:
+    """Logits [K * num_bins] whose expectations are the targets [K], each on the two bins around it."""
+    left = target_bins.floor().long()
+    share = target_bins - left
+    probability = torch.full((len(target_bins), num_bins), 1e-12)
+    index = torch.arange(len(target_bins))
+    probability[index, left] += 1 - share
+    probability[index, left + 1] += share
+    return probability.log().flatten()
+
+
+def raw_output(codec: HeadCodec, boxes: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
+    """Raw channels [1, C] at PRIOR of a head that predicts the targets perfectly."""
+    box = two_bin_logits(codec.box_bins(PRIOR, boxes)[0], codec.layout.box_bins)
+    corner = two_bin_logits(codec.corner_bins(PRIOR, corners)[0], codec.layout.corner_bins)
+    return torch.cat((torch.zeros(len(CLASSES)), box, corner))[None]
+
+
+strides_in_reach = st.floats(-6.8, 6.8)
+
+
+@given(
+    st.lists(strides_in_reach, min_size=8, max_size=8), st.lists(st.floats(0, 6.8), min_size=4, max_size=4)
+)
+def test_signed_codec_gives_back_any_corner_in_reach(offsets, sides):
+    codec = make_codec("signed")
+    corners = PRIOR[:, :2].repeat(1, 4) + 16 * torch.tensor([offsets])
+    boxes = distance2bbox(PRIOR[:, :2], 16 * torch.tensor([sides]))
+    decoded = codec.decode(raw_output(codec, boxes, corners), PRIOR)
+    torch.testing.assert_close(decoded.corners, corners, atol=2e-3, rtol=0)
+    torch.testing.assert_close(decoded.boxes, boxes, atol=2e-3, rtol=0)
+
+
+@given(st.lists(st.floats(0, 6.8), min_size=8, max_size=8))
+def test_unsigned_codec_gives_back_corners_on_their_own_side(distances):
+    codec = make_codec("unsigned")
+    corners = PRIOR[:, :2].repeat(1, 4) + 16 * codec.corner_signs * torch.tensor([distances])
+    decoded = codec.decode(raw_output(codec, torch.tensor([[40.0, 70, 60, 90]]), corners), PRIOR)
+    torch.testing.assert_close(decoded.corners, corners, atol=2e-3, rtol=0)
+
+
+@given(st.integers(0, 7), st.floats(0.01, 6.8))
+def test_unsigned_codec_clamps_a_corner_on_the_other_side_to_the_prior(coordinate, distance):
+    """The documented limit of the published codec: it ends at the prior; the signed one gets there."""
+    results = {}
+    for name in ("unsigned", "signed"):
+        codec = make_codec(name)
+        corners = PRIOR[:, :2].repeat(1, 4)
+        signs = make_codec("unsigned").corner_signs
+        corners[0, coordinate] -= 16 * distance * signs[coordinate]
+        decoded = codec.decode(raw_output(codec, torch.tensor([[40.0, 70, 60, 90]]), corners), PRIOR)
+        results[name] = (decoded.corners - corners)[0, coordinate].abs().item()
+    assert results["unsigned"] == pytest.approx(16 * distance, abs=2e-3)
+    assert results["signed"] < 2e-3
+
+
+@pytest.mark.parametrize("corner_codec", ["signed", "unsigned"])
+def test_targets_out_of_reach_stay_on_the_bin_axis(corner_codec):
+    codec = make_codec(corner_codec)
+    corners = torch.tensor([[-9e3, 9e3, -9e3, 9e3, 9e3, -9e3, 9e3, -9e3]])
+    bins = codec.corner_bins(PRIOR, corners)
+    assert bins.min() >= 0
+    # DFL reads the bin to the right of the target.
+    assert bins.max() < codec.layout.corner_bins - 1
+    assert codec.box_bins(PRIOR, torch.tensor([[500.0, 500, -500, -500]])).tolist() == [[0.0] * 4]
+
+
+def test_boxes_and_distances_are_inverse():
+    points = torch.rand(50, 2) * 300
+    boxes = torch.cat((points - torch.rand(50, 2) * 40, points + torch.rand(50, 2) * 40), dim=1)
+    torch.testing.assert_close(distance2bbox(points, bbox2distance(points, boxes)), boxes)
+
+
+def test_decode_clips_to_height_and_width():
+    codec = make_codec("signed")
+    corners = PRIOR[:, :2].repeat(1, 4) + torch.tensor([[-100.0, -100, -100, 100, 100, 100, 100, -100]])
+    raw = raw_output(codec, torch.tensor([[-20.0, -20, 150, 180]]), corners)
+    decoded = codec.decode(raw, PRIOR, max_shape=(96, 64))
+    assert decoded.boxes.tolist() == [[0, 0, 64, 96]]
+    assert decoded.corners.tolist() == [[0, 0, 0, 96, 64, 96, 64, 0]]
+
+
+def test_priors_start_at_the_origin_and_round_odd_sizes_up():
+    priors = prior_tensor(33, 64, (16, 32))
+    assert len(priors) == 3 * 4 + 2 * 2
+    assert priors[0].tolist() == [0, 0, 16, 16]
+    assert priors[5].tolist() == [16, 16, 16, 16]
+    assert priors[-1].tolist() == [32, 32, 32, 32]
