@@ -14,27 +14,15 @@ import os
 import time
 from pathlib import Path
 
-from _door import open_door
-
 import cv2
 import numpy as np
+from _door import open_door, size
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.data.synthetic.clip import write_clip
 from nanodet_kp_core.data.synthetic.dataset import render_dataset
 from nanodet_kp_core.data.synthetic.generator import render
 from nanodet_kp_core.errors import DataError
-
-
-def size(text: str) -> tuple[int, int]:
-    """WIDTHxHEIGHT."""
-    try:
-        width, height = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 640x480, got {text!r}") from None
-    if not (32 <= width <= 8192 and 32 <= height <= 8192):
-        raise argparse.ArgumentTypeError(f"expected 32 to 8192 pixels a side, got {text!r}")
-    return width, height
 
 
 def contact_sheet(path: Path, seed: int, tile: tuple[int, int]) -> None:

@@ -30,7 +30,11 @@ MIN_SIDE = 6.0
 
 
 def random_matrix(
-    rng: np.random.Generator, source: tuple[int, int], target: tuple[int, int], pipeline: PipelineConfig, keep_ratio: bool
+    rng: np.random.Generator,
+    source: tuple[int, int],
+    target: tuple[int, int],
+    pipeline: PipelineConfig,
+    keep_ratio: bool,
 ) -> np.ndarray:
     """Matrix [3, 3] from source to target pixels; sizes are (width, height)."""
     width, height = source

@@ -63,8 +63,8 @@ def fit_ratio(source_size: Sequence[int], target_size: Sequence[int]) -> float:
 def minimum_size(source_size: Sequence[int], target_size: Sequence[int], divisor: int = 0) -> tuple[int, int]:
     """Smallest (width, height) that holds the source scaled by fit_ratio.
 
-    Rounded up to multiples of `divisor`, and at least `divisor`; 0 turns rounding off. A picture with its ratio kept then needs little
-    padding.
+    Rounded up to multiples of `divisor`, and at least `divisor`; 0 turns rounding off. A picture with its
+    ratio kept then needs little padding.
     """
     ratio = fit_ratio(source_size, target_size)
     width, height = (int(ratio * side) for side in source_size)

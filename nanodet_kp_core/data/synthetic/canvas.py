@@ -68,7 +68,7 @@ def paint_texture(canvas: Canvas, texture: np.ndarray, quad: np.ndarray, owner: 
     if found is None:
         return
     mask, window = found
-    height_px = max(np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[2] - quad[3]), 2.0)
+    height_px = max(float(np.linalg.norm(quad[1] - quad[0])), float(np.linalg.norm(quad[2] - quad[3])), 2.0)
     shrink = height_px * 1.5 / texture.shape[0]
     if shrink < 1:  # averaged down first, or the digits of far plates would alias
         size = (max(2, round(texture.shape[1] * shrink)), max(2, round(texture.shape[0] * shrink)))

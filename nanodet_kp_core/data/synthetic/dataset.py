@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -56,7 +57,8 @@ def render_dataset(
     starts = range(first_seed, first_seed + count, CHUNK)
     sizes = [min(CHUNK, first_seed + count - start) for start in starts]
     done = 0
-    with ProcessPoolExecutor(workers) as pool:
+    # Fresh processes: a fork would inherit OpenCV's threads and locks as they happen to stand.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = [pool.submit(_render_chunk, folder, s, n, size, plate_px) for s, n in zip(starts, sizes)]
         for job in as_completed(jobs):
             done += job.result()

@@ -49,8 +49,10 @@ def render(seed: int, size: tuple[int, int] = (256, 256), plate_px: tuple[float,
     lights_beside(rng, canvas, [plate.corners for plate in plates])
     _reflection(rng, canvas, plates)
     _occluders(rng, canvas)
-    picture = jpeg(rng, expose(rng, canvas, exposure, _underglow(rng, canvas, plates)))
-    return _label(picture, canvas, plates, exposure, str(seed))
+    picture = expose(rng, canvas, exposure, _underglow(rng, canvas, plates))
+    if rng.random() < 0.1:
+        _broadcast_overlay(rng, picture, canvas)
+    return _label(jpeg(rng, picture), canvas, plates, exposure, str(seed))
 
 
 _ROBOTS = [0.06, 0.36, 0.3, 0.18, 0.1]  # probability of 0, 1, .. robots in a picture
@@ -58,7 +60,7 @@ _ROBOTS = [0.06, 0.36, 0.3, 0.18, 0.1]  # probability of 0, 1, .. robots in a pi
 
 def _reflection(rng: np.random.Generator, canvas: Canvas, plates: list[PlateView]) -> None:
     """A shiny floor mirrors the lights below the robots, stretched and dim."""
-    if not plates or rng.random() > 0.3:
+    if not plates or rng.random() > 0.4:
         return
     plate = plates[int(rng.integers(len(plates)))]
     height = float(np.linalg.norm(plate.corners[1] - plate.corners[0]))
@@ -68,8 +70,8 @@ def _reflection(rng: np.random.Generator, canvas: Canvas, plates: list[PlateView
     if line <= 0 or depth < 2:
         return
     mirrored = canvas.emission[line - depth : line][::-1]
-    mirrored = cv2.blur(mirrored, (1 + 2 * int(rng.integers(0, 2)), max(1, int(height * rng.uniform(0.2, 1.5)))))
-    canvas.emission[line : line + depth] += mirrored * np.float32(rng.uniform(0.03, 0.3))
+    mirrored = cv2.blur(mirrored, (1 + 2 * int(rng.integers(0, 2)), max(1, int(height * rng.uniform(0.05, 1.2)))))
+    canvas.emission[line : line + depth] += mirrored * np.float32(np.exp(rng.uniform(np.log(0.03), np.log(0.6))))
 
 
 def _occluders(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -89,6 +91,28 @@ def _occluders(rng: np.random.Generator, canvas: Canvas) -> None:
         paint(canvas, quad, random_albedo(rng), _OCCLUDER)
 
 
+def _broadcast_overlay(rng: np.random.Generator, picture: np.ndarray, canvas: Canvas) -> None:
+    """Banners in team colours with white badges and writing, laid over the picture after the camera."""
+    w, h = canvas.size
+    height = int(h * rng.uniform(0.04, 0.16))
+    top = int(rng.choice([0, h - height, rng.integers(0, h - height)]))
+    team = (20, 20, 220) if rng.random() < 0.5 else (210, 90, 10)
+    color = [int(np.clip(c + rng.normal(0, 25), 0, 255)) for c in team]
+    left, right = sorted(int(v) for v in rng.uniform(-0.3, 1.3, 2) * w)
+    cv2.rectangle(picture, (left, top), (right, top + height), color, -1)
+    for _ in range(rng.integers(1, 4)):
+        at = (int(rng.uniform(left, right + 1)), top + height // 2)
+        if rng.random() < 0.6:
+            radius = max(2, int(height * rng.uniform(0.4, 0.8)))
+            cv2.circle(picture, at, radius, (245, 245, 245), -1, cv2.LINE_AA)
+            cv2.circle(picture, at, max(1, radius // 2), color, int(rng.integers(1, 4)), cv2.LINE_AA)
+            canvas.owner[max(0, at[1] - radius) : at[1] + radius, max(0, at[0] - radius) : at[0] + radius] = _OCCLUDER
+        else:
+            letters = "".join(rng.choice(list("0123456789ABRGK ")) for _ in range(rng.integers(2, 9)))
+            cv2.putText(picture, letters, (at[0], top + height - 2), 0, height / 32, (255, 255, 255), 1, cv2.LINE_AA)
+    canvas.owner[top : top + height, max(0, left) : max(0, right)] = _OCCLUDER
+
+
 def _underglow(rng: np.random.Generator, canvas: Canvas, plates: list[PlateView]) -> np.ndarray | None:
     """Light of the robot's own colour on body and floor around a plate."""
     if not plates or rng.random() > 0.3:
@@ -101,8 +125,8 @@ def _underglow(rng: np.random.Generator, canvas: Canvas, plates: list[PlateView]
     axes = (int(side * rng.uniform(0.3, 1.2) / 4) + 1, int(side * rng.uniform(0.15, 0.6) / 4) + 1)
     color = team_light(rng, plate.color if plate.color != "N" else "W") * float(np.exp(rng.uniform(-2.5, 1.0)))
     cv2.ellipse(light, tuple((centre / 4).astype(int)), axes, 0, 0, 360, [float(c) for c in color], -1)
-    light = cv2.GaussianBlur(light, (0, 0), max(1.0, side / 12))
-    return cv2.resize(light, (w, h), interpolation=cv2.INTER_LINEAR)
+    soft = cv2.GaussianBlur(light, (0, 0), max(1.0, side / 12))
+    return cv2.resize(soft, (w, h), interpolation=cv2.INTER_LINEAR)
 
 
 def _label(

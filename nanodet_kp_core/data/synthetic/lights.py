@@ -25,7 +25,8 @@ def bar_quad(centre: np.ndarray, length: float, width: float, angle: float) -> n
     """Rectangle [4, 2] of a bar in pixels; `angle` 0 is upright, radians."""
     along = np.array([np.sin(angle), np.cos(angle)]) * length / 2
     across = np.array([np.cos(angle), -np.sin(angle)]) * width / 2
-    return np.array([centre - along - across, centre + along - across, centre + along + across, centre - along + across])
+    left, right = centre - across, centre + across
+    return np.array([left - along, left + along, right + along, right - along])
 
 
 def stray_lights(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -48,7 +49,7 @@ def lights_beside(rng: np.random.Generator, canvas: Canvas, quads: list[np.ndarr
         side = quad[3] - quad[0]
         up = (quad[0] - quad[1]) / max(height, 1e-6)
         if rng.random() < 0.25:  # light bar above the plate, as on many robots
-            length = np.linalg.norm(side) * rng.uniform(0.4, 1.6)
+            length = float(np.linalg.norm(side)) * rng.uniform(0.4, 1.6)
             where = centre + up * height * rng.uniform(1.1, 3.5) + rng.normal(0, 0.1, 2) * height
             angle = np.arctan2(side[0], side[1]) + rng.normal(0, 0.1)
             color = team_light(rng, str(rng.choice(list("BRW"))))

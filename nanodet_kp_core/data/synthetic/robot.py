@@ -61,7 +61,14 @@ def draw_robot(
     large = number in _LARGE if rng.random() < 0.7 else bool(rng.random() < 0.5)
     width = geometry.LARGE_WIDTH if large else geometry.SMALL_WIDTH
     depth = camera.focal * (width if rng.random() < 0.5 else geometry.SMALL_WIDTH) / plate_px
-    yaw = float(rng.normal(0, 0.35) if rng.random() < 0.5 else rng.uniform(-1.25, 1.25)) + turn
+    kind = rng.random()
+    if kind < 0.4:
+        yaw = float(rng.normal(0, 0.3))
+    elif kind < 0.7:  # two plates in view: the bar of one and the neighbour's bar make no plate
+        yaw = float(rng.choice([-1, 1]) * rng.uniform(0.45, 1.1))
+    else:
+        yaw = float(rng.uniform(-1.25, 1.25))
+    yaw += turn
     radius = float(rng.uniform(0.16, 0.36))
     tilt = float(np.radians(15) if rng.random() < 0.6 else rng.normal(0, 0.12))
     outward = np.array([np.sin(yaw), 0.0, -np.cos(yaw)])
@@ -74,7 +81,7 @@ def draw_robot(
     plates = []
     light = team_light(rng, color)
     strength = float(np.exp(rng.uniform(np.log(0.5), np.log(9))))
-    rings = bool(rng.random() < 0.1)
+    rings = bool(rng.random() < 0.14)
     size = (width, float(geometry.BAR_LENGTH * rng.uniform(0.93, 1.07)))
     looks = rng.spawn(len(yaws))
     for k, angle in sorted(enumerate(yaws), key=lambda item: np.cos(item[1])):  # far sides first
@@ -98,7 +105,7 @@ def _plate(
     if rng.random() < 0.9:
         paint_texture(canvas, texture, panel, owner)
     corners = camera.project(pose.points(corners_m))
-    thickness = float(rng.uniform(0.007, 0.014))
+    thickness = float(rng.uniform(0.007, 0.014) if rng.random() < 0.75 else rng.uniform(0.014, 0.024))
     dead = int(rng.integers(0, 2)) if rng.random() < 0.015 else -1
     weak = rng.uniform(0.3, 1.0, 2) if rng.random() < 0.15 else np.ones(2)
     for side, sign in enumerate((-1, 1)):

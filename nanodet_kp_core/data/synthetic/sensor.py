@@ -56,7 +56,7 @@ def _motion(rng: np.random.Generator, picture: np.ndarray, length: float) -> np.
     ends = np.round((np.array([-reach, reach]) + size // 2) * 16).astype(int)
     cv2.line(kernel, tuple(map(int, ends[0])), tuple(map(int, ends[1])), 255, 1, cv2.LINE_AA, 4)
     weights = kernel.astype(np.float32)
-    weights = (weights + weights[::-1, ::-1]) / 2  # centred, or the labels would shift
+    weights += weights[::-1, ::-1].copy()  # centred, or the labels would shift
     return cv2.filter2D(picture, -1, weights / weights.sum(), borderType=cv2.BORDER_REPLICATE)
 
 
@@ -73,11 +73,11 @@ def expose(rng: np.random.Generator, canvas: Canvas, exposure: Exposure, undergl
     if underglow is not None:
         spill = spill + underglow
     radiance = canvas.albedo * (light + spill) + emission
-    radiance += near * rng.uniform(0.05, 0.35) + wide * rng.uniform(0.0, 0.12) + broad * rng.uniform(0.0, 0.06)
+    radiance += near * rng.uniform(0.05, 0.6) + wide * rng.uniform(0.0, 0.12) + broad * rng.uniform(0.0, 0.06)
     radiance = _motion(rng, radiance, exposure.blur)
     radiance = cv2.GaussianBlur(radiance, (0, 0), exposure.defocus)
     if rng.random() < 0.25:  # veil, flare
-        radiance += np.float32(rng.uniform(0, 0.04))
+        radiance = radiance + np.float32(rng.uniform(0, 0.04))
     picture = np.clip(radiance, 0, 1) ** np.float32(exposure.gamma)
     if exposure.noise > 0:
         grain = rng.standard_normal(picture.shape, np.float32)
@@ -95,4 +95,4 @@ def jpeg(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     if rng.random() < 0.5:
         return picture
     ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 96))])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR) if ok else picture
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)) if ok else picture

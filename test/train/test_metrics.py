@@ -1,0 +1,89 @@
+"""The metrics, on cases small enough to count by hand and against the protocol's own script."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.data.formats.coco import read_coco
+from nanodet_kp_core.data.records import Record
+from nanodet_kp_core.evaluate.metrics import Prediction, score_predictions
+
+PLATE = np.array([[10, 10], [10, 30], [60, 30], [60, 10]], np.float32)
+
+
+def record(plates, labels, known=None, ignore=()):
+    count = len(plates)
+    return Record(
+        path=Path("x"), name="x", width=100, height=100,
+        corners=np.array(plates, np.float32).reshape(count, 4, 2),
+        labels=np.array([ARMOR_CLASSES.index(label) for label in labels], np.int64),
+        number_known=np.array(known if known is not None else [True] * count, bool),
+        ignore_boxes=np.array(ignore, np.float32).reshape(-1, 4),
+    )  # fmt: skip
+
+
+def score(records, predictions, threshold=0.5):
+    return score_predictions([records], {"x": predictions}, ARMOR_CLASSES, threshold)
+
+
+def test_a_shifted_hit():
+    result = score(record([PLATE], ["B_3"]), [Prediction("B_4", 0.9, PLATE + (3, 4))])
+    assert (result.hits, result.false_alarms, result.missed) == (1, 0, 0)
+    assert result.err_px == pytest.approx(5)
+    assert result.err == pytest.approx(5 / np.hypot(50, 20))
+    assert (result.colour, result.number) == (1.0, 0.0)
+
+
+def test_second_detection_of_a_plate_is_a_false_alarm_and_the_better_score_goes_first():
+    found = [Prediction("B_3", 0.6, PLATE), Prediction("R_3", 0.9, PLATE + 1)]
+    result = score(record([PLATE], ["B_3"]), found)
+    assert (result.hits, result.false_alarms) == (1, 1)
+    assert result.colour == 0.0
+
+
+def test_ignore_boxes_unknown_numbers_and_the_threshold():
+    inside = record([PLATE], ["B_3"], [False], [(70, 70, 95, 90)])
+    other = np.array([[72, 72], [72, 88], [94, 88], [94, 72]], np.float32)
+    found = [Prediction("B_1", 0.9, PLATE), Prediction("B_1", 0.8, other), Prediction("B_1", 0.4, other - 60)]
+    result = score(inside, found)
+    assert (result.hits, result.false_alarms) == (1, 0)
+    assert np.isnan(result.number)
+    assert score(inside, found, 0.3).false_alarms == 1
+
+
+def test_nothing_found_in_nothing():
+    result = score(record([], []), [])
+    assert (result.precision, result.recall, result.plates) == (0.0, 0.0, 0)
+
+
+def test_same_numbers_as_the_protocol(shared_dir, tmp_path):
+    labels = shared_dir / "real/dev.json"
+    records = read_coco(labels, shared_dir / "real/images", ARMOR_CLASSES)
+    rng = np.random.default_rng(0)
+    found, document = {}, {}
+    for r in records:
+        shifted = [
+            Prediction(
+                ARMOR_CLASSES[rng.integers(36)] if rng.random() < 0.3 else ARMOR_CLASSES[label],
+                float(rng.uniform(0.2, 1)),
+                corners + rng.normal(0, 3, (4, 2)),
+            )
+            for corners, label in zip(r.corners, r.labels)
+            if rng.random() < 0.8
+        ]
+        stray = [Prediction("B_1", float(rng.uniform(0.2, 1)), PLATE + rng.uniform(0, 300, 2))]
+        found[r.name] = shifted + stray
+        document[r.name] = [{"label": p.label, "score": p.score, "corners": p.corners.tolist()} for p in found[r.name]]
+    predictions = tmp_path / "p.json"
+    predictions.write_text(json.dumps(document))
+    command = [sys.executable, str(shared_dir / "real/score.py"), str(labels), str(predictions), "--json"]
+    expected = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["all"]
+    own = score_predictions(records, found, ARMOR_CLASSES)
+    assert (own.hits, own.false_alarms, own.missed) == (expected["tp"], expected["fp"], expected["fn"])
+    for name in ("precision", "recall", "err", "err_p95", "err_px", "colour", "number"):
+        assert getattr(own, name) == pytest.approx(expected[name], abs=1e-5), name

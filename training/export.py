@@ -1,0 +1,50 @@
+"""Export a checkpoint to ONNX, with everything in it that the runtime and the node need.
+
+    python training/export.py runs/armor_s/last.pt models/armor_s.onnx --size 640x480
+
+torch and onnxruntime are compared on real images (--images, else on the validation pictures of the run).
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+from _door import open_door, size
+
+from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.evaluate.calibrate import calibrate
+from nanodet_kp_core.export.onnx_file import export_onnx, load_model
+from nanodet_kp_core.runtime.sources import open_source
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("onnx", type=Path)
+    parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the input (default: data.val.input_size)")
+    parser.add_argument("--images", help="image or folder to compare on (default: data.val of the run)")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="shift the scores so that 0.5 has the best F1 on data.val of the run"
+    )
+    args = parser.parse_args()
+    model, config, _ = load_model(args.checkpoint)
+    input_size = args.size or config.data.val.input_size
+    offset, metrics = calibrate(model, config) if args.calibrate else (0.0, {})
+    images = []
+    with closing(open_source(args.images or str(config.data.val.img_path))) as source:
+        for frame in source:
+            images.append(frame.image)
+            if len(images) == 8:
+                break
+    if not images:
+        raise DataError(f"{args.images}: expected at least one image to compare on, got none")
+    metadata, worst = export_onnx(args.checkpoint, args.onnx, input_size, images, metrics, offset=offset)
+    print(f"{args.onnx}: input {metadata.input.width}x{metadata.input.height}, {args.onnx.stat().st_size / 1e6:.2f} MB")
+    print(f"torch and onnxruntime differ by {worst:.1e} at most on {len(images)} images; score logits {offset:+.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    open_door(main)
