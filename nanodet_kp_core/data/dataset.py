@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from nanodet_kp_core.classes import factors
 from nanodet_kp_core.config import DataConfig
 from nanodet_kp_core.data.augment import change_light, random_matrix, warp_sample
 from nanodet_kp_core.data.formats.coco import read_coco
@@ -19,6 +17,7 @@ from nanodet_kp_core.data.sample import Sample
 from nanodet_kp_core.data.warp import resize_matrix
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.geometry import boxes_of_corners
+from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.loss.criterion import Targets
 
 
@@ -35,24 +34,27 @@ class PlateDataset(Dataset[tuple[Tensor, Targets, str]]):
     """Records read, warped to the input size and turned into targets.
 
     Augmentation is drawn from (seed, epoch, index), so that a resumed run sees the same pictures. `augment` False
-    only resizes. Raises DataError for labels or images that are wrong (see read_coco and Record.load).
+    only resizes. In the joint class layout a plate whose sticker nobody can read becomes an ignore box: no class is
+    right for it. Raises DataError for labels or images that are wrong (see read_coco and Record.load).
     """
 
-    def __init__(self, config: DataConfig, class_names: Sequence[str], seed: int = 0, augment: bool = True) -> None:
-        self.records: list[Record] = read_coco(config.ann_path, config.img_path, class_names)
+    def __init__(self, config: DataConfig, layout: HeadLayout, seed: int = 0, augment: bool = True) -> None:
+        self.records: list[Record] = read_coco(config.ann_path, config.img_path, layout.class_names)
         if not self.records:
             raise DataError(f"{config.ann_path}: expected at least one image, got none")
         self.config = config
         self.seed = seed
         self.augment = augment
         self.epoch = 0
-        self.factored = factors(class_names) is not None
+        self.layout = layout
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Targets, str]:
         sample = self.records[index].load()
+        if not self.layout.num_numbers:
+            sample = ignore_unreadable(sample)
         source = (sample.image.shape[1], sample.image.shape[0])
         target, keep_ratio = self.config.input_size, self.config.keep_ratio
         if self.augment:
@@ -64,6 +66,20 @@ class PlateDataset(Dataset[tuple[Tensor, Targets, str]]):
             sample = warp_sample(sample, resize_matrix(source, target, keep_ratio), target)
         image = torch.from_numpy(np.ascontiguousarray(sample.image.transpose(2, 0, 1)))
         return image, sample_targets(sample), sample.name
+
+
+def ignore_unreadable(sample: Sample) -> Sample:
+    """The sample with every plate of unknown number turned into an ignore box."""
+    known = sample.number_known
+    if known.all():
+        return sample
+    return replace(
+        sample,
+        corners=sample.corners[known],
+        labels=sample.labels[known],
+        number_known=known[known],
+        ignore_boxes=np.concatenate([sample.ignore_boxes, boxes_of_corners(sample.corners[~known])]),
+    )
 
 
 def sample_targets(sample: Sample) -> Targets:

@@ -39,7 +39,7 @@ class Run:
         if config.device.threads:
             torch.set_num_threads(config.device.threads)
         torch.manual_seed(config.seed)
-        self.data = PlateDataset(config.data.train, config.class_names, config.seed)
+        self.data = PlateDataset(config.data.train, config.layout, config.seed)
         self.batch = min(config.device.batchsize_per_gpu, len(self.data))
         self.steps_per_epoch = len(self.data) // self.batch  # an incomplete last batch is left out
         arch = config.model.arch

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from nanodet_kp_core.config import PipelineConfig
 from nanodet_kp_core.data.augment import PAD_VALUE, change_light, random_matrix, warp_sample
+from nanodet_kp_core.data.dataset import ignore_unreadable
 from nanodet_kp_core.data.sample import Sample
 
 PIPELINE = PipelineConfig(scale=(0.8, 1.25), rotation=20, translate=0.1)
@@ -66,3 +67,12 @@ def test_light_keeps_red_red():
     for _ in range(50):
         b, g, r = change_light(rng, red, pipeline)[0, 0].astype(int)
         assert r > b and r > g
+
+
+def test_unreadable_plates_are_ignored_where_classes_are_joint():
+    sample = dotted_sample(np.random.default_rng(0))
+    assert ignore_unreadable(sample) is sample
+    sample.number_known[:] = False
+    left = ignore_unreadable(sample)
+    assert len(left.labels) == 0
+    assert np.allclose(left.ignore_boxes[0], [*sample.corners[0].min(0), *sample.corners[0].max(0)])

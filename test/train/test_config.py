@@ -20,10 +20,11 @@ def changed(tmp_path, edit):
     return path
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+TRAINING = [path for path in sorted((ROOT / "config").glob("*.yaml")) if "save_dir" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.name)
 def test_shipped_training_configs_load(path):
-    if "save_dir" not in path.read_text():
-        pytest.skip("no training configuration")
     config = load_config(path)
     assert config.layout.num_channels == config.layout.corner_slice.stop
 

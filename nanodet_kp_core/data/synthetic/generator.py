@@ -95,7 +95,7 @@ def _broadcast_overlay(rng: np.random.Generator, picture: np.ndarray, canvas: Ca
     """Banners in team colours with white badges and writing, laid over the picture after the camera."""
     w, h = canvas.size
     height = int(h * rng.uniform(0.04, 0.16))
-    top = int(rng.choice([0, h - height, rng.integers(0, h - height)]))
+    top = (0, h - height, int(rng.integers(0, h - height)))[int(rng.integers(3))]
     team = (20, 20, 220) if rng.random() < 0.5 else (210, 90, 10)
     color = [int(np.clip(c + rng.normal(0, 25), 0, 255)) for c in team]
     left, right = sorted(int(v) for v in rng.uniform(-0.3, 1.3, 2) * w)
