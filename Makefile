@@ -1,0 +1,67 @@
+# make setup | demo | test | lint | clean, for a machine without ROS: everything goes into .venv.
+# PYTHON chooses the interpreter (CPython 3.10 to 3.13). PIP_ARGS is handed to every pip install.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+SOURCE ?=
+DURATION ?= 20
+DEMO_OUT ?= demo_out
+PYTEST_ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install -qq --disable-pip-version-check $(PIP_ARGS)
+STAMPS := $(VENV)/stamps
+CHOSEN := $(if $(filter-out file default undefined,$(origin PYTHON)),--chosen)
+
+# A ROS installation of the machine must not mix with the wheels.
+unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO VIRTUAL_ENV
+unexport AMENT_PREFIX_PATH RMW_IMPLEMENTATION _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+INSTALLED := $(shell find nanodet_kp_core nanodet_kp_ros launch config models -type f -not -path '*/__pycache__/*')
+
+.PHONY: setup demo test lint clean check
+.DELETE_ON_ERROR:
+
+setup: $(STAMPS)/package
+
+check:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "make: no interpreter '$(PYTHON)': expected CPython 3.10 to 3.13, choose one with make PYTHON=python3.11" >&2; \
+	  exit 2; }
+	@"$(PYTHON)" tools/check_python.py --venv $(VENV) $(CHOSEN)
+
+$(STAMPS)/wheels: requirements/ros.txt requirements/runtime.txt tools/patch_wheels.py | check
+	@echo "building $(VENV): ROS 2 wheels, numpy, OpenCV, onnxruntime"
+	@test -x $(PY) || "$(PYTHON)" -m venv $(VENV)
+	@$(PIP) -r requirements/ros.txt -r requirements/runtime.txt
+	@# The usual OpenCV needs the window libraries of a desktop; without them take the one that has no windows.
+	@$(PY) -c 'import cv2' 2>/dev/null || { \
+	  $(PY) -m pip uninstall --quiet --yes opencv-python && $(PIP) 'opencv-python-headless<5' && \
+	  echo "this machine has no libGL: OpenCV without windows was installed (no --show)"; }
+	@command -v cmake >/dev/null || $(PIP) 'cmake<4'
+	@$(PY) tools/patch_wheels.py
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/package: $(STAMPS)/wheels CMakeLists.txt package.xml $(wildcard msg/*.msg) $(INSTALLED)
+	@echo "building nanodet_kp_ros into $(VENV)"
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) tools/build_package.py
+	@touch $@
+
+$(STAMPS)/test: $(STAMPS)/package requirements/train.txt requirements/test.txt
+	@echo "installing what training and the tests need"
+	@$(PIP) -r requirements/train.txt -r requirements/test.txt
+	@touch $@
+
+demo: $(STAMPS)/package
+	@$(PY) tools/demo.py --source "$(SOURCE)" --seconds $(DURATION) --out "$(DEMO_OUT)"
+
+test: $(STAMPS)/test
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMPS)/test
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+
+clean:
+	rm -rf $(VENV) demo_out build

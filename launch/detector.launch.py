@@ -1,0 +1,53 @@
+"""Starts the detector, and with `player_source:=PATH` a player that feeds it.
+
+`ros2 launch nanodet_kp_ros detector.launch.py --show-args` lists the arguments.
+"""
+
+import os
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+# Fast DDS 3 reads the first, Fast DDS 2 the second; other middlewares read neither.
+_PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+_OWN_SETTINGS = (*_PROFILES, "FASTDDS_BUILTIN_TRANSPORTS")
+
+
+def generate_launch_description():
+    config = os.path.join(get_package_share_directory("nanodet_kp_ros"), "config")
+    params_file = os.path.join(config, "detector.yaml")
+    arguments = [
+        DeclareLaunchArgument("image", default_value="image_raw", description="image topic of the camera"),
+        DeclareLaunchArgument("model", default_value="", description="ONNX file; empty: as the parameter file says"),
+        DeclareLaunchArgument("params_file", default_value=params_file, description="parameters of detector_node"),
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes"),
+        DeclareLaunchArgument("player_source", default_value="", description="image, folder, video or camera to play"),
+        DeclareLaunchArgument("fps", default_value="0.0", description="of the player; 0: as the source says"),
+        DeclareLaunchArgument("loop", default_value="true", choices=["true", "false"], description="of the player"),
+    ]
+    # With the defaults of Fast DDS most images above half a megabyte are lost on the way. Who set it up keeps his way.
+    chosen = any(name in os.environ for name in _OWN_SETTINGS)
+    profiles = os.path.join(config, "fastdds_images.xml")
+    transports = [] if chosen else [SetEnvironmentVariable(name, profiles) for name in _PROFILES]
+    return LaunchDescription([*arguments, *transports, OpaqueFunction(function=_nodes)])
+
+
+def _nodes(context):
+    def value(name):
+        return LaunchConfiguration(name).perform(context)
+
+    common = {
+        "package": "nanodet_kp_ros",
+        "namespace": value("namespace"),
+        "remappings": [("image_raw", value("image"))],
+        "output": "screen",
+    }
+    model = {"model": value("model")} if value("model") else {}
+    nodes = [Node(executable="detector_node", parameters=[value("params_file"), model], **common)]
+    if value("player_source"):
+        player = {"source": value("player_source"), "fps": float(value("fps")), "loop": value("loop") == "true"}
+        nodes.append(Node(executable="player_node", parameters=[player], **common))
+    return nodes

@@ -1,0 +1,49 @@
+"""Every test has a DDS domain of its own, so that parallel runs and a robot nearby do not disturb it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ros_helpers import ROOT, NodeProcess, make_image_model
+
+
+@pytest.fixture(autouse=True)
+def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A domain that no other test run on this machine uses now, and shared memory for full-size images."""
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_images.xml"))
+    for number in random.SystemRandom().sample(range(1, 101), 100):
+        with open(Path(tempfile.gettempdir()) / f"ros_domain_{os.getuid()}_{number}.lock", "a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+            yield
+            return
+    pytest.fail("all hundred DDS domains are in use by test runs on this machine")
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., NodeProcess]]:
+    """Starts nodes as processes and ends them after the test."""
+    started: list[NodeProcess] = []
+
+    def start_node(name: str, *ros_arguments: str) -> NodeProcess:
+        started.append(NodeProcess(name, *ros_arguments))
+        return started[-1]
+
+    yield start_node
+    for process in started:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model whose answer depends on the image."""
+    return make_image_model(tmp_path_factory.mktemp("model") / "image_model.onnx")

@@ -1,0 +1,178 @@
+"""Helpers of the ROS tests: nodes as processes, a peer in this process, a model whose answer depends on the image."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from tiny_model import TinyPlate, encode, tiny_metadata
+
+from nanodet_kp_core.runtime.metadata import METADATA_KEY
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PLATES = (
+    TinyPlate("B_3", 0.9, [[12, 20], [14, 31], [40.5, 33], [38, 22.25]]),
+    TinyPlate("R_Bb", 0.75, [[60, 60], [61, 80], [90, 81], [89, 59]]),
+)
+
+
+def make_image_model(path: Path, plates: Sequence[TinyPlate] = PLATES) -> Path:
+    """A model that reports these plates, their corners moved by the image's mean blue, green and red.
+
+    A node that answers with another image's plates, or mixes up the channels, is then seen.
+    """
+    metadata = tiny_metadata(width=96, height=96)
+    value = encode(metadata, plates)
+    gain = np.zeros((3, value.shape[1]), np.float32)
+    corners = metadata.head.corner_slice
+    gain[:, corners] = np.random.default_rng(5).normal(0, 0.03, gain[:, corners].shape)
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["means", "gain"], ["moves"]),
+        helper.make_node("Add", ["value", "moves"], ["output"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "image_model",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 96, 96])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, *value.shape])],
+        [numpy_helper.from_array(gain, "gain"), numpy_helper.from_array(value[None], "value")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    onnx.save(model, str(path))
+    return path
+
+
+def colored_images(count: int, height: int = 120, width: int = 160) -> list[np.ndarray]:
+    """Noise around `count` different colours, uint8 [height, width, 3]."""
+    rng = np.random.default_rng(1)
+    colors = rng.uniform(20, 235, (count, 3))
+    return [np.clip(rng.normal(color, 12, (height, width, 3)), 0, 255).astype(np.uint8) for color in colors]
+
+
+class NodeProcess:
+    """A node started from the source tree as `python -m nanodet_kp_ros.NAME --ros-args ...`."""
+
+    def __init__(self, name: str, *ros_arguments: str) -> None:
+        command = [sys.executable, "-m", f"nanodet_kp_ros.{name}", "--ros-args", *ros_arguments]
+        self._lines: list[str] = []
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.append(line)
+
+    @property
+    def output(self) -> str:
+        """All that it printed so far, stdout and stderr."""
+        return "".join(self._lines)
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_for(self, text: str, timeout_s: float = 20.0) -> str:
+        """Waits until the output holds `text`; the output. Fails with the output when it does not come."""
+        deadline = time.monotonic() + timeout_s
+        while text not in self.output:
+            if not self.running:
+                self._reader.join(timeout=5)
+                if text in self.output:
+                    break
+            assert self.running and time.monotonic() < deadline, f"no {text!r} in the output:\n{self.output}"
+            time.sleep(0.02)
+        return self.output
+
+    def wait(self, timeout_s: float = 20.0) -> int:
+        """Waits for its own end; the exit code."""
+        code = self._process.wait(timeout=timeout_s)
+        self._reader.join(timeout=5)
+        return code
+
+    def interrupt(self) -> None:
+        """Sends SIGINT and does not wait."""
+        self._process.send_signal(signal.SIGINT)
+
+    def stop(self, signal_number: int = signal.SIGINT) -> int:
+        """Sends the signal; the exit code. A process that does not end within ten seconds is killed and fails."""
+        if self.running:
+            self._process.send_signal(signal_number)
+        try:
+            return self.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"the node does not end on signal {signal_number}:\n{self.output}") from None
+
+
+class Peer:
+    """A node in this process that sends and receives."""
+
+    def __init__(self, name: str = "peer") -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self.node = rclpy.create_node(name, context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+
+    def spin_until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+        """Handles what comes until the condition holds; whether it does."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            self._executor.spin_once(timeout_sec=0.05)
+        return True
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._context.try_shutdown()
+
+
+class DetectorPeer(Peer):
+    """Sends images to a detector and collects its answers by stamp."""
+
+    def __init__(self, message_type: type, topic: str = "image_raw", reliability: str = "reliable") -> None:
+        super().__init__()
+        from nanodet_kp_ros.msg import ArmorArray
+        from nanodet_kp_ros.qos import armors_qos, image_qos
+
+        self.answers: dict[tuple[int, int], ArmorArray] = {}
+        self.publisher = self.node.create_publisher(message_type, topic, image_qos(reliability))
+        self.node.create_subscription(ArmorArray, "armors", self._on_armors, armors_qos())
+
+    def _on_armors(self, message) -> None:
+        self.answers[message.header.stamp.sec, message.header.stamp.nanosec] = message
+
+    def ask(self, message, tries: int = 8):
+        """Sends the image until an answer with its stamp comes; the answer. Best effort may lose one on the way."""
+        key = (message.header.stamp.sec, message.header.stamp.nanosec)
+        for _ in range(tries):
+            self.publisher.publish(message)
+            if self.spin_until(lambda: key in self.answers, timeout_s=2.0):
+                return self.answers[key]
+        raise AssertionError(f"no answer with the stamp {key} after {tries} images")
+
+    def wait_for_detector(self, timeout_s: float = 20.0) -> None:
+        """Until the detector listens to us and we to it."""
+        assert self.spin_until(
+            lambda: self.publisher.get_subscription_count() > 0 and self.node.count_publishers("armors") > 0,
+            timeout_s,
+        ), "no detector on this domain"

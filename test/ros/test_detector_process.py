@@ -1,0 +1,201 @@
+"""`detector_node` as a process over real DDS: what arrives is what the runtime finds in the same images."""
+
+import array
+import json
+import signal
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
+
+from builtin_interfaces.msg import Time
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from ros_helpers import DetectorPeer, colored_images
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from nanodet_kp_core.runtime.bundled import bundled_model
+from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.draw import draw
+from nanodet_kp_ros.images import from_image, to_image
+from nanodet_kp_ros.qos import image_qos
+
+CORNER_TOLERANCE_PX = 0.01
+# One of seven of the real frames: all sources, and seconds instead of a minute.
+REAL_STEP = 7
+
+
+@pytest.fixture
+def peer():
+    peer = DetectorPeer(Image)
+    yield peer
+    peer.close()
+
+
+def header(number: int) -> Header:
+    """A stamp and a frame that a node would not make up by itself."""
+    return Header(stamp=Time(sec=1000 + number, nanosec=123456789), frame_id=f"optical_{number}")
+
+
+def assert_same(message, image, found, sent_header):
+    """The message holds exactly these detections, with the image's header and size."""
+    assert message.header == sent_header
+    assert (message.image_height, message.image_width) == image.shape[:2]
+    assert [armor.label for armor in message.armors] == found.labels
+    np.testing.assert_allclose([armor.score for armor in message.armors], found.scores, atol=1e-5)
+    corners = [[[p.x, p.y] for p in armor.corners] for armor in message.armors]
+    np.testing.assert_allclose(np.reshape(corners, (-1, 4, 2)), found.corners, atol=CORNER_TOLERANCE_PX)
+    boxes = np.reshape([armor.bbox for armor in message.armors], (-1, 4))
+    np.testing.assert_allclose(boxes, found.boxes, atol=CORNER_TOLERANCE_PX)
+
+
+def test_generated_images(start, peer, image_model):
+    start("detector_node", "-p", f"model:={image_model}")
+    peer.wait_for_detector()
+    detector = Detector(image_model)
+    seen = []
+    for number, image in enumerate(colored_images(6)):
+        message = peer.ask(to_image(image, header(number)))
+        assert_same(message, image, detector(image), header(number))
+        seen.append(message.armors[0].corners[0].x)
+    assert np.ptp(seen) > 10 * CORNER_TOLERANCE_PX, "the images give the same plates: the test could not fail"
+
+
+def test_real_images(start, peer, shared_dir):
+    start("detector_node")
+    peer.wait_for_detector()
+    detector = Detector(bundled_model())
+    entries = json.loads((shared_dir / "real" / "dev.json").read_text())["images"][::REAL_STEP]
+    plates = 0
+    for number, entry in enumerate(entries):
+        image = cv2.imread(str(shared_dir / "real" / "images" / entry["file_name"]))
+        found = detector(image)
+        assert_same(peer.ask(to_image(image, header(number))), image, found, header(number))
+        plates += len(found)
+    assert plates >= len(entries) / 4, "hardly a plate was found: the comparison says nothing"
+
+
+def test_an_image_without_plates_is_answered_too(start, peer, image_model):
+    start("detector_node", "-p", f"model:={image_model}", "-p", "score_threshold:=0.95")
+    peer.wait_for_detector()
+    assert peer.ask(to_image(colored_images(1)[0], header(0))).armors == []
+
+
+def test_compressed_images_on_a_remapped_topic(start, image_model):
+    peer = DetectorPeer(CompressedImage, "/front/image/compressed", "best_effort")
+    start(
+        "detector_node",
+        "-p",
+        f"model:={image_model}",
+        "-p",
+        "image_transport:=compressed",
+        "-r",
+        "image_raw:=/front/image",
+    )
+    try:
+        peer.wait_for_detector()
+        image = colored_images(1)[0]
+        data = array.array("B", cv2.imencode(".png", image)[1].tobytes())
+        message = peer.ask(CompressedImage(header=header(0), format="png", data=data))
+        assert_same(message, image, Detector(image_model)(image), header(0))
+    finally:
+        peer.close()
+
+
+def test_annotated_image_for_a_listener(start, peer, image_model):
+    node = start("detector_node", "-p", f"model:={image_model}")
+    peer.wait_for_detector()
+    annotated = []
+    peer.node.create_subscription(Image, "armors/image", annotated.append, image_qos("best_effort"))
+    peer.spin_until(lambda: peer.node.count_publishers("armors/image") > 0)
+    image = colored_images(1)[0]
+    for number in range(8):  # the publisher sees its first listener a moment later
+        peer.ask(to_image(image, header(number)))
+        if peer.spin_until(lambda: bool(annotated), timeout_s=1.0):
+            break
+    assert annotated, node.output
+    expected = draw(image, Detector(image_model)(image))
+    assert (expected != image).any()
+    np.testing.assert_array_equal(from_image(annotated[-1]), expected)
+    assert annotated[-1].header.frame_id.startswith("optical_")
+
+
+def test_thresholds_are_live_and_the_model_is_not(start, peer, image_model):
+    start("detector_node", "-p", f"model:={image_model}")
+    peer.wait_for_detector()
+    client = peer.node.create_client(SetParameters, "detector_node/set_parameters")
+    assert client.wait_for_service(timeout_sec=10)
+
+    def set_parameter(name, value):
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        future = client.call_async(request)
+        assert peer.spin_until(future.done)
+        (result,) = future.result().results
+        return result
+
+    image = colored_images(1)[0]
+    labels = [armor.label for armor in peer.ask(to_image(image, header(0))).armors]
+    assert labels == ["B_3", "R_Bb"]
+    assert set_parameter("score_threshold", 0.8).successful
+    assert [armor.label for armor in peer.ask(to_image(image, header(1))).armors] == ["B_3"]
+    assert set_parameter("score_threshold", 1).successful  # an integer for a number
+    assert peer.ask(to_image(image, header(2))).armors == []
+    for name, value, reason in [
+        ("score_threshold", 2, "expected a number from 0 to 1, got 2"),
+        ("score_threshold", 1.5, "Max: 1.0"),
+        ("score_threshold", "high", "expected a number from 0 to 1, got 'high'"),
+        ("max_detections", 0, "Min: 1"),
+        ("model", "other.onnx", "read-only"),
+    ]:
+        result = set_parameter(name, value)
+        assert not result.successful
+        assert reason in result.reason
+    assert set_parameter("score_threshold", 0.5).successful
+    assert set_parameter("max_detections", 1).successful
+    assert [armor.label for armor in peer.ask(to_image(image, header(3))).armors] == ["B_3"]
+
+
+def test_parameter_file_namespace_and_remapping(start, image_model, tmp_path):
+    file = tmp_path / "detector.yaml"
+    file.write_text(f"/**:\n  ros__parameters:\n    model: {image_model}\n    score_threshold: 0.8\n")
+    start(
+        "detector_node",
+        "--params-file",
+        str(file),
+        "-r",
+        "__ns:=/red",
+        "-r",
+        "image_raw:=/camera/image",
+        "-r",
+        "armors:=/armors",
+    )
+    peer = DetectorPeer(Image, "/camera/image", "best_effort")
+    try:
+        peer.wait_for_detector()
+        assert peer.spin_until(lambda: ("detector_node", "/red") in peer.node.get_node_names_and_namespaces())
+        assert [armor.label for armor in peer.ask(to_image(colored_images(1)[0], header(0))).armors] == ["B_3"]
+    finally:
+        peer.close()
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_ends_cleanly(start, image_model, signal_number):
+    node = start("detector_node", "-p", f"model:={image_model}")
+    node.wait_for("-> /armors")
+    assert node.stop(signal_number) == 0, node.output
+    assert "Traceback" not in node.output
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.002, 0.02])
+def test_a_second_interrupt_is_no_traceback(start, image_model, delay_s):
+    """Ctrl-C reaches a launched node twice."""
+    node = start("detector_node", "-p", f"model:={image_model}")
+    node.wait_for("-> /armors")
+    node.interrupt()
+    time.sleep(delay_s)
+    assert node.stop(signal.SIGINT) == 0, node.output
+    assert "Traceback" not in node.output

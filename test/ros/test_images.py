@@ -1,0 +1,148 @@
+"""Image messages <-> arrays, without DDS."""
+
+import array
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
+
+import cv2
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from nanodet_kp_core.errors import ImageError
+from nanodet_kp_ros.images import from_compressed, from_image, to_image
+
+
+def message(data: np.ndarray, encoding: str, padding: int = 0) -> Image:
+    """A message of rows [height, bytes], each followed by `padding` bytes of rubbish."""
+    height = data.shape[0]
+    rows = np.full((height, data[0].size + padding), 0xAB, np.uint8)
+    rows[:, : data[0].size] = data.reshape(height, -1)
+    width = data.shape[1]
+    made = Image(header=Header(frame_id="cam"), height=height, width=width, encoding=encoding, step=rows.shape[1])
+    made.data = array.array("B", rows.tobytes())
+    return made
+
+
+def gradient(height: int = 24, width: int = 32) -> np.ndarray:
+    """Smooth and different in all channels, so that interpolation is exact to a few grey levels."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([40 + 4 * x, 60 + 5 * y, 200 - 3 * x], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("padding", [0, 5])
+@pytest.mark.parametrize("encoding", ["bgr8", "rgb8", "mono8", "bgra8", "rgba8"])
+def test_exact_encodings(encoding, padding):
+    image = gradient()
+    alpha = np.full((*image.shape[:2], 1), 9, np.uint8)
+    sent = {
+        "bgr8": image,
+        "rgb8": image[..., ::-1],
+        "mono8": image[..., :1],
+        "bgra8": np.concatenate([image, alpha], axis=2),
+        "rgba8": np.concatenate([image[..., ::-1], alpha], axis=2),
+    }[encoding]
+    expected = np.repeat(image[..., :1], 3, axis=2) if encoding == "mono8" else image
+    np.testing.assert_array_equal(from_image(message(sent, encoding, padding)), expected)
+
+
+def test_bgr8_is_not_copied():
+    sent = message(gradient(), "bgr8", padding=3)
+    view = from_image(sent)
+    sent.data[0] = 123
+    assert view[0, 0, 0] == 123
+
+
+@pytest.mark.parametrize("tile", ["rggb", "bggr", "gbrg", "grbg"])
+def test_bayer(tile):
+    image = gradient()
+    mosaic = np.empty(image.shape[:2], np.uint8)
+    for index, letter in enumerate(tile):  # the tile from left to right, top to bottom
+        row, column = divmod(index, 2)
+        mosaic[row::2, column::2] = image[row::2, column::2, "bgr".index(letter)]
+    got = from_image(message(mosaic[..., None], f"bayer_{tile}8"))
+    inner = (slice(2, -2), slice(2, -2))
+    assert np.abs(got[inner].astype(int) - image[inner]).max() <= 6
+
+
+@pytest.mark.parametrize("encoding", ["yuv422", "uyvy", "yuv422_yuy2", "yuyv"])
+def test_yuv422(encoding):
+    image = np.repeat(gradient()[:, ::2], 2, axis=1)  # two columns share their colour
+    yuv = _video_yuv(image)
+    packed = np.empty((*image.shape[:2], 2), np.uint8)
+    luma, chroma = (1, 0) if encoding in ("yuv422", "uyvy") else (0, 1)
+    packed[..., luma] = yuv[..., 0]
+    packed[:, 0::2, chroma] = yuv[:, 0::2, 1]
+    packed[:, 1::2, chroma] = yuv[:, 1::2, 2]
+    got = from_image(message(packed, encoding))
+    assert np.abs(got.astype(int) - image).max() <= 4
+
+
+def _video_yuv(image: np.ndarray) -> np.ndarray:
+    """BT.601 in video range, from the definition: Y in 16..235, U and V around 128."""
+    b, g, r = (image[..., k].astype(float) for k in range(3))
+    y = 16 + 65.481 / 255 * r + 128.553 / 255 * g + 24.966 / 255 * b
+    u = 128 - 37.797 / 255 * r - 74.203 / 255 * g + 112.0 / 255 * b
+    v = 128 + 112.0 / 255 * r - 93.786 / 255 * g - 18.214 / 255 * b
+    return np.stack([y, u, v], axis=2).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg"])
+def test_compressed(extension):
+    image = gradient()
+    data = cv2.imencode(extension, image, [cv2.IMWRITE_JPEG_QUALITY, 100])[1]
+    got = from_compressed(CompressedImage(format=extension[1:], data=array.array("B", data.tobytes())))
+    assert np.abs(got.astype(int) - image).max() <= (0 if extension == ".png" else 12)
+
+
+def test_there_and_back():
+    image = gradient()[:, ::-1]  # not contiguous
+    made = to_image(image, Header(frame_id="cam"))
+    assert (made.encoding, made.width, made.height, made.step) == ("bgr8", 32, 24, 96)
+    assert made.header.frame_id == "cam"
+    np.testing.assert_array_equal(from_image(made), image)
+
+
+def truncated() -> Image:
+    made = message(gradient(), "bgr8")
+    made.data = made.data[:-1]
+    return made
+
+
+def too_long() -> Image:
+    made = message(gradient(), "bgr8")
+    made.data.append(0)
+    return made
+
+
+def short_step() -> Image:
+    made = message(gradient(), "bgr8")
+    made.step = 95
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "parts"),
+    [
+        (truncated(), ["bgr8", "32x24", "truncated", "2304", "2303"]),
+        (too_long(), ["too long", "2304", "2305"]),
+        (short_step(), ["step", "at least 96", "got 95"]),
+        (Image(encoding="bgr8"), ["empty", "0x0"]),
+        (Image(encoding="bgr8", width=4), ["empty", "4x0"]),
+        (message(gradient(), "purple8"), ["'purple8'", "32x24", "expected one of bgr8", "set the camera driver"]),
+        (message(gradient()[:, :1, :2], "yuv422"), ["yuv422", "cannot be converted"]),
+    ],
+)
+def test_bad_image(made, parts):
+    with pytest.raises(ImageError) as raised:
+        from_image(made)
+    for part in parts:
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff\xe0 no picture"])
+def test_bad_compressed(data):
+    with pytest.raises(ImageError, match=rf"got {len(data)} bytes marked 'jpeg'"):
+        from_compressed(CompressedImage(format="jpeg", data=array.array("B", data)))

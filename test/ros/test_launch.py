@@ -1,0 +1,68 @@
+"""The launch file with real `launch_ros`; it is no wheel, so that this runs on ROS installations only."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import cv2
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
+pytest.importorskip("launch_ros", reason="launch_ros is missing: it comes with a ROS installation, not as a wheel")
+
+from ros_helpers import ROOT, Peer, colored_images
+
+from nanodet_kp_ros.msg import ArmorArray
+from nanodet_kp_ros.qos import armors_qos
+
+LAUNCH = (
+    "import sys, launch; from launch.launch_description_sources import PythonLaunchDescriptionSource as Source; "
+    "from launch.actions import IncludeLaunchDescription as Include; service = launch.LaunchService(); "
+    "pairs = [a.split(':=', 1) for a in sys.argv[2:]]; "
+    "service.include_launch_description(launch.LaunchDescription([Include(Source(sys.argv[1]), "
+    "launch_arguments=pairs)])); sys.exit(service.run())"
+)
+
+
+def test_launch_with_a_player(image_model, tmp_path, monkeypatch):
+    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE")
+    for number, image in enumerate(colored_images(2)):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    arguments = [
+        f"model:={image_model}",
+        f"player_source:={tmp_path}",
+        "fps:=10.0",
+        "namespace:=red",
+        "image:=/cam/image",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, str(ROOT / "launch" / "detector.launch.py"), *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    peer = Peer()
+    try:
+        messages = []
+        peer.node.create_subscription(ArmorArray, "/red/armors", messages.append, armors_qos())
+        arrived = peer.spin_until(lambda: len(messages) >= 5, timeout_s=30)
+        environments = _environments(process.pid)
+    finally:
+        peer.close()
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=20)
+    assert arrived, output
+    assert len(messages[-1].armors) == 2
+    assert len(environments) == 2
+    assert all("config/fastdds_images.xml" in environment for environment in environments)
+
+
+def _environments(parent: int) -> list[str]:
+    """The environments of the parent's child processes."""
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True
+    ).stdout.split()
+    found = []
+    for child in children:
+        with open(os.path.join("/proc", child, "environ"), encoding="utf-8") as text:
+            found.append(text.read())
+    return found

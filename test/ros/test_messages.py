@@ -1,0 +1,63 @@
+"""Detections -> ArmorArray, without DDS."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
+
+from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
+
+from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_ros.messages import to_armor_array
+from nanodet_kp_ros.msg import Armor
+
+
+def detections(labels: list[str]) -> Detections:
+    count = len(labels)
+    return Detections(
+        scores=np.linspace(0.9, 0.6, count, dtype=np.float32),
+        class_ids=np.arange(count),
+        boxes=np.arange(4 * count, dtype=np.float32).reshape(count, 4) - 2.5,
+        corners=100 + np.arange(8 * count, dtype=np.float32).reshape(count, 4, 2),
+        class_names=tuple(labels),
+    )
+
+
+def test_everything_is_carried_over():
+    header = Header(stamp=Time(sec=7, nanosec=8), frame_id="optical")
+    found = detections(["B_3", "R_Bb"])
+    message = to_armor_array(found, header, 640, 480)
+    assert message.header == header
+    assert (message.image_width, message.image_height) == (640, 480)
+    assert [armor.label for armor in message.armors] == ["B_3", "R_Bb"]
+    for row, armor in enumerate(message.armors):
+        assert armor.score == pytest.approx(found.scores[row])
+        np.testing.assert_array_equal(armor.bbox, found.boxes[row])
+        np.testing.assert_array_equal([[p.x, p.y] for p in armor.corners], found.corners[row])
+        assert not armor.has_pose
+
+
+@pytest.mark.parametrize(
+    ("label", "color", "number"),
+    [
+        ("B_G", Armor.COLOR_BLUE, "G"),
+        ("R_1", Armor.COLOR_RED, "1"),
+        ("N_O", Armor.COLOR_NONE, "O"),
+        ("P_Bs", Armor.COLOR_PURPLE, "Bs"),
+        ("armor", Armor.COLOR_UNKNOWN, ""),
+        ("X_3", Armor.COLOR_UNKNOWN, ""),
+    ],
+)
+def test_color_and_number(label, color, number):
+    (armor,) = to_armor_array(detections([label]), Header(), 1, 1).armors
+    assert (armor.label, armor.color, armor.number) == (label, color, number)
+
+
+def test_the_constants_are_those_of_the_design():
+    constants = [Armor.COLOR_BLUE, Armor.COLOR_RED, Armor.COLOR_NONE, Armor.COLOR_PURPLE, Armor.COLOR_UNKNOWN]
+    assert constants == [0, 1, 2, 3, 255]
+
+
+def test_no_plates():
+    assert to_armor_array(detections([]), Header(), 640, 480).armors == []
