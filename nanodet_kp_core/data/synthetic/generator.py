@@ -50,7 +50,7 @@ def render(seed: int, size: tuple[int, int] = (256, 256), plate_px: tuple[float,
     _reflection(rng, canvas, plates)
     _occluders(rng, canvas)
     picture = expose(rng, canvas, exposure, _underglow(rng, canvas, plates))
-    if rng.random() < 0.1:
+    if rng.random() < 0.2:
         _broadcast_overlay(rng, picture, canvas)
     return _label(jpeg(rng, picture), canvas, plates, exposure, str(seed))
 
@@ -60,7 +60,7 @@ _ROBOTS = [0.06, 0.36, 0.3, 0.18, 0.1]  # probability of 0, 1, .. robots in a pi
 
 def _reflection(rng: np.random.Generator, canvas: Canvas, plates: list[PlateView]) -> None:
     """A shiny floor mirrors the lights below the robots, stretched and dim."""
-    if not plates or rng.random() > 0.4:
+    if not plates or rng.random() > 0.5:
         return
     plate = plates[int(rng.integers(len(plates)))]
     height = float(np.linalg.norm(plate.corners[1] - plate.corners[0]))
@@ -98,14 +98,17 @@ def _broadcast_overlay(rng: np.random.Generator, picture: np.ndarray, canvas: Ca
     top = (0, h - height, int(rng.integers(0, h - height)))[int(rng.integers(3))]
     team = (20, 20, 220) if rng.random() < 0.5 else (210, 90, 10)
     color = [int(np.clip(c + rng.normal(0, 25), 0, 255)) for c in team]
-    left, right = sorted(int(v) for v in rng.uniform(-0.3, 1.3, 2) * w)
+    left, right = sorted(int(v) for v in rng.uniform(-0.5, 1.5, 2) * w)
     cv2.rectangle(picture, (left, top), (right, top + height), color, -1)
     for _ in range(rng.integers(1, 4)):
         at = (int(rng.uniform(left, right + 1)), top + height // 2)
-        if rng.random() < 0.6:
-            radius = max(2, int(height * rng.uniform(0.4, 0.8)))
+        if rng.random() < 0.65:
+            radius = max(2, int(height * rng.uniform(0.35, 0.9)))
             cv2.circle(picture, at, radius, (245, 245, 245), -1, cv2.LINE_AA)
-            cv2.circle(picture, at, max(1, radius // 2), color, int(rng.integers(1, 4)), cv2.LINE_AA)
+            mark = np.asarray(at) + rng.uniform(-0.7, 0.7, (int(rng.integers(3, 7)), 2)) * radius
+            ink = color if rng.random() < 0.5 else [int(v) for v in rng.integers(0, 90, 3)]
+            closed = bool(rng.random() < 0.5)
+            cv2.polylines(picture, [mark.astype(np.int32)], closed, ink, max(1, radius // 5), cv2.LINE_AA)
             canvas.owner[max(0, at[1] - radius) : at[1] + radius, max(0, at[0] - radius) : at[0] + radius] = _OCCLUDER
         else:
             letters = "".join(rng.choice(list("0123456789ABRGK ")) for _ in range(rng.integers(2, 9)))

@@ -64,12 +64,12 @@ def draw_robot(
     kind = rng.random()
     if kind < 0.4:
         yaw = float(rng.normal(0, 0.3))
-    elif kind < 0.7:  # two plates in view: the bar of one and the neighbour's bar make no plate
+    elif kind < 0.8:  # two plates in view: the bar of one and the neighbour's bar make no plate
         yaw = float(rng.choice([-1, 1]) * rng.uniform(0.45, 1.1))
     else:
         yaw = float(rng.uniform(-1.25, 1.25))
     yaw += turn
-    radius = float(rng.uniform(0.16, 0.36))
+    radius = float(rng.uniform(0.13, 0.34))
     tilt = float(np.radians(15) if rng.random() < 0.6 else rng.normal(0, 0.12))
     outward = np.array([np.sin(yaw), 0.0, -np.cos(yaw)])
     robot = camera.back_project(at_pixel, depth) - radius * outward
@@ -139,13 +139,12 @@ def _body(
     bright = rng.random() < 0.2
     low, high = (0.1, 0.7) if bright else (0.008, 0.2)
     height = rng.uniform(0.05, 0.16)
-    for x in (-1, 1):  # wheels at the corners
-        for z in (1, -1):
-            at = robot + _turn(np.array([x * radius * 0.9, height * 0.8, z * radius * 0.9]), yaw)
-            half = np.array([0.03, rng.uniform(0.05, 0.09), rng.uniform(0.05, 0.09)])
-            _paint_box(canvas, camera, _box(at, half, yaw), random_albedo(rng, low, high), owner)
     base = np.array([radius * 0.85, height, radius * 0.85])
     _paint_box(canvas, camera, _box(robot, base, yaw), random_albedo(rng, low, high), owner)
+    for x in (-1, 1):  # wheels at the corners
+        for z in (1, -1):
+            at = robot + _turn(np.array([x * radius * 0.75, height * 0.8, z * radius * 0.75]), yaw)
+            _wheel(rng, canvas, camera, at, yaw + rng.choice([0.0, np.pi / 4, -np.pi / 4, np.pi / 2]), owner)
     for _ in range(rng.integers(1, 9)):  # frames, boxes, covers
         at = robot + rng.normal(0, 1, 3) * (radius * 0.6, height, radius * 0.6) - (0, height * 0.5, 0)
         half = np.exp(rng.uniform(np.log(0.008), np.log(0.09), 3))
@@ -160,6 +159,23 @@ def _body(
     for _ in range(rng.integers(0, 10)):  # cables, struts
         a = robot + rng.normal(0, 1, 3) * (radius, height * 1.5, radius)
         _line(rng, canvas, camera, a, a + rng.normal(0, 0.15, 3), 0.006)
+
+
+def _wheel(
+    rng: np.random.Generator, canvas: Canvas, camera: Camera, at: np.ndarray, yaw: float, owner: int
+) -> None:
+    """A disc with a rim, a hub and rollers or spokes; between two plates it is what their inner bars enclose."""
+    radius = rng.uniform(0.045, 0.095)
+    angles = np.linspace(0, 2 * np.pi, 15)[:-1] + rng.uniform(0, 0.4)
+    circle = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1)
+    across = np.array([np.cos(yaw), 0, np.sin(yaw)])
+    upright = np.array([0, 1.0, 0])
+    for share in (1.0, rng.uniform(0.6, 0.85), rng.uniform(0.15, 0.4)):
+        points = at + radius * share * (circle[:, :1] * across + circle[:, 1:2] * upright)
+        paint(canvas, camera.project(points), random_albedo(rng, 0.02, 0.7), owner)
+    for angle in angles[:: int(rng.integers(1, 4))]:
+        rim = at + radius * (np.cos(angle) * across + np.sin(angle) * upright)
+        _line(rng, canvas, camera, at + 0.4 * (rim - at), rim, 0.008)
 
 
 def _turn(vector: np.ndarray, yaw: float) -> np.ndarray:
