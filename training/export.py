@@ -26,12 +26,15 @@ def main() -> int:
     parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the input (default: data.val.input_size)")
     parser.add_argument("--images", help="image or folder to compare on (default: data.val of the run)")
     parser.add_argument(
-        "--calibrate", action="store_true", help="shift the scores so that 0.5 has the best F1 on data.val of the run"
-    )
+        "--calibrate", type=float, metavar="PRECISION",
+        help="shift the scores so that 0.5 is the lowest threshold with this precision on data.val of the run",
+    )  # fmt: skip
     args = parser.parse_args()
+    if args.calibrate is not None and not 0 < args.calibrate <= 1:
+        parser.error(f"--calibrate: expected a precision above 0 and up to 1, got {args.calibrate:g}")
     model, config, _ = load_model(args.checkpoint)
     input_size = args.size or config.data.val.input_size
-    offset, metrics = calibrate(model, config) if args.calibrate else (0.0, {})
+    offset, metrics = (0.0, {}) if args.calibrate is None else calibrate(model, config, args.calibrate)
     images = []
     with closing(open_source(args.images or str(config.data.val.img_path))) as source:
         for frame in source:

@@ -10,26 +10,31 @@ from torch import nn
 
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.data.formats.coco import read_coco
+from nanodet_kp_core.errors import TrainingError
 from nanodet_kp_core.evaluate.metrics import score_predictions
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 
 
-def calibrate(model: nn.Module, config: TrainConfig) -> tuple[float, dict[str, float]]:
-    """(offset, metrics): adding `offset` to the score logits puts the threshold of the best F1 at 0.5.
+def calibrate(model: nn.Module, config: TrainConfig, precision: float) -> tuple[float, dict[str, float]]:
+    """(offset, metrics): adding `offset` to the score logits moves the wanted threshold to 0.5.
 
-    QFL trains scores towards the IoU with the plate, so that far plates never come near 1 and 0.5 is not where hits
-    and false alarms balance. The metrics are those of data.val at that threshold.
+    QFL trains scores towards the IoU with the plate, so that 0.5 means nothing in particular. The wanted threshold is
+    the lowest one with that precision on data.val, or the most precise one where none reaches it. The metrics are
+    those of data.val at the threshold.
     """
     data = config.data.val
     records = read_coco(data.ann_path, data.img_path, config.class_names)
     detector = torch_detector(model, config, data.input_size, torch.device("cpu"), score_threshold=0.05)
     found = predict(detector, records)
-    best, offset, metrics = -1.0, 0.0, {}
-    for threshold in np.linspace(0.08, 0.8, 37):
-        score = score_predictions(records, found, config.class_names, float(threshold))
-        f1 = 2 * score.precision * score.recall / max(score.precision + score.recall, 1e-9)
-        if f1 > best:
-            best, offset = f1, -math.log(threshold / (1 - threshold))
-            values = {k: float(getattr(score, k)) for k in ("precision", "recall", "err", "err_px", "colour", "number")}
-            metrics = {f"val_{k}": round(v, 4) for k, v in values.items() if math.isfinite(v)}
-    return offset, metrics
+    best, chosen = None, 0.5
+    for threshold in np.linspace(0.1, 0.8, 71).tolist():
+        score = score_predictions(records, found, config.class_names, threshold)
+        if score.hits and (best is None or score.precision > best.precision):
+            best, chosen = score, threshold
+        if score.hits and score.precision >= precision:
+            break
+    if best is None:
+        raise TrainingError(f"{data.ann_path}: expected detections to calibrate on, got none; train longer")
+    values = {k: float(getattr(best, k)) for k in ("precision", "recall", "err", "err_px", "colour", "number")}
+    metrics = {f"val_{k}": round(v, 4) for k, v in values.items() if math.isfinite(v)}
+    return -math.log(chosen / (1 - chosen)), metrics

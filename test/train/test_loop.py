@@ -15,6 +15,7 @@ from nanodet_kp_core.data.files import write_atomically
 from nanodet_kp_core.data.formats.coco import coco_document, read_coco
 from nanodet_kp_core.data.synthetic.generator import render
 from nanodet_kp_core.errors import ConfigError, ModelError, TrainingError
+from nanodet_kp_core.evaluate.calibrate import calibrate
 from nanodet_kp_core.evaluate.metrics import score_predictions
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
@@ -119,6 +120,18 @@ def test_a_score_offset_moves_scores_and_nothing_else(overfitted, data, tmp_path
     best = np.log(plain.scores[0] / (1 - plain.scores[0])) + 1.0
     assert shifted.scores[0] == pytest.approx(1 / (1 + np.exp(-best)), abs=1e-4)
     assert np.allclose(plain.corners[0], shifted.corners[0], atol=1e-3)
+
+
+def test_calibration_reaches_the_precision_on_the_validation_set(overfitted, data):
+    model, config, _ = load_model(overfitted.folder / "last.pt")
+    offset, metrics = calibrate(model, config, 0.9)
+    assert metrics["val_precision"] >= 0.9
+    threshold = 1 / (1 + np.exp(offset))  # what becomes 0.5
+    records = read_coco(data / "labels.json", data, ARMOR_CLASSES)
+    found = predict(torch_detector(model, config, (128, 128), torch.device("cpu"), 0.05), records)
+    at, below = (score_predictions(records, found, ARMOR_CLASSES, t) for t in (threshold, threshold - 0.011))
+    assert at.precision == pytest.approx(metrics["val_precision"], abs=1e-4)
+    assert below.precision < 0.9 or threshold == pytest.approx(0.1)
 
 
 def test_export_refuses_a_size_the_network_cannot_take(overfitted, tmp_path):
