@@ -290,4 +290,7 @@ def _check_agreement(path: Path, config: TrainConfig) -> None:
             f"{path}: model.arch.head.input_channel: expected {arch.fpn.out_channels}, as fpn.out_channels, "
             f"got {arch.head.input_channel}"
         )
-    config.layout  # noqa: B018  raises ConfigError when classes and layout disagree
+    try:
+        _ = config.layout
+    except ConfigError as error:
+        raise ConfigError(f"{path}: model.arch.head: {error}") from None

@@ -6,6 +6,7 @@ import csv
 import json
 import time
 import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tqdm import tqdm
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.data.dataset import Batch, PlateDataset, collate
 from nanodet_kp_core.data.files import write_atomically
-from nanodet_kp_core.errors import TrainingError
+from nanodet_kp_core.errors import DataError, TrainingError
 from nanodet_kp_core.evaluate.metrics import Score
 from nanodet_kp_core.evaluate.torch_detector import evaluate, torch_detector
 from nanodet_kp_core.model.build import build_criterion, build_detector
@@ -148,7 +149,7 @@ def train(config: TrainConfig, resume: bool) -> Run:
         skip = run.step - epoch * run.steps_per_epoch
         loader = run.loader(epoch, skip)
         bar = tqdm(loader, initial=skip, total=run.steps_per_epoch, desc=f"epoch {epoch}", mininterval=5)
-        for batch in bar:
+        for batch in _plain_errors(bar):
             values = run.train_step(batch)
             if run.step % config.log.interval == 0:
                 bar.set_postfix_str(" ".join(f"{k.removeprefix('loss_')} {v:.3g}" for k, v in values.items()))
@@ -165,6 +166,14 @@ def train(config: TrainConfig, resume: bool) -> Run:
                 save_checkpoint(run.folder / "best.pt", run.state())
         save_checkpoint(last, run.state())
     return run
+
+
+def _plain_errors(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches; a DataError of a loader process comes as its one sentence, without the traceback of that process."""
+    try:
+        yield from batches
+    except DataError as error:
+        raise DataError(str(error).strip().rpartition("DataError: ")[2]) from None
 
 
 def _f1(score: Score) -> float:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.data.files import write_atomically
 from nanodet_kp_core.data.formats.coco import coco_document, read_coco
 from nanodet_kp_core.data.synthetic.generator import render
-from nanodet_kp_core.errors import ConfigError, ModelError, TrainingError
+from nanodet_kp_core.errors import ConfigError, DataError, ModelError, TrainingError
 from nanodet_kp_core.evaluate.calibrate import calibrate
 from nanodet_kp_core.evaluate.metrics import score_predictions
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
@@ -77,13 +78,13 @@ def losses(folder):
 @pytest.fixture(scope="module")
 def overfitted(data, tmp_path_factory):
     """A run that has seen its eight pictures often enough to know them."""
-    config = configuration(data, tmp_path_factory.mktemp("run") / "a", epochs=60)
+    config = configuration(data, tmp_path_factory.mktemp("run") / "a", epochs=120)
     return train(config, resume=False)
 
 
 def test_the_loss_falls_and_the_plates_are_found(overfitted):
     values = losses(overfitted.folder)
-    assert len(values) == 120
+    assert len(values) == 240
     assert np.mean(values[-10:]) < 0.5 * np.mean(values[:10])
     score = overfitted.validate()
     assert score.recall > 0.8
@@ -167,6 +168,18 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_files(data, tmp_path):
     with pytest.raises(TrainingError, match="not finite") as caught:
         run.train_step(batch)
     assert all(name in str(caught.value) for name in batch.names)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_picture_is_one_sentence(data, tmp_path, workers):
+    folder = shutil.copytree(data, tmp_path / "data")
+    victim = next(folder.glob("*.png"))
+    victim.write_bytes(b"no picture")
+    config = configuration(folder, tmp_path / "run")
+    config.device.workers_per_gpu = workers
+    with pytest.raises(DataError) as caught:
+        train(config, resume=False)
+    assert str(caught.value) == f"{victim}: expected a readable image, got a missing or broken file"
 
 
 def test_checkpoints_that_are_none(tmp_path):
