@@ -252,6 +252,8 @@ def load_config(path: str | Path) -> TrainConfig:
 
 def _explain(path: Path, fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "missing":
+        return f"{path}: {where}: expected this key, got none"
     if fault["type"] != "extra_forbidden":
         return f"{path}: {where}: {fault['msg']}, got {fault['input']!r}"
     model: Any = TrainConfig

@@ -44,6 +44,7 @@ def _set(*keys_and_value):
     ("edit", "message"),
     [
         (_set("model", "arch", "head", "stackd_convs", 2), "did you mean 'stacked_convs'"),
+        (lambda raw: raw.pop("save_dir"), "save_dir: expected this key, got none$"),
         (_set("schedul", {}), "did you mean 'schedule'"),
         (_set("grad_clip", "much"), "grad_clip: .*valid number.*'much'"),
         (_set("model", "arch", "head", "num_classes", 12), "num_classes: expected 36, .*got 12"),
