@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.errors import ConfigError, NanodetKpError
+from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.runtime.detector import Detections, Detector
 from nanodet_kp_core.runtime.draw import draw
 from nanodet_kp_core.runtime.sources import IMAGE_EXTENSIONS, Frame, ImageSource, Source, open_source
@@ -168,15 +168,9 @@ def _check_window() -> None:
 
 
 def _write_json(path: Path, results: dict[str, list[dict[str, Any]]]) -> None:
-    """Write beside the target and rename, so that nobody ever reads half a file."""
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(results, file, allow_nan=False)
-        os.chmod(partial, 0o644)  # mkstemp makes it private
-        os.replace(partial, path)
+        write_atomically(path, json.dumps(results, allow_nan=False).encode())
     except OSError as error:
-        Path(partial).unlink(missing_ok=True)
         raise ConfigError(f"--json: cannot write {path} ({error}); choose another file") from None
 
 

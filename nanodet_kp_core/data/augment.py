@@ -18,12 +18,10 @@ from nanodet_kp_core.data.warp import (
     warp_image,
 )
 from nanodet_kp_core.geometry import boxes_of_corners
+from nanodet_kp_core.runtime.metadata import PAD_VALUE
 
 if TYPE_CHECKING:
     from nanodet_kp_core.config import PipelineConfig
-
-PAD_VALUE = 114
-"""Grey of everything outside the picture, in training and in the runtime's letterbox."""
 
 MIN_SIDE = 6.0
 """Plates narrower than this many input pixels are neither plate nor background."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from nanodet_kp_core.config import TrainConfig
-from nanodet_kp_core.data.augment import PAD_VALUE
 from nanodet_kp_core.runtime.metadata import InputSpec, ModelMetadata
 
 
@@ -22,7 +21,6 @@ def describe(
             width=size[0],
             height=size[1],
             resize="letterbox" if config.data.val.keep_ratio else "stretch",
-            pad_value=PAD_VALUE,
         ),
         class_layout=layout.class_layout,
         reg_max=layout.reg_max,

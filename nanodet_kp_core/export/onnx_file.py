@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -12,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from nanodet_kp_core.config import TrainConfig
-from nanodet_kp_core.data.files import write_atomically
 from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.export.describe import describe
+from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.runtime.metadata import METADATA_KEY, ModelMetadata
 from nanodet_kp_core.runtime.preprocess import preprocess
@@ -84,14 +85,13 @@ def export_onnx(
     model, config, run_id = load_model(checkpoint)
     metadata = describe(config, size, run_id, metrics)
     graph = ExportedGraph(model, config, gain, offset).eval()
-    partial = target.with_name(f".{target.name}.partial")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
-        graph, (torch.zeros(1, 3, size[1], size[0]),), str(partial), input_names=[metadata.input.name],
-        output_names=[metadata.output.name], opset_version=OPSET, dynamo=False,
-    )  # fmt: skip
-    proto = onnx.load(str(partial))
-    partial.unlink()
+    with TemporaryDirectory() as folder:
+        raw = Path(folder) / "raw.onnx"
+        torch.onnx.export(
+            graph, (torch.zeros(1, 3, size[1], size[0]),), str(raw), input_names=[metadata.input.name],
+            output_names=[metadata.output.name], opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+        proto = onnx.load(str(raw))
     proto.ir_version = IR_VERSION
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, metadata.to_json()

@@ -19,6 +19,10 @@ FORMAT_VERSION = 1
 """Version of the JSON form that this package writes and reads."""
 
 
+PAD_VALUE = 114
+"""Grey of everything outside the picture: in the letterbox, and in the warps of training."""
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """The network's input: float32 [1, 3, height, width] of pixel values 0..255.
@@ -36,7 +40,7 @@ class InputSpec:
     layout: str = "NCHW"
     dtype: str = "float32"
     resize: str = "letterbox"
-    pad_value: int = 114
+    pad_value: int = PAD_VALUE
     channel_order: str = "bgr"
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None

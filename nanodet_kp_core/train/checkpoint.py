@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from nanodet_kp_core.data.files import write_atomically
 from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.files import write_atomically
 
 KEYS = ("model", "average", "average_updates", "optimizer", "step", "config", "torch_rng", "best", "run_id")
 

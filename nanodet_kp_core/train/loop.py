@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.data.dataset import Batch, PlateDataset, collate
-from nanodet_kp_core.data.files import write_atomically
 from nanodet_kp_core.errors import DataError, TrainingError
 from nanodet_kp_core.evaluate.metrics import Score
 from nanodet_kp_core.evaluate.torch_detector import evaluate, torch_detector
+from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.model.build import build_criterion, build_detector
 from nanodet_kp_core.train.checkpoint import load_checkpoint, save_checkpoint
 from nanodet_kp_core.train.ema import WeightAverage
@@ -193,12 +193,9 @@ class _Results:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.exists():
-            self._append(dict(zip(self.columns, self.columns)))
+            self.add(dict(zip(self.columns, self.columns)))
 
     def add(self, row: dict[str, Any]) -> None:
-        self._append(row)
-
-    def _append(self, row: dict[str, Any]) -> None:
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.columns).writerow(row)
 

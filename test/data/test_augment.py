@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.config import PipelineConfig
-from nanodet_kp_core.data.augment import PAD_VALUE, change_light, random_matrix, warp_sample
+from nanodet_kp_core.data.augment import change_light, random_matrix, warp_sample
 from nanodet_kp_core.data.dataset import ignore_unreadable
 from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.runtime.metadata import PAD_VALUE
 
 PIPELINE = PipelineConfig(scale=(0.8, 1.25), rotation=20, translate=0.1)
 

@@ -12,7 +12,6 @@ import torch
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import TrainConfig
-from nanodet_kp_core.data.files import write_atomically
 from nanodet_kp_core.data.formats.coco import coco_document, read_coco
 from nanodet_kp_core.data.synthetic.generator import render
 from nanodet_kp_core.errors import ConfigError, DataError, ModelError, TrainingError
@@ -20,6 +19,7 @@ from nanodet_kp_core.evaluate.calibrate import calibrate
 from nanodet_kp_core.evaluate.metrics import score_predictions
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
+from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_core.train.checkpoint import load_checkpoint, save_checkpoint
 from nanodet_kp_core.train.loop import Run, train

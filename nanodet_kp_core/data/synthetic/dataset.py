@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.files import write_atomically
 from nanodet_kp_core.data.formats.coco import coco_document, merge_coco
 from nanodet_kp_core.data.synthetic.generator import render
 from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.files import write_atomically
 
 CHUNK = 500
 
