@@ -18,6 +18,9 @@ def run(name: str, make_node: Callable[[], Node], arguments: Sequence[str] | Non
 
     An error that the user can mend is one sentence on stderr and the exit code 2.
     """
+    # Ctrl-C in a terminal reaches a launched node twice: from the terminal and from the launch process. As an exception the
+    # second would strike anywhere in the clean-up of the first; rclpy ends the spin on its own, without any exception.
+    signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init(args=None if arguments is None else list(arguments))
     # Before the node: after a signal during the start there is nothing left to make an executor on.
     executor = SingleThreadedExecutor()
@@ -30,14 +33,14 @@ def run(name: str, make_node: Callable[[], Node], arguments: Sequence[str] | Non
         code = 2
     except SystemExit as end:
         code = int(end.code or 0)
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         code = 0
     except Exception:
         # After a signal the context is gone, and whatever was just under way fails for that reason.
         if rclpy.ok():
             raise
         code = 0
-    # Ctrl-C in a terminal reaches a launched node twice: from the terminal and from the launch process.
+    # Python gives its own handlers up when it ends, an ignored signal stays ignored.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for node in executor.get_nodes():
         node.destroy_node()
