@@ -53,7 +53,7 @@ def warp_sample(sample: Sample, matrix: np.ndarray, target: tuple[int, int]) -> 
     """
     width, height = target
     corners = warp_corners(sample.corners, matrix).astype(np.float32)
-    boxes = boxes_of_corners(corners) if len(corners) else np.zeros((0, 4), np.float32)
+    boxes = boxes_of_corners(corners)
     ignores = warp_boxes(sample.ignore_boxes, matrix).astype(np.float32)
     seen = _share_inside(boxes, width, height)
     big = boxes[:, 2] - boxes[:, 0] >= MIN_SIDE
@@ -63,6 +63,7 @@ def warp_sample(sample: Sample, matrix: np.ndarray, target: tuple[int, int]) -> 
         image=warp_image(sample.image, matrix, target, PAD_VALUE),
         corners=corners[keep],
         labels=sample.labels[keep],
+        visible=sample.visible[keep],
         number_known=sample.number_known[keep],
         ignore_boxes=doubtful[_share_inside(doubtful, width, height) > 0],
         name=sample.name,

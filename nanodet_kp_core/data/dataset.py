@@ -12,8 +12,7 @@ from torch.utils.data import Dataset
 from nanodet_kp_core.config import DataConfig
 from nanodet_kp_core.data.augment import change_light, random_matrix, warp_sample
 from nanodet_kp_core.data.formats.coco import read_coco
-from nanodet_kp_core.data.records import Record
-from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.data.sample import Record, Sample
 from nanodet_kp_core.data.warp import resize_matrix
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.geometry import boxes_of_corners
@@ -75,9 +74,7 @@ def ignore_unreadable(sample: Sample) -> Sample:
         return sample
     return replace(
         sample,
-        corners=sample.corners[known],
-        labels=sample.labels[known],
-        number_known=known[known],
+        **sample.fields_of_plates(known),
         ignore_boxes=np.concatenate([sample.ignore_boxes, boxes_of_corners(sample.corners[~known])]),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanodet_kp_core.classes import split_label
-from nanodet_kp_core.data.records import Record
+from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.geometry import box_iou, boxes_of_corners
 
 HIT_IOU = 0.5

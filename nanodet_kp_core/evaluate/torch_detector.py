@@ -11,7 +11,7 @@ from torch import nn
 
 from nanodet_kp_core.config import DataConfig, TrainConfig
 from nanodet_kp_core.data.formats.coco import read_coco
-from nanodet_kp_core.data.records import Record
+from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.evaluate.metrics import Prediction, Score, score_predictions
 from nanodet_kp_core.export.describe import describe
 from nanodet_kp_core.runtime.detector import Detector

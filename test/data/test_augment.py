@@ -22,7 +22,7 @@ def dotted_sample(rng):
     y, x = np.mgrid[0:200, 0:200]
     image = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * 2.0**2)) for a, b in corners)
     image = np.repeat((255 * np.clip(image, 0, 1))[..., None], 3, axis=2).astype(np.uint8)
-    return Sample(image, corners[None], np.array([3]), np.array([True]))
+    return Sample(image=image, corners=corners[None], labels=np.array([3]))
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)

@@ -10,7 +10,7 @@ import pytest
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.data.formats.coco import read_coco
-from nanodet_kp_core.data.records import Record
+from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.evaluate.metrics import Prediction, score_predictions
 
 PLATE = np.array([[10, 10], [10, 30], [60, 30], [60, 10]], np.float32)

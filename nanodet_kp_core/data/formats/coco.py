@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from nanodet_kp_core.classes import factors
-from nanodet_kp_core.data.records import Record
-from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.data.sample import Record, Sample
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.geometry import CORNER_NAMES, boxes_of_corners
 
