@@ -18,8 +18,8 @@ def run(name: str, make_node: Callable[[], Node], arguments: Sequence[str] | Non
 
     An error that the user can mend is one sentence on stderr and the exit code 2.
     """
-    # Ctrl-C in a terminal reaches a launched node twice: from the terminal and from the launch process. As an exception the
-    # second would strike anywhere in the clean-up of the first; rclpy ends the spin on its own, without any exception.
+    # Ctrl-C in a terminal reaches a launched node twice: from the terminal and from the launch process. As an exception
+    # the second would strike anywhere in the clean-up of the first; rclpy ends the spin by itself, without any.
     signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init(args=None if arguments is None else list(arguments))
     # Before the node: after a signal during the start there is nothing left to make an executor on.

@@ -43,7 +43,7 @@ class Plates:
         if self.number_known is None:
             self.number_known = np.ones(len(self.corners), bool)
 
-    def fields_of_plates(self, keep: np.ndarray) -> dict[str, np.ndarray]:
+    def fields_of_plates(self, keep: np.ndarray) -> dict[str, Any]:
         """The arrays that have a row a plate, with the chosen rows only; for dataclasses.replace."""
         names = ("corners", "labels", "boxes", "visible", "number_known")
         return {name: getattr(self, name)[keep] for name in names}
