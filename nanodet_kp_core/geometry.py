@@ -19,21 +19,24 @@ def _mirror_permutation(axis: int) -> tuple[int, ...]:
     )
 
 
+BOX_CORNERS = (0, 1, 0, 3, 2, 3, 2, 1)
+"""Which of a box's x_min, y_min, x_max, y_max are x0, y0, .. x3, y3 of its corners, in the order of CORNER_NAMES."""
+
 MIRROR_LEFT_RIGHT = _mirror_permutation(0)
 MIRROR_UP_DOWN = _mirror_permutation(1)
 
 
-def make_priors(height: int, width: int, strides: Sequence[int]) -> np.ndarray:
+def make_priors(height: int, width: int, strides: Sequence[int], offset: float = 0.0) -> np.ndarray:
     """Priors of an input of `height` x `width` pixels.
 
-    Returns float32 [num_priors, 4] in [x, y, stride, stride]: x = column * stride, y = row * stride (no half-cell
-    shift, as in NanoDet-Plus), rows outer, columns inner, levels concatenated, a level of
-    ceil(height / stride) x ceil(width / stride) cells.
+    Returns float32 [num_priors, 4] in [x, y, stride, stride]: x = (column + offset) * stride, y = (row + offset) *
+    stride, rows outer, columns inner, levels concatenated, a level of ceil(height / stride) x ceil(width / stride)
+    cells. offset: HeadLayout.prior_offset.
     """
     levels = []
     for stride in strides:
         rows, columns = math.ceil(height / stride), math.ceil(width / stride)
-        y, x = np.mgrid[0:rows, 0:columns].astype(np.float32) * stride
+        y, x = (np.mgrid[0:rows, 0:columns].astype(np.float32) + np.float32(offset)) * stride
         side = np.full(rows * columns, stride, np.float32)
         levels.append(np.stack([x.ravel(), y.ravel(), side, side], axis=1))
     return np.concatenate(levels)

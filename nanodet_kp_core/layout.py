@@ -13,38 +13,65 @@ CORNER_SIGNS = (-1, -1, -1, 1, 1, 1, 1, -1)
 """Unsigned codec: direction of x0, y0, .. x3, y3 away from the prior, corners in the order of geometry.CORNER_NAMES."""
 
 CLASS_LAYOUTS = ("joint", "factored")
-CORNER_CODECS = ("signed", "unsigned")
+CORNER_CODECS = ("signed", "unsigned", "none")
+REGRESSIONS = ("distribution", "direct")
+PRIOR_OFFSETS = (0.0, 0.5)
+
+DIRECT_REACH = 3000.0
+"""Direct regression: no box side and no corner lies farther from its prior than this, in strides: nothing overflows."""
 
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """Channels of one prior: class logits, then 4 box distributions, then 8 corner distributions.
+    """Channels of one prior: class logits, then 4 box sides, then 8 corner coordinates.
 
     class_layout:
         "joint": one logit per class; score = highest sigmoid (NanoDet-Plus).
         "factored": one logit per colour, then one per sticker; score = sigmoid of the best colour, the sticker is the
         best of a softmax. A plate whose number is hard to read keeps its score. Needs COLOUR_NUMBER classes.
+    reg_max: last bin of a distribution, in strides; unused by direct regression.
     corner_codec:
         "unsigned": bins 0..reg_max strides in a fixed direction per coordinate, as published: a corner on the other
         side of the prior cannot be reached.
         "signed": bins -reg_max..reg_max strides, so that a corner may lie on any side.
+        "none": no corner channels; the corners are those of the box.
+    regression:
+        "distribution": a softmax over bins per coordinate; the distance is its mean (GFL, NanoDet).
+        "direct": one channel x per coordinate; a box side is exp(x) strides from the prior (RTMDet), a corner
+        coordinate x strides, signed.
+    prior_offset: where in its cell a prior lies, in strides: 0.0 at the left-top (NanoDet-Plus, RTMDet), 0.5 in the
+        centre (the first NanoDet).
     """
 
     class_names: tuple[str, ...]
     class_layout: str = "joint"
     reg_max: int = 7
     corner_codec: str = "signed"
+    regression: str = "distribution"
+    prior_offset: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.class_layout not in CLASS_LAYOUTS:
-            raise ConfigError(f"class_layout: expected one of {CLASS_LAYOUTS}, got {self.class_layout!r}")
-        if self.corner_codec not in CORNER_CODECS:
-            raise ConfigError(f"corner_codec: expected one of {CORNER_CODECS}, got {self.corner_codec!r}")
+        _check("class_layout", self.class_layout, CLASS_LAYOUTS)
+        _check("corner_codec", self.corner_codec, CORNER_CODECS)
+        _check("regression", self.regression, REGRESSIONS)
+        _check("prior_offset", self.prior_offset, PRIOR_OFFSETS)
+        if self.is_direct and self.corner_codec == "unsigned":
+            raise ConfigError("corner_codec: expected 'signed' or 'none' for direct regression, got 'unsigned'")
         if self.class_layout == "factored" and factors(self.class_names) is None:
             raise ConfigError(
                 "class_layout: 'factored' needs class names that are every COLOUR_NUMBER pair, colour by colour "
                 f"(B_G, B_1, ...), got {list(self.class_names)[:4]}...; use 'joint'"
             )
+
+    @property
+    def is_direct(self) -> bool:
+        """One channel per coordinate instead of a distribution."""
+        return self.regression == "direct"
+
+    @property
+    def has_corners(self) -> bool:
+        """Whether corners are predicted apart from the box."""
+        return self.corner_codec != "none"
 
     @property
     def num_colors(self) -> int:
@@ -70,10 +97,16 @@ class HeadLayout:
 
     @property
     def box_bins(self) -> int:
-        return self.reg_max + 1
+        """Channels of one box side."""
+        return 1 if self.is_direct else self.reg_max + 1
 
     @property
     def corner_bins(self) -> int:
+        """Channels of one corner coordinate; 0 without corners."""
+        if not self.has_corners:
+            return 0
+        if self.is_direct:
+            return 1
         return self.reg_max + 1 if self.corner_codec == "unsigned" else 2 * self.reg_max + 1
 
     @property
@@ -89,11 +122,11 @@ class HeadLayout:
         return slice(self.num_logits + 4 * self.box_bins, self.num_channels)
 
     def box_positions(self) -> np.ndarray:
-        """Bin positions [box_bins] in strides: 0..reg_max."""
-        return np.arange(self.box_bins, dtype=np.float32)
+        """Bin positions [reg_max + 1] of a distribution, in strides: 0..reg_max."""
+        return np.arange(self.reg_max + 1, dtype=np.float32)
 
     def corner_positions(self) -> np.ndarray:
-        """Bin positions [corner_bins] in strides: 0..reg_max (unsigned) or -reg_max..reg_max (signed)."""
+        """Bin positions of a distribution, in strides: 0..reg_max (unsigned), else -reg_max..reg_max."""
         low = 0 if self.corner_codec == "unsigned" else -self.reg_max
         return np.arange(low, self.reg_max + 1, dtype=np.float32)
 
@@ -101,3 +134,8 @@ class HeadLayout:
         """Factor [8] of each decoded corner distance: coordinate = prior + sign * distance * stride."""
         signs = CORNER_SIGNS if self.corner_codec == "unsigned" else (1,) * 8
         return np.asarray(signs, dtype=np.float32)
+
+
+def _check(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name}: expected one of {choices}, got {value!r}")

@@ -25,6 +25,8 @@ def describe(
         class_layout=layout.class_layout,
         reg_max=layout.reg_max,
         corner_codec=layout.corner_codec,
+        regression=layout.regression,
+        prior_offset=layout.prior_offset,
         run_id=run_id,
         metrics=metrics or {},
     )

@@ -61,7 +61,7 @@ def load_model(checkpoint: Path) -> tuple[nn.Module, TrainConfig, str]:
     """Averaged weights of a checkpoint in eval mode, without auxiliary branch; its configuration and run id."""
     state = load_checkpoint(checkpoint)
     config = TrainConfig.model_validate(json.loads(state["config"]))
-    model = build_detector(config.model.arch, config.class_names)
+    model = build_detector(config.model.arch, config.class_names, pretrained=False)
     model.load_state_dict(state["average"])
     return model.eval().drop_aux(), config, state["run_id"]
 

@@ -1,101 +1,79 @@
-"""Detector and criterion from a training configuration (nanodet_kp_core.config.ArchConfig)."""
+"""Detector and criterion from a training configuration (nanodet_kp_core.config)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from nanodet_kp_core.assign.atss import ATSSAssigner
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
+from nanodet_kp_core.config import ArchConfig, layout_of
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.loss.criterion import DetectionCriterion, LossWeights
-from nanodet_kp_core.model.detector import NanoDetPlus
+from nanodet_kp_core.model.detector import Backbone, Head, Neck, OneStageDetector
 from nanodet_kp_core.model.ghost_pan import GhostPAN
-from nanodet_kp_core.model.heads import NanoDetPlusHead, SimpleConvHead
+from nanodet_kp_core.model.ghostnet import GhostNet
+from nanodet_kp_core.model.heads import NanoDetHead, NanoDetPlusHead, SimpleConvHead
+from nanodet_kp_core.model.pan import PAN
+from nanodet_kp_core.model.pretrained import load_pretrained
+from nanodet_kp_core.model.rtmdet_head import RTMDetSepBNHead
 from nanodet_kp_core.model.shufflenet import ShuffleNetV2
 
-if TYPE_CHECKING:
-    from nanodet_kp_core.config import ArchConfig, FpnConfig
 
-
-def build_layout(arch: ArchConfig, class_names: Sequence[str]) -> HeadLayout:
-    """The head's channels."""
-    head = arch.head
-    return HeadLayout(tuple(class_names), head.class_layout, head.reg_max, head.corner_codec)
-
-
-def build_detector(arch: ArchConfig, class_names: Sequence[str]) -> NanoDetPlus:
+def build_detector(arch: ArchConfig, class_names: Sequence[str], pretrained: bool = True) -> OneStageDetector:
     """A freshly initialised detector, with its auxiliary branch when `arch.aux_head` is set.
 
-    Raises ConfigError when channels, levels or strides do not fit together.
+    pretrained: fill the backbone from the file that `arch.backbone.pretrained` names, if any. False for who loads a
+    checkpoint next: it replaces those weights, and the file may not be on this machine.
+    Raises ConfigError when fpn.in_channels or head.strides do not fit the backbone; ModelError, see load_pretrained.
     """
-    head, aux = arch.head, arch.aux_head
-    backbone = ShuffleNetV2(arch.backbone.model_size, arch.backbone.out_stages, arch.backbone.activation)
-    _check_strides(backbone, arch)
-    layout = build_layout(arch, class_names)
-    if head.input_channel != arch.fpn.out_channels:
-        raise ConfigError(
-            f"head.input_channel: expected {arch.fpn.out_channels}, as fpn.out_channels, "
-            f"got {head.input_channel}"
-        )
-    main = NanoDetPlusHead(
-        layout,
-        head.input_channel,
-        head.feat_channels,
-        head.stacked_convs,
-        head.kernel_size,
-        head.strides,
-        head.activation,
-    )
+    layout, aux = layout_of(arch.head, class_names), arch.aux_head
+    backbone = _build_backbone(arch)
+    _check_fit(arch, backbone)
+    if pretrained and arch.backbone.pretrained:
+        load_pretrained(backbone, arch.backbone.pretrained)
+    head = _build_head(arch, layout)
     if aux is None:
-        return NanoDetPlus(backbone, _build_fpn(arch.fpn, backbone), main)
-    if aux.input_channel != 2 * arch.fpn.out_channels:
-        raise ConfigError(
-            f"aux_head.input_channel: expected {2 * arch.fpn.out_channels}, twice fpn.out_channels, "
-            f"got {aux.input_channel}"
-        )
-    if (tuple(aux.strides), aux.reg_max) != (tuple(head.strides), head.reg_max):
-        raise ConfigError(
-            f"aux_head: expected strides {list(head.strides)} and reg_max {head.reg_max}, as in head, "
-            f"got {list(aux.strides)} and {aux.reg_max}"
-        )
-    return NanoDetPlus(
-        backbone,
-        _build_fpn(arch.fpn, backbone),
-        main,
-        _build_fpn(arch.fpn, backbone),
-        SimpleConvHead(
-            layout, aux.input_channel, aux.feat_channels, aux.stacked_convs, aux.strides, aux.activation
-        ),
-        arch.detach_epoch,
+        return OneStageDetector(backbone, _build_fpn(arch, backbone), head)
+    aux_fpn = _build_fpn(arch, backbone) if aux.own_fpn else None
+    aux_head = SimpleConvHead(
+        layout,
+        aux.input_channel,
+        aux.feat_channels,
+        aux.stacked_convs,
+        aux.strides,
+        aux.activation,
+        aux.use_depthwise,
     )
+    return OneStageDetector(backbone, _build_fpn(arch, backbone), head, aux_fpn, aux_head, arch.detach_epoch)
 
 
 def build_criterion(arch: ArchConfig, class_names: Sequence[str]) -> DetectionCriterion:
     """The training loss that belongs to `build_detector(arch, class_names)`."""
-    loss, assigner = arch.head.loss, arch.head.assigner
-    return DetectionCriterion(
-        build_layout(arch, class_names),
-        DynamicSoftLabelAssigner(
-            assigner.topk,
-            assigner.iou_factor,
-            assigner.corner_cost,
-            assigner.corner_factor,
-            assigner.inside_own_gt,
-        ),
-        LossWeights(
-            qfl=loss.loss_qfl.loss_weight,
-            qfl_beta=loss.loss_qfl.beta,
-            giou=loss.loss_bbox.loss_weight,
-            dfl=loss.loss_dfl.loss_weight,
-            dfl_coordinates=loss.dfl_coordinates,
-            number=loss.number_weight,
-            corner=loss.corner_weight,
-        ),
+    loss = arch.head.loss
+    weights = LossWeights(
+        qfl=loss.loss_qfl.loss_weight,
+        qfl_beta=loss.loss_qfl.beta,
+        giou=loss.loss_bbox.loss_weight,
+        dfl=loss.loss_dfl.loss_weight,
+        dfl_coordinates=loss.dfl_coordinates,
+        number=loss.number_weight,
+        corner=loss.corner_weight,
     )
+    return DetectionCriterion(layout_of(arch.head, class_names), _build_assigner(arch), weights)
 
 
-def _build_fpn(fpn: FpnConfig, backbone: ShuffleNetV2) -> GhostPAN:
+def _build_backbone(arch: ArchConfig) -> Backbone:
+    backbone = arch.backbone
+    if backbone.name == "GhostNet":
+        return GhostNet(backbone.width_mult, backbone.out_stages, backbone.activation)
+    return ShuffleNetV2(backbone.model_size, backbone.out_stages, backbone.activation)
+
+
+def _build_fpn(arch: ArchConfig, backbone: Backbone) -> Neck:
+    fpn = arch.fpn
+    if fpn.name == "PAN":
+        return PAN(backbone.out_channels, fpn.out_channels)
     return GhostPAN(
         backbone.out_channels,
         fpn.out_channels,
@@ -106,18 +84,44 @@ def _build_fpn(fpn: FpnConfig, backbone: ShuffleNetV2) -> GhostPAN:
     )
 
 
-def _check_strides(backbone: ShuffleNetV2, arch: ArchConfig) -> None:
-    coarsest = backbone.out_strides[-1]
-    extra = [coarsest * 2 ** (level + 1) for level in range(arch.fpn.num_extra_level)]
-    expected = [*backbone.out_strides, *extra]
-    if list(arch.head.strides) != expected:
-        raise ConfigError(
-            f"head.strides: expected {expected} for backbone.out_stages {list(arch.backbone.out_stages)} and "
-            f"fpn.num_extra_level {arch.fpn.num_extra_level}, got {list(arch.head.strides)}"
-        )
+def _build_head(arch: ArchConfig, layout: HeadLayout) -> Head:
+    head = arch.head
+    shape = (layout, head.input_channel, head.feat_channels, head.stacked_convs)
+    if head.name == "RTMDetSepBNHead":
+        return RTMDetSepBNHead(*shape, head.strides, head.activation, head.share_conv)
+    if head.name == "NanoDetHead":
+        return NanoDetHead(*shape, head.share_cls_reg, head.strides, head.activation)
+    return NanoDetPlusHead(*shape, head.kernel_size, head.strides, head.activation)
+
+
+def _build_assigner(arch: ArchConfig) -> DynamicSoftLabelAssigner | ATSSAssigner:
+    head, assigner = arch.head, arch.head.assigner
+    if assigner.name == "ATSSAssigner":
+        scale = head.octave_base_scale if head.name == "NanoDetHead" else ATSSAssigner.octave_base_scale
+        return ATSSAssigner(assigner.topk, scale)
+    return DynamicSoftLabelAssigner(
+        topk=assigner.topk,
+        iou_factor=assigner.iou_factor,
+        corner_cost=assigner.corner_cost,
+        corner_factor=assigner.corner_factor,
+        inside_own_gt=assigner.inside_own_gt,
+        soft_center_radius=assigner.soft_center_radius,
+    )
+
+
+def _check_fit(arch: ArchConfig, backbone: Backbone) -> None:
+    """Raises ConfigError for what only the built backbone can tell; load_config has checked the rest."""
     listed = arch.fpn.in_channels
     if listed is not None and tuple(listed) != backbone.out_channels:
         raise ConfigError(
-            f"fpn.in_channels: expected {list(backbone.out_channels)} for backbone.model_size "
-            f"{arch.backbone.model_size}, got {list(listed)}; leave the key out to have it derived"
+            f"fpn.in_channels: expected {list(backbone.out_channels)}, what backbone {arch.backbone.name} gives, got "
+            f"{list(listed)}; leave the key out to have it derived"
+        )
+    strides = list(backbone.out_strides)
+    if arch.fpn.name == "GhostPAN":
+        strides += [strides[-1] * 2 ** (level + 1) for level in range(arch.fpn.num_extra_level)]
+    if list(arch.head.strides) != strides:
+        raise ConfigError(
+            f"head.strides: expected {strides} for backbone.out_stages {list(arch.backbone.out_stages)} and "
+            f"{len(strides)} levels, got {list(arch.head.strides)}"
         )

@@ -1,11 +1,12 @@
 """From head channels to pixels and back: distributions, boxes and corners.
 
 What the channels mean, and the corner codecs, are defined in HeadLayout. The integral is that of Generalized
-Focal Loss (Li et al. 2020).
+Focal Loss (Li et al. 2020), the exponential that of RTMDet (Lyu et al. 2022).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,8 +14,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from nanodet_kp_core.geometry import make_priors
-from nanodet_kp_core.layout import HeadLayout
+from nanodet_kp_core.geometry import BOX_CORNERS, make_priors
+from nanodet_kp_core.layout import DIRECT_REACH, HeadLayout
 
 CLAMP_MARGIN = 0.1
 """Distance targets stop this far (strides) before the last bin, so that a bin to the right always exists."""
@@ -22,10 +23,13 @@ CLAMP_MARGIN = 0.1
 
 @lru_cache(maxsize=32)
 def prior_tensor(
-    height: int, width: int, strides: tuple[int, ...], device: torch.device | str = "cpu"
+    height: int, width: int, strides: tuple[int, ...], device: torch.device | str = "cpu", offset: float = 0.0
 ) -> Tensor:
-    """Priors [num_priors, 4] in [x, y, stride, stride] of an input in pixels. Shared: do not modify."""
-    return torch.from_numpy(make_priors(height, width, strides)).to(device)
+    """Priors [num_priors, 4] in [x, y, stride, stride] of an input in pixels; offset as in make_priors.
+
+    Shared: do not modify.
+    """
+    return torch.from_numpy(make_priors(height, width, strides, offset)).to(device)
 
 
 def integral(logits: Tensor, positions: Tensor) -> Tensor:
@@ -65,9 +69,7 @@ def bbox2distance(points: Tensor, boxes: Tensor, max_distance: float | None = No
     return distance if max_distance is None else distance.clamp(0, max_distance - CLAMP_MARGIN)
 
 
-def distance2corners(
-    points: Tensor, distance: Tensor, signs: Tensor, max_shape: Sequence[int] | None = None
-) -> Tensor:
+def distance2corners(points: Tensor, distance: Tensor, signs: Tensor, max_shape: Sequence[int] | None = None) -> Tensor:
     """Corners [..., 8] (x0, y0, .. x3, y3) = point + sign * distance.
 
     points [..., 2], distance [..., 8], signs [8] (HeadLayout.corner_signs); max_shape as in distance2bbox.
@@ -100,7 +102,7 @@ class Decoded:
 
 
 class HeadCodec(nn.Module):
-    """Decodes raw head channels [..., C] at priors and encodes targets into bin coordinates."""
+    """Decodes raw head channels [..., C] at priors; encodes targets of distributions into bin coordinates."""
 
     box_positions: Tensor
     corner_positions: Tensor
@@ -110,20 +112,30 @@ class HeadCodec(nn.Module):
         super().__init__()
         self.layout = layout
         self.register_buffer("box_positions", torch.from_numpy(layout.box_positions()), persistent=False)
-        self.register_buffer(
-            "corner_positions", torch.from_numpy(layout.corner_positions()), persistent=False
-        )
+        self.register_buffer("corner_positions", torch.from_numpy(layout.corner_positions()), persistent=False)
         self.register_buffer("corner_signs", torch.from_numpy(layout.corner_signs()), persistent=False)
 
     def decode(self, raw: Tensor, priors: Tensor, max_shape: Sequence[int] | None = None) -> Decoded:
-        """raw [..., C] at priors [..., 4] (broadcast) -> boxes and corners in input pixels."""
+        """raw [..., C] at priors [..., 4] (broadcast) -> boxes and corners in input pixels.
+
+        Without corner channels the corners are those of the box.
+        """
         points, stride = priors[..., :2], priors[..., 2:3]
-        box_distance = integral(raw[..., self.layout.box_slice], self.box_positions) * stride
-        corner_distance = integral(raw[..., self.layout.corner_slice], self.corner_positions) * stride
-        return Decoded(
-            boxes=distance2bbox(points, box_distance, max_shape),
-            corners=distance2corners(points, corner_distance, self.corner_signs, max_shape),
-        )
+        sides, offsets = self._strides(raw[..., self.layout.box_slice], raw[..., self.layout.corner_slice])
+        boxes = distance2bbox(points, sides * stride, max_shape)
+        if offsets is None:
+            return Decoded(boxes, boxes[..., list(BOX_CORNERS)])
+        return Decoded(boxes, distance2corners(points, offsets * stride, self.corner_signs, max_shape))
+
+    def _strides(self, box: Tensor, corner: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Box sides [..., 4] and corner distances [..., 8] in strides, from their raw channels."""
+        if self.layout.is_direct:
+            sides = box.clamp(max=math.log(DIRECT_REACH)).exp()  # before exp: an infinity would have a NaN gradient
+            offsets = corner.clamp(-DIRECT_REACH, DIRECT_REACH)
+        else:
+            sides = integral(box, self.box_positions)
+            offsets = integral(corner, self.corner_positions) if self.layout.has_corners else corner
+        return sides, offsets if self.layout.has_corners else None
 
     def box_bins(self, priors: Tensor, boxes: Tensor) -> Tensor:
         """Targets [K, 4] on the bin axis (0..reg_max - 0.1) of boxes [K, 4] at priors [K, 4]."""

@@ -1,4 +1,4 @@
-"""NanoDet-Plus: backbone, Ghost-PAN, head, and for training the assign guidance module (AGM)."""
+"""The one-stage detector: backbone, neck, head, and for training the assign guidance module (AGM) of NanoDet-Plus."""
 
 from __future__ import annotations
 
@@ -9,23 +9,31 @@ from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.model.codec import prior_tensor
 from nanodet_kp_core.model.ghost_pan import GhostPAN
-from nanodet_kp_core.model.heads import NanoDetPlusHead, SimpleConvHead
+from nanodet_kp_core.model.ghostnet import GhostNet
+from nanodet_kp_core.model.heads import NanoDetHead, NanoDetPlusHead, SimpleConvHead
+from nanodet_kp_core.model.pan import PAN
+from nanodet_kp_core.model.rtmdet_head import RTMDetSepBNHead
 from nanodet_kp_core.model.shufflenet import ShuffleNetV2
 
+Backbone = ShuffleNetV2 | GhostNet
+Neck = GhostPAN | PAN
+Head = NanoDetPlusHead | NanoDetHead | RTMDetSepBNHead
 
-class NanoDetPlus(nn.Module):
+
+class OneStageDetector(nn.Module):
     """Images [N, 3, H, W] (normalised) -> raw head output [N, num_priors, layout.num_channels].
 
-    H and W must be divisible by the coarsest backbone stride. With `aux_fpn` and `aux_head` (both or none),
-    `model(images, return_aux=True)` also gives the auxiliary output of the same shape, for the criterion.
+    H and W must be divisible by the coarsest backbone stride. With `aux_head`, `model(images, return_aux=True)` also
+    gives the auxiliary output of the same shape, for the criterion. That head sees the pyramid, concatenated with a
+    second one of its own when there is an `aux_fpn` (as published).
     """
 
     def __init__(
         self,
-        backbone: ShuffleNetV2,
-        fpn: GhostPAN,
-        head: NanoDetPlusHead,
-        aux_fpn: GhostPAN | None = None,
+        backbone: Backbone,
+        fpn: Neck,
+        head: Head,
+        aux_fpn: Neck | None = None,
         aux_head: SimpleConvHead | None = None,
         detach_epoch: int = 0,
     ) -> None:
@@ -46,13 +54,13 @@ class NanoDetPlus(nn.Module):
     @property
     def has_aux(self) -> bool:
         """Whether the auxiliary branch is there."""
-        return self.aux_fpn is not None and self.aux_head is not None
+        return self.aux_head is not None
 
     def set_epoch(self, epoch: int) -> None:
         """From `detach_epoch` on the auxiliary loss no longer reaches backbone and neck."""
         self.epoch = epoch
 
-    def drop_aux(self) -> NanoDetPlus:
+    def drop_aux(self) -> OneStageDetector:
         """Removes the auxiliary branch, in place: what inference and export keep."""
         self.aux_fpn = None
         self.aux_head = None
@@ -60,8 +68,8 @@ class NanoDetPlus(nn.Module):
 
     def priors(self, height: int, width: int) -> Tensor:
         """Priors [num_priors, 4] (x, y, stride, stride) for an input of that size, on the model's device."""
-        device = self.head.distribution_project.project.device
-        return prior_tensor(height, width, self.head.strides, device)
+        device = next(self.head.parameters()).device
+        return prior_tensor(height, width, self.head.strides, device, self.layout.prior_offset)
 
     def forward(self, images: Tensor, return_aux: bool = False) -> Tensor | tuple[Tensor, Tensor | None]:
         """raw [N, P, C]; with `return_aux` the pair (raw, auxiliary raw or None)."""
@@ -74,13 +82,15 @@ class NanoDetPlus(nn.Module):
         return raw, self._auxiliary(features, pyramid)
 
     def _auxiliary(self, features: list[Tensor], pyramid: list[Tensor]) -> Tensor | None:
-        if self.aux_fpn is None or self.aux_head is None:
+        if self.aux_head is None:
             return None
         if self.epoch >= self.detach_epoch:
             features = [x.detach() for x in features]
             pyramid = [x.detach() for x in pyramid]
-        own = self.aux_fpn(features)
-        return self.aux_head([torch.cat(pair, dim=1) for pair in zip(pyramid, own, strict=True)])
+        if self.aux_fpn is not None:
+            own = self.aux_fpn(features)
+            pyramid = [torch.cat(pair, dim=1) for pair in zip(pyramid, own, strict=True)]
+        return self.aux_head(pyramid)
 
     def _check_size(self, images: Tensor) -> None:
         if torch.jit.is_tracing():

@@ -7,26 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nanodet_kp_core.model.layers import ConvNormAct, DepthwiseConvNormAct, init_convolutions, make_activation
-
-
-class GhostConv(nn.Module):
-    """Half of the output channels by a 1x1 convolution, the other half by a cheap depthwise 3x3 of those."""
-
-    def __init__(self, in_channels: int, out_channels: int, activation: str | None) -> None:
-        super().__init__()
-        half = out_channels // 2
-        self.primary_conv = nn.Sequential(nn.Conv2d(in_channels, half, 1, bias=False), nn.BatchNorm2d(half))
-        self.cheap_operation = nn.Sequential(
-            nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False), nn.BatchNorm2d(half)
-        )
-        if activation:
-            self.primary_conv.append(make_activation(activation))
-            self.cheap_operation.append(make_activation(activation))
-
-    def forward(self, x: Tensor) -> Tensor:
-        first = self.primary_conv(x)
-        return torch.cat((first, self.cheap_operation(first)), dim=1)
+from nanodet_kp_core.model.layers import ConvNormAct, DepthwiseConvNormAct, GhostConv, init_convolutions
 
 
 class GhostBottleneck(nn.Module):
@@ -91,15 +72,11 @@ class GhostPAN(nn.Module):
         self.upsample = nn.Upsample(scale_factor=2, mode="bilinear")
         # Blocks of the downward path are numbered from the coarsest pair, those of the upward path from the
         # finest.
-        self.top_down_blocks = nn.ModuleList(
-            GhostBlocks(out_channels, kernel_size, activation) for _ in range(steps)
-        )
+        self.top_down_blocks = nn.ModuleList(GhostBlocks(out_channels, kernel_size, activation) for _ in range(steps))
         self.downsamples = nn.ModuleList(
             conv(out_channels, out_channels, kernel_size, 2, activation) for _ in range(steps)
         )
-        self.bottom_up_blocks = nn.ModuleList(
-            GhostBlocks(out_channels, kernel_size, activation) for _ in range(steps)
-        )
+        self.bottom_up_blocks = nn.ModuleList(GhostBlocks(out_channels, kernel_size, activation) for _ in range(steps))
         self.extra_lvl_in_conv = nn.ModuleList(
             conv(out_channels, out_channels, kernel_size, 2, activation) for _ in range(num_extra_level)
         )

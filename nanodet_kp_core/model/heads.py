@@ -1,4 +1,4 @@
-"""Detection heads: the light one of inference and the heavy auxiliary one that guides label assignment."""
+"""Heads of NanoDet: that of the Plus, that of the first one, and the auxiliary one that guides label assignment."""
 
 from __future__ import annotations
 
@@ -20,10 +20,18 @@ def join_levels(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps], dim=1)
 
 
-def _init_scores(output: nn.Module, layout: HeadLayout) -> None:
+def init_scores(output: nn.Module, layout: HeadLayout) -> None:
+    """Start the score channels, which come first in this convolution, at one percent."""
     assert isinstance(output, nn.Conv2d)
     assert output.bias is not None
     nn.init.constant_(output.bias[: layout.num_scores], SCORE_BIAS)
+
+
+def _run(x: Tensor, tower: nn.Module, output: nn.Module) -> Tensor:
+    assert isinstance(tower, nn.ModuleList)
+    for conv in tower:
+        x = conv(x)
+    return output(x)
 
 
 class NanoDetPlusHead(nn.Module):
@@ -45,8 +53,7 @@ class NanoDetPlusHead(nn.Module):
         widths = [in_channels] + [feat_channels] * stacked_convs
         self.cls_convs = nn.ModuleList(
             nn.ModuleList(
-                DepthwiseConvNormAct(widths[i], feat_channels, kernel_size, 1, activation)
-                for i in range(stacked_convs)
+                DepthwiseConvNormAct(widths[i], feat_channels, kernel_size, 1, activation) for i in range(stacked_convs)
             )
             for _ in strides
         )
@@ -54,22 +61,65 @@ class NanoDetPlusHead(nn.Module):
         self.distribution_project = Integral(torch.from_numpy(layout.box_positions()))
         init_convolutions(self, std=0.01)
         for output in self.gfl_cls:
-            _init_scores(output, layout)
+            init_scores(output, layout)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        maps = []
-        for x, convs, output in zip(features, self.cls_convs, self.gfl_cls, strict=True):
-            assert isinstance(convs, nn.ModuleList)
-            for conv in convs:
-                x = conv(x)
-            maps.append(output(x))
+        maps = [_run(x, *pair) for x, pair in zip(features, zip(self.cls_convs, self.gfl_cls), strict=True)]
         return join_levels(maps)
 
 
-class SimpleConvHead(nn.Module):
-    """Auxiliary head: three towers (classes, box, corners) shared by all levels. -> raw [N, num_priors, C].
+class NanoDetHead(nn.Module):
+    """Head of the first NanoDet (GFL): depthwise 3x3 convolutions per level, not shared. -> raw [N, num_priors, C].
 
-    The third tower for the corners is that of the published four-point fork.
+    share_cls_reg: one tower with one output gives classes and distances; otherwise each has its own.
+    """
+
+    def __init__(
+        self,
+        layout: HeadLayout,
+        in_channels: int,
+        feat_channels: int = 96,
+        stacked_convs: int = 2,
+        share_cls_reg: bool = True,
+        strides: Sequence[int] = (8, 16, 32),
+        activation: str = "LeakyReLU",
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.strides = tuple(strides)
+        widths = [in_channels] + [feat_channels] * stacked_convs
+
+        def tower(convolutions: int) -> nn.ModuleList:
+            return nn.ModuleList(
+                DepthwiseConvNormAct(widths[i], feat_channels, 3, 1, activation) for i in range(convolutions)
+            )
+
+        classes = layout.num_channels if share_cls_reg else layout.num_logits
+        distances = layout.num_channels - classes
+        self.cls_convs = nn.ModuleList(tower(stacked_convs) for _ in strides)
+        self.gfl_cls = nn.ModuleList(nn.Conv2d(widths[-1], classes, 1) for _ in strides)
+        # Empty when shared: published weights hold an output there that nothing uses.
+        own = () if share_cls_reg else strides
+        self.reg_convs = nn.ModuleList(tower(stacked_convs) for _ in own)
+        self.gfl_reg = nn.ModuleList(nn.Conv2d(widths[-1], distances, 1) for _ in own)
+        self.distribution_project = Integral(torch.from_numpy(layout.box_positions()))
+        init_convolutions(self, std=0.01)
+        for output in self.gfl_cls:
+            init_scores(output, layout)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        maps = [_run(x, *pair) for x, pair in zip(features, zip(self.cls_convs, self.gfl_cls), strict=True)]
+        if not len(self.gfl_reg):
+            return join_levels(maps)
+        distances = [_run(x, *pair) for x, pair in zip(features, zip(self.reg_convs, self.gfl_reg), strict=True)]
+        return join_levels([torch.cat(pair, dim=1) for pair in zip(maps, distances, strict=True)])
+
+
+class SimpleConvHead(nn.Module):
+    """Auxiliary head: towers (classes, box, corners) shared by all levels. -> raw [N, num_priors, C].
+
+    The third tower for the corners is that of the published four-point fork; a layout without corners has none.
+    use_depthwise: depthwise-separable towers and 1x1 outputs, about a ninth of the arithmetic.
     """
 
     def __init__(
@@ -80,35 +130,37 @@ class SimpleConvHead(nn.Module):
         stacked_convs: int = 4,
         strides: Sequence[int] = (8, 16, 32, 64),
         activation: str = "LeakyReLU",
+        use_depthwise: bool = False,
     ) -> None:
         super().__init__()
         self.layout = layout
         widths = [in_channels] + [feat_channels] * stacked_convs
+        conv, kernel = (DepthwiseConvNormAct, 1) if use_depthwise else (ConvNormAct, 3)
 
         def tower() -> nn.ModuleList:
             return nn.ModuleList(
-                ConvNormAct(widths[i], feat_channels, 3, activation=activation, norm="gn")
-                for i in range(stacked_convs)
+                conv(widths[i], feat_channels, 3, activation=activation, norm="gn") for i in range(stacked_convs)
             )
+
+        def output(channels: int) -> nn.Conv2d:
+            return nn.Conv2d(widths[-1], channels, kernel, padding=kernel // 2)
 
         self.cls_convs = tower()
         self.reg_convs = tower()
-        self.pts_convs = tower()
-        self.gfl_cls = nn.Conv2d(widths[-1], layout.num_logits, 3, padding=1)
-        self.gfl_reg = nn.Conv2d(widths[-1], 4 * layout.box_bins, 3, padding=1)
-        self.gfl_pts = nn.Conv2d(widths[-1], 8 * layout.corner_bins, 3, padding=1)
+        self.gfl_cls = output(layout.num_logits)
+        self.gfl_reg = output(4 * layout.box_bins)
+        if layout.has_corners:
+            self.pts_convs = tower()
+            self.gfl_pts = output(8 * layout.corner_bins)
         self.scales = nn.ModuleList(Scale() for _ in strides)
         init_convolutions(self, std=0.01)
-        _init_scores(self.gfl_cls, layout)
+        init_scores(self.gfl_cls, layout)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         maps = []
         for x, scale in zip(features, self.scales, strict=True):
-            classes, box, corners = x, x, x
-            for cls_conv, reg_conv, pts_conv in zip(
-                self.cls_convs, self.reg_convs, self.pts_convs, strict=True
-            ):
-                classes, box, corners = cls_conv(classes), reg_conv(box), pts_conv(corners)
-            distributions = (scale(self.gfl_reg(box)), scale(self.gfl_pts(corners)))
-            maps.append(torch.cat((self.gfl_cls(classes), *distributions), dim=1))
+            level = [_run(x, self.cls_convs, self.gfl_cls), scale(_run(x, self.reg_convs, self.gfl_reg))]
+            if self.layout.has_corners:
+                level.append(scale(_run(x, self.pts_convs, self.gfl_pts)))
+            maps.append(torch.cat(level, dim=1))
         return join_levels(maps)

@@ -1,7 +1,7 @@
 """Building blocks shared by backbone, neck and heads.
 
-Sub-module names (conv, bn, gn, depthwise, dwnorm, pointwise, pwnorm) are those of NanoDet-Plus state dicts,
-so that published weights load by name.
+Sub-module names (conv, bn, gn, depthwise, dwnorm, pointwise, pwnorm, primary_conv, cheap_operation) are those of
+NanoDet-Plus state dicts, so that published weights load by name.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ def make_activation(name: str) -> nn.Module:
     raise ConfigError(f"activation: expected one of {ACTIVATIONS}, got {name!r}")
 
 
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group norm with 32 groups as published; a narrower layer takes the largest divisor."""
+    return nn.GroupNorm(math.gcd(32, channels), channels)
+
+
 class ConvNormAct(nn.Module):
     """Convolution without bias, batch or group norm, activation."""
 
@@ -50,8 +55,7 @@ class ConvNormAct(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
         self.norm_name = norm
         if norm == "gn":
-            # 32 groups as published; a narrower head takes the largest divisor.
-            self.gn = nn.GroupNorm(math.gcd(32, out_channels), out_channels)
+            self.gn = group_norm(out_channels)
         else:
             self.bn = nn.BatchNorm2d(out_channels)
         self.act = make_activation(activation)
@@ -62,7 +66,7 @@ class ConvNormAct(nn.Module):
 
 
 class DepthwiseConvNormAct(nn.Module):
-    """Depthwise then pointwise convolution, each with batch norm and activation."""
+    """Depthwise then pointwise convolution, each with batch or group norm and activation."""
 
     def __init__(
         self,
@@ -71,19 +75,40 @@ class DepthwiseConvNormAct(nn.Module):
         kernel_size: int,
         stride: int = 1,
         activation: str = "LeakyReLU",
+        norm: str = "bn",
     ) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(
             in_channels, in_channels, kernel_size, stride, kernel_size // 2, groups=in_channels, bias=False
         )
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
-        self.dwnorm = nn.BatchNorm2d(in_channels)
-        self.pwnorm = nn.BatchNorm2d(out_channels)
+        make_norm = group_norm if norm == "gn" else nn.BatchNorm2d
+        self.dwnorm = make_norm(in_channels)
+        self.pwnorm = make_norm(out_channels)
         self.act = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.dwnorm(self.depthwise(x)))
         return self.act(self.pwnorm(self.pointwise(x)))
+
+
+class GhostConv(nn.Module):
+    """Half of the output channels by a 1x1 convolution, the other half by a cheap depthwise 3x3 of those."""
+
+    def __init__(self, in_channels: int, out_channels: int, activation: str | None) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.primary_conv = nn.Sequential(nn.Conv2d(in_channels, half, 1, bias=False), nn.BatchNorm2d(half))
+        self.cheap_operation = nn.Sequential(
+            nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False), nn.BatchNorm2d(half)
+        )
+        if activation:
+            self.primary_conv.append(make_activation(activation))
+            self.cheap_operation.append(make_activation(activation))
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.primary_conv(x)
+        return torch.cat((first, self.cheap_operation(first)), dim=1)
 
 
 class Scale(nn.Module):

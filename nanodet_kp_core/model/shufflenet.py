@@ -31,9 +31,7 @@ def interleave(first: Tensor, second: Tensor) -> Tensor:
         return pair.flatten(-2).permute(0, 3, 1, 2)
     both = torch.cat((first, second), dim=1)
     n, channels, height, width = both.shape
-    return (
-        both.reshape(n, 2, channels // 2, height, width).transpose(1, 2).reshape(n, channels, height, width)
-    )
+    return both.reshape(n, 2, channels // 2, height, width).transpose(1, 2).reshape(n, channels, height, width)
 
 
 class ShuffleUnit(nn.Module):
@@ -81,9 +79,7 @@ class ShuffleNetV2(nn.Module):
     ) -> None:
         super().__init__()
         if model_size not in STAGE_CHANNELS:
-            raise ConfigError(
-                f"backbone.model_size: expected one of {tuple(STAGE_CHANNELS)}, got {model_size!r}"
-            )
+            raise ConfigError(f"backbone.model_size: expected one of {tuple(STAGE_CHANNELS)}, got {model_size!r}")
         if not out_stages or list(out_stages) != sorted(set(out_stages) & set(STAGE_REPEATS)):
             raise ConfigError(
                 f"backbone.out_stages: expected ascending stages out of (2, 3, 4), got {list(out_stages)}"
@@ -102,8 +98,7 @@ class ShuffleNetV2(nn.Module):
         for stage in range(2, max(out_stages) + 1):
             units = [ShuffleUnit(width, channels[stage], 2, activation)]
             units += [
-                ShuffleUnit(channels[stage], channels[stage], 1, activation)
-                for _ in range(STAGE_REPEATS[stage] - 1)
+                ShuffleUnit(channels[stage], channels[stage], 1, activation) for _ in range(STAGE_REPEATS[stage] - 1)
             ]
             setattr(self, f"stage{stage}", nn.Sequential(*units))
             width = channels[stage]

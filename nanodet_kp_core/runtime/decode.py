@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from nanodet_kp_core.geometry import make_priors
+from nanodet_kp_core.geometry import BOX_CORNERS, make_priors
+from nanodet_kp_core.layout import DIRECT_REACH, HeadLayout
 from nanodet_kp_core.runtime.metadata import ModelMetadata
 
 
@@ -30,9 +31,8 @@ class Candidates:
 def decode(output: np.ndarray, metadata: ModelMetadata, score_threshold: float) -> Candidates:
     """Decode the priors whose best score is at or above the threshold.
 
-    A distance is the mean of its softmax distribution over the bin positions, times the prior's stride. Rows
-    with a
-    value that is not finite are dropped: one bad prior must not become a NaN in a message.
+    What the channels mean is defined in HeadLayout. Rows with a value that is not finite are dropped: one bad prior
+    must not become a NaN in a message.
 
     Args:
         output: float32 [num_priors, channels], channels as in `metadata.head`.
@@ -50,18 +50,37 @@ def decode(output: np.ndarray, metadata: ModelMetadata, score_threshold: float) 
     chosen = np.flatnonzero(best >= (_logit(score_threshold) if is_logit else score_threshold))
     chosen = chosen[np.isfinite(output[chosen]).all(axis=1)]
     rows = output[chosen]
-    priors = _priors(metadata.input.height, metadata.input.width, metadata.strides)[chosen]
+    spec = metadata.input
+    priors = _priors(spec.height, spec.width, metadata.strides, head.prior_offset)[chosen]
+    points, stride = priors[:, :2], priors[:, 2:3]
     scores = _sigmoid(best[chosen]) if is_logit else best[chosen]
-    distances = _integral(rows[:, head.box_slice], head.box_positions()) * priors[:, 2:3]
-    offsets = (
-        _integral(rows[:, head.corner_slice], head.corner_positions()) * head.corner_signs() * priors[:, 2:3]
-    )
+    sides = _box_strides(rows, head) * stride
+    boxes = np.concatenate([points - sides[:, :2], points + sides[:, 2:]], axis=1)
+    corners = boxes[:, BOX_CORNERS].reshape(-1, 4, 2)
+    if head.has_corners:
+        corners = points[:, None] + (_corner_strides(rows, head) * stride).reshape(-1, 4, 2)
     return Candidates(
         scores=scores.astype(np.float32),
         class_ids=_class_ids(rows, head.num_scores, head.num_numbers),
-        boxes=np.concatenate([priors[:, :2] - distances[:, :2], priors[:, :2] + distances[:, 2:]], axis=1),
-        corners=priors[:, None, :2] + offsets.reshape(-1, 4, 2),
+        boxes=boxes,
+        corners=corners,
     )
+
+
+def _box_strides(rows: np.ndarray, head: HeadLayout) -> np.ndarray:
+    """Distances [K, 4] left, top, right, bottom in strides."""
+    raw = rows[:, head.box_slice]
+    if head.is_direct:
+        return np.exp(np.minimum(raw, math.log(DIRECT_REACH)))
+    return _integral(raw, head.box_positions())
+
+
+def _corner_strides(rows: np.ndarray, head: HeadLayout) -> np.ndarray:
+    """Offsets [K, 8] of x0, y0, .. x3, y3 from the prior in strides."""
+    raw = rows[:, head.corner_slice]
+    if head.is_direct:
+        return np.clip(raw, -DIRECT_REACH, DIRECT_REACH)
+    return _integral(raw, head.corner_positions()) * head.corner_signs()
 
 
 def _class_ids(rows: np.ndarray, num_scores: int, num_numbers: int) -> np.ndarray:
@@ -95,7 +114,7 @@ def _logit(probability: float) -> float:
 
 
 @lru_cache(maxsize=8)
-def _priors(height: int, width: int, strides: tuple[int, ...]) -> np.ndarray:
-    priors = make_priors(height, width, strides)
+def _priors(height: int, width: int, strides: tuple[int, ...], offset: float) -> np.ndarray:
+    priors = make_priors(height, width, strides, offset)
     priors.setflags(write=False)  # shared between calls
     return priors

@@ -24,7 +24,8 @@ class Detections:
 
     scores float32 [K] in 0..1, class_ids int64 [K], boxes float32 [K, 4] (x_min, y_min, x_max, y_max),
     corners float32 [K, 4, 2] (left-top, left-bottom, right-bottom, right-top), class_names of the model.
-    Boxes and corners may lie outside the image; all numbers are finite.
+    A model without corners (corner_codec "none") reports those of the box. Boxes and corners may lie outside the image;
+    all numbers are finite.
     """
 
     scores: np.ndarray

@@ -18,6 +18,8 @@ METADATA_KEY = "nanodet_kp"
 FORMAT_VERSION = 1
 """Version of the JSON form that this package writes and reads."""
 
+LATER_KEYS = ("regression", "prior_offset")
+"""Keys that may be missing: models from before they existed mean their defaults."""
 
 PAD_VALUE = 114
 """Grey of everything outside the picture: in the letterbox, and in the warps of training."""
@@ -92,6 +94,8 @@ class ModelMetadata:
     class_layout: str = "joint"
     reg_max: int = 7
     corner_codec: str = "signed"
+    regression: str = "distribution"
+    prior_offset: float = 0.0
     run_id: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
@@ -117,7 +121,14 @@ class ModelMetadata:
     @cached_property
     def head(self) -> HeadLayout:
         """Meaning of the output's channels."""
-        return HeadLayout(self.class_names, self.class_layout, self.reg_max, self.corner_codec)
+        return HeadLayout(
+            self.class_names,
+            self.class_layout,
+            self.reg_max,
+            self.corner_codec,
+            self.regression,
+            self.prior_offset,
+        )
 
     @property
     def num_priors(self) -> int:
@@ -130,7 +141,7 @@ class ModelMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> ModelMetadata:
-        """Read the JSON text of a model. Keys are neither guessed nor ignored.
+        """Read the JSON text of a model. Keys are neither guessed nor ignored; those of LATER_KEYS may be missing.
 
         Raises:
             ModelError: no JSON object, another format version, a missing or unknown key, a wrong type or
@@ -139,12 +150,11 @@ class ModelMetadata:
         try:
             data = json.loads(text)
         except ValueError as error:
-            raise ModelError(
-                f"model metadata: expected a JSON object, got text that is no JSON ({error})"
-            ) from None
+            raise ModelError(f"model metadata: expected a JSON object, got text that is no JSON ({error})") from None
         if not isinstance(data, dict):
             raise _wrong("the entry", "a JSON object", data)
         _check_version(data)
+        data = {**{key: cls.__dataclass_fields__[key].default for key in LATER_KEYS}, **data}
         _check_keys("the entry", data, {"format_version", *cls.__dataclass_fields__})
         _check_keys("input", data["input"], set(InputSpec.__dataclass_fields__))
         _check_keys("output", data["output"], set(OutputSpec.__dataclass_fields__))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import OFF, TinyPlate, encode, tiny_metadata
 
+from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.geometry import make_priors
 from nanodet_kp_core.runtime.decode import decode
 from nanodet_kp_core.runtime.metadata import ModelMetadata, OutputSpec
@@ -17,7 +18,7 @@ TILTED = [[12, 20], [14, 31], [40.5, 33], [38, 22.25]]
 def _slow_decode(output, metadata, threshold):
     """The definition, number by number: [(prior index, score, class id, box, corners)]."""
     head = metadata.head
-    priors = make_priors(metadata.input.height, metadata.input.width, metadata.strides)
+    priors = make_priors(metadata.input.height, metadata.input.width, metadata.strides, metadata.prior_offset)
     found = []
     for index, (row, (x, y, stride, _)) in enumerate(zip(output.astype(np.float64), priors, strict=True)):
         logits = list(row[: head.num_logits])
@@ -28,17 +29,30 @@ def _slow_decode(output, metadata, threshold):
         class_id = first
         if metadata.class_layout == "factored":
             class_id = first * head.num_numbers + int(np.argmax(logits[head.num_scores :]))
-        rest = list(row[head.num_logits :])
-        box_means = [_mean(rest, k, range(head.reg_max + 1)) for k in range(4)]
-        rest = rest[4 * (head.reg_max + 1) :]
-        low = 0 if metadata.corner_codec == "unsigned" else -head.reg_max
-        means = [_mean(rest, k, range(low, head.reg_max + 1)) for k in range(8)]
-        if metadata.corner_codec == "unsigned":  # the published signs, spelled out
-            means = [s * m for s, m in zip((-1, -1, -1, 1, 1, 1, 1, -1), means, strict=True)]
-        left, top, right, bottom = (mean * stride for mean in box_means)
-        corners = [(x + means[2 * k] * stride, y + means[2 * k + 1] * stride) for k in range(4)]
-        found.append((index, score, class_id, (x - left, y - top, x + right, y + bottom), corners))
+        sides, means = _slow_distances(list(row[head.num_logits :]), metadata)
+        left, top, right, bottom = (side * stride for side in sides)
+        box = (x - left, y - top, x + right, y + bottom)
+        corners = [(box[0], box[1]), (box[0], box[3]), (box[2], box[3]), (box[2], box[1])]
+        if metadata.corner_codec != "none":
+            corners = [(x + means[2 * k] * stride, y + means[2 * k + 1] * stride) for k in range(4)]
+        found.append((index, score, class_id, box, corners))
     return found
+
+
+def _slow_distances(rest, metadata):
+    """Four sides and eight signed offsets (empty without corners) in strides."""
+    if metadata.regression == "direct":
+        return [math.exp(value) for value in rest[:4]], rest[4:]
+    reg_max = metadata.reg_max
+    sides = [_mean(rest, k, range(reg_max + 1)) for k in range(4)]
+    if metadata.corner_codec == "none":
+        return sides, []
+    rest = rest[4 * (reg_max + 1) :]
+    low = 0 if metadata.corner_codec == "unsigned" else -reg_max
+    means = [_mean(rest, k, range(low, reg_max + 1)) for k in range(8)]
+    if metadata.corner_codec == "unsigned":  # the published signs, spelled out
+        means = [s * m for s, m in zip((-1, -1, -1, 1, 1, 1, 1, -1), means, strict=True)]
+    return sides, means
 
 
 def _mean(logits, group, positions):
@@ -47,16 +61,37 @@ def _mean(logits, group, positions):
     return sum(w * p for w, p in zip(weights, positions, strict=True)) / sum(weights)
 
 
-@pytest.mark.parametrize("codec", ["signed", "unsigned"])
+CODECS = [
+    ("signed", "distribution"),
+    ("unsigned", "distribution"),
+    ("none", "distribution"),
+    ("signed", "direct"),
+    ("none", "direct"),
+]
+
+
+@pytest.mark.parametrize(("codec", "regression"), CODECS)
+@pytest.mark.parametrize("offset", [0.0, 0.5])
 @pytest.mark.parametrize("layout", ["joint", "factored"])
-def test_hand_built_plate_comes_back(codec, layout):
-    meta = tiny_metadata(class_layout=layout, corner_codec=codec)
+def test_hand_built_plate_comes_back(codec, regression, offset, layout):
+    meta = tiny_metadata(class_layout=layout, corner_codec=codec, regression=regression, prior_offset=offset)
     # P_Bb is the last class id (35), so a wrong factored product shows.
     found = decode(encode(meta, [TinyPlate("P_Bb", 0.8, TILTED)]), meta, 0.5)
     assert found.class_ids.tolist() == [35]
     np.testing.assert_allclose(found.scores, [0.8], atol=1e-6)
-    np.testing.assert_allclose(found.corners, [TILTED], atol=1e-3)
     np.testing.assert_allclose(found.boxes, [[12, 20, 40.5, 33]], atol=1e-3)
+    expected = [[12, 20], [12, 33], [40.5, 33], [40.5, 20]] if codec == "none" else TILTED
+    np.testing.assert_allclose(found.corners, [expected], atol=1e-3)
+
+
+def test_one_prior_of_direct_regression_by_hand():
+    # Prior 9 of a 64x64 input with half-cell priors: column 1, row 1 of the stride-8 level lies at (12, 12).
+    meta = tiny_metadata(class_names=("a",), regression="direct", prior_offset=0.5)
+    output = np.full((meta.num_priors, 1 + 4 + 8), OFF, np.float32)
+    output[9] = [0.0, 0.0, math.log(0.5), math.log(2), 0.0, -1, -0.5, 0.25, 0, 0, 0, 0, 2]
+    found = decode(output, meta, 0.5)
+    np.testing.assert_allclose(found.boxes, [[4, 8, 28, 20]], atol=1e-5)
+    np.testing.assert_allclose(found.corners, [[[4, 8], [14, 12], [12, 12], [12, 28]]], atol=1e-5)
 
 
 def test_one_prior_by_hand():
@@ -80,15 +115,18 @@ def test_one_prior_by_hand():
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    codec=st.sampled_from(["signed", "unsigned"]),
+    codec=st.sampled_from(CODECS),
     layout=st.sampled_from(["joint", "factored"]),
+    offset=st.sampled_from([0.0, 0.5]),
     threshold=st.floats(0.01, 0.99),
 )
-def test_agrees_with_the_slow_definition(seed, codec, layout, threshold):
+def test_agrees_with_the_slow_definition(seed, codec, layout, offset, threshold):
     # 40x24: neither side is a multiple of 16 or 32, so a floor instead of a ceil in the priors shows.
-    meta = tiny_metadata(40, 24, class_layout=layout, corner_codec=codec)
+    corner_codec, regression = codec
+    meta = tiny_metadata(40, 24, ARMOR_CLASSES, layout, corner_codec, regression, offset)
     rng = np.random.default_rng(seed)
-    output = rng.normal(0, 3, (meta.num_priors, meta.head.num_channels)).astype(np.float32)
+    spread = 1.5 if regression == "direct" else 3.0
+    output = rng.normal(0, spread, (meta.num_priors, meta.head.num_channels)).astype(np.float32)
     output[:, : meta.head.num_scores] -= 4  # some below, some above the threshold
     slow = _slow_decode(output, meta, threshold)
     found = decode(output, meta, threshold)
@@ -138,6 +176,19 @@ def test_large_logits_do_not_overflow():
     assert len(found.scores) == meta.num_priors
     assert (found.scores == 1).all()
     assert np.isfinite(found.boxes).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_direct_values_stay_finite():
+    meta = tiny_metadata(regression="direct")
+    output = encode(meta, [TinyPlate("B_1", 0.9, TILTED)])
+    (row,) = np.flatnonzero(output[:, 1] > -1)
+    output[row, meta.head.box_slice] = np.finfo(np.float32).max
+    output[row, meta.head.corner_slice] = -np.finfo(np.float32).max
+    found = decode(output, meta, 0.5)
+    assert len(found.scores) == 1
+    assert np.isfinite(found.boxes).all()
+    assert np.isfinite(found.corners).all()
 
 
 def test_scores_after_a_sigmoid_are_taken_as_they_are():

@@ -24,6 +24,7 @@ def _edited(**changes):
     [
         tiny_metadata(),
         tiny_metadata(40, 24, class_layout="factored", corner_codec="unsigned"),
+        tiny_metadata(regression="direct", prior_offset=0.5, corner_codec="none"),
         tiny_metadata(class_names=("a",), mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), channel_order="rgb"),
     ],
 )
@@ -35,7 +36,7 @@ def test_json_form_is_the_documented_one():
     data = json.loads(tiny_metadata(416, 320).to_json())
     assert list(data) == [
         "format_version", "class_names", "strides", "input", "output",
-        "class_layout", "reg_max", "corner_codec", "run_id", "metrics",
+        "class_layout", "reg_max", "corner_codec", "regression", "prior_offset", "run_id", "metrics",
     ]  # fmt: skip
     assert data["format_version"] == 1
     assert data["strides"] == [8, 16, 32]
@@ -68,6 +69,9 @@ def test_number_of_priors_rounds_up():
         ({"class_layout": "other"}, "class_layout: expected one of"),
         ({"class_layout": 3}, "class_layout: expected one of"),
         ({"corner_codec": "other"}, "corner_codec: expected one of"),
+        ({"regression": "other"}, "regression: expected one of"),
+        ({"regression": "direct", "corner_codec": "unsigned"}, "expected 'signed' or 'none' for direct regression"),
+        ({"prior_offset": 0.25}, "prior_offset: expected one of (0.0, 0.5), got 0.25"),
         ({"reg_max": 0}, "reg_max: expected a whole number of at least 1, got 0"),
         ({"reg_max": 7.0}, "reg_max: expected a whole number of at least 1, got 7.0"),
         ({"strides": []}, "strides: expected"),
@@ -107,6 +111,12 @@ def test_missing_keys_are_named(key):
     del data[key]
     with pytest.raises(ModelError, match=rf"(version|missing keys).*{key}|{key}.*None"):
         ModelMetadata.from_json(json.dumps(data))
+
+
+def test_a_model_from_before_the_later_keys_is_read_with_their_defaults():
+    data = json.loads(tiny_metadata().to_json())
+    del data["regression"], data["prior_offset"]
+    assert ModelMetadata.from_json(json.dumps(data)) == tiny_metadata()
 
 
 @pytest.mark.parametrize("text", ["", "{", "nonsense", "[1]", "null"])

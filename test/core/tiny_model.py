@@ -39,6 +39,8 @@ def tiny_metadata(
     class_names: Sequence[str] = ARMOR_CLASSES,
     class_layout: str = "joint",
     corner_codec: str = "signed",
+    regression: str = "distribution",
+    prior_offset: float = 0.0,
     **input_values: object,
 ) -> ModelMetadata:
     """Metadata of a tiny model; further keywords go to its InputSpec."""
@@ -49,6 +51,8 @@ def tiny_metadata(
         output=OutputSpec(),
         class_layout=class_layout,
         corner_codec=corner_codec,
+        regression=regression,
+        prior_offset=prior_offset,
         run_id="tiny",
     )
 
@@ -56,7 +60,7 @@ def tiny_metadata(
 def encode(metadata: ModelMetadata, plates: Sequence[TinyPlate]) -> np.ndarray:
     """The raw output float32 [num_priors, channels] that decodes to these plates, one prior each."""
     head = metadata.head
-    priors = make_priors(metadata.input.height, metadata.input.width, metadata.strides)
+    priors = make_priors(metadata.input.height, metadata.input.width, metadata.strides, head.prior_offset)
     output = np.full((len(priors), head.num_channels), OFF, np.float32)
     used: set[int] = set()
     for plate in plates:
@@ -66,9 +70,14 @@ def encode(metadata: ModelMetadata, plates: Sequence[TinyPlate]) -> np.ndarray:
         x, y, stride = priors[index, :3].astype(np.float64)
         output[index, : head.num_logits] = _class_logits(metadata, plate)
         sides = np.array([x - box[0], y - box[1], box[2] - x, box[3] - y]) / stride
-        output[index, head.box_slice] = _bins(sides, head.box_positions())
         offsets = (corners - [x, y]).ravel() / stride * head.corner_signs()
-        output[index, head.corner_slice] = _bins(offsets, head.corner_positions())
+        if head.is_direct:
+            output[index, head.box_slice] = np.log(np.maximum(sides, 1e-6))
+            output[index, head.corner_slice] = offsets if head.has_corners else []
+            continue
+        output[index, head.box_slice] = _bins(sides, head.box_positions())
+        if head.has_corners:
+            output[index, head.corner_slice] = _bins(offsets, head.corner_positions())
     return output
 
 

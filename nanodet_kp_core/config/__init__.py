@@ -1,0 +1,57 @@
+"""The training configuration: one YAML file, one schema, unknown keys refused with the nearest valid one.
+
+The keys are those of the published four-point guide, so that a team's own file is read as it stands; what is ours has a
+comment. Torch-free; needs pydantic (`pip install .[train]`).
+"""
+
+from nanodet_kp_core.config.data import DataConfig, PipelineConfig
+from nanodet_kp_core.config.load import check_paths, load_config
+from nanodet_kp_core.config.model import (
+    ArchConfig,
+    AssignerConfig,
+    AtssConfig,
+    AuxHeadConfig,
+    BackboneConfig,
+    DslaConfig,
+    FpnConfig,
+    GhostNetConfig,
+    GhostPanConfig,
+    HeadConfig,
+    ModelConfig,
+    NanoDetHeadConfig,
+    NanoDetPlusHeadConfig,
+    PanConfig,
+    RtmDetHeadConfig,
+    ShuffleNetConfig,
+    layout_of,
+)
+from nanodet_kp_core.config.training import DeviceConfig, EvaluatorConfig, LogConfig, ScheduleConfig, TrainConfig
+
+__all__ = [
+    "ArchConfig",
+    "AssignerConfig",
+    "AtssConfig",
+    "AuxHeadConfig",
+    "BackboneConfig",
+    "DataConfig",
+    "DeviceConfig",
+    "DslaConfig",
+    "EvaluatorConfig",
+    "FpnConfig",
+    "GhostNetConfig",
+    "GhostPanConfig",
+    "HeadConfig",
+    "LogConfig",
+    "ModelConfig",
+    "NanoDetHeadConfig",
+    "NanoDetPlusHeadConfig",
+    "PanConfig",
+    "PipelineConfig",
+    "RtmDetHeadConfig",
+    "ScheduleConfig",
+    "ShuffleNetConfig",
+    "TrainConfig",
+    "check_paths",
+    "layout_of",
+    "load_config",
+]

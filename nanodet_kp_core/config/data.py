@@ -1,0 +1,90 @@
+"""data.*: where labels and pictures are, and what happens to a training sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field, field_validator
+
+from nanodet_kp_core.config.model import Strict
+
+
+def _ordered(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError("the first number must not be above the second")
+    return value
+
+
+def _positive(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] <= 0:
+        raise ValueError("both numbers must be above 0")
+    return value
+
+
+Range: TypeAlias = Annotated[tuple[float, float], AfterValidator(_ordered)]
+Factors: TypeAlias = Annotated[tuple[float, float], AfterValidator(_ordered), AfterValidator(_positive)]
+Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+
+class PipelineConfig(Strict):
+    """What happens to a training sample: one random warp, then photometric changes. The guide's keys, then ours."""
+
+    perspective: float = Field(0.0, ge=0, le=1)
+    scale: Factors = (1.0, 1.0)
+    stretch: tuple[Factors, Factors] = ((1.0, 1.0), (1.0, 1.0))
+    rotation: float = Field(0.0, ge=0, le=180)  # degrees, either way
+    shear: float = Field(0.0, ge=0, lt=90)  # degrees, either way
+    translate: float = Field(0.0, ge=0, le=1)  # share of the picture, either way
+    flip: Probability = 0.0  # left-right, corners re-ordered; a mirrored sticker is another symbol
+    brightness: float = Field(0.0, ge=0, le=1)
+    contrast: Factors = (1.0, 1.0)
+    saturation: Range = (1.0, 1.0)
+    # mean and standard deviation per channel (BGR, grey levels); goes into the exported graph
+    normalize: tuple[tuple[float, float, float], tuple[float, float, float]] = (
+        (103.53, 116.28, 123.675),
+        (57.375, 57.12, 58.395),
+    )
+    # Ours from here.
+    hue: float = Field(0.0, ge=0, le=10)  # degrees, either way; more would turn red plates into others
+    gamma: Factors = (1.0, 1.0)
+    motion_blur: Probability = 0.0
+    noise: float = Field(0.0, ge=0, le=64)  # largest standard deviation, grey levels
+    jpeg: Probability = 0.0
+    mosaic: Probability = 0.0
+    copy_paste: Probability = 0.0
+    mosaic_off_epochs: int = Field(0, ge=0)  # last epochs without mosaic and copy-paste
+
+    @field_validator("normalize")
+    @classmethod
+    def _divisors(cls, value: tuple[tuple[float, ...], tuple[float, ...]]) -> tuple[tuple[float, ...], ...]:
+        if min(value[1]) <= 0:
+            raise ValueError("the standard deviations must be above 0")
+        return value
+
+
+DatasetName: TypeAlias = Literal[
+    "CocoDataset", "XMLDataset", "YoloPoseDataset", "LabelRoboMasterDataset", "PyLabelRoboMasterDataset"
+]
+
+
+class DataConfig(Strict):
+    name: DatasetName = "CocoDataset"
+    class_names: tuple[str, ...] | None = None  # the guide repeats them here; must equal the top-level ones
+    img_path: Path
+    ann_path: Path  # file or folder of labels, see docs/data.md
+    input_size: tuple[int, int] = (416, 416)  # width, height
+    keep_ratio: bool = True
+    pipeline: PipelineConfig = PipelineConfig()
+
+    @field_validator("input_size")
+    @classmethod
+    def _divisible(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if min(value) < 32 or max(value) > 8192 or any(side % 32 for side in value):
+            raise ValueError("width and height must be multiples of 32 up to 8192")
+        return value
+
+
+class DataSets(Strict):
+    train: DataConfig
+    val: DataConfig

@@ -1,0 +1,180 @@
+"""Reading a configuration: YAML, schema, and what the schema alone cannot say."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from nanodet_kp_core.config.model import ArchConfig, GhostPanConfig
+from nanodet_kp_core.config.training import TrainConfig
+from nanodet_kp_core.errors import ConfigError
+
+MOST_VALUES = 100_000
+"""Values in a file with its aliases written out: nested aliases can turn a few lines into millions."""
+
+
+def load_config(path: str | Path) -> TrainConfig:
+    """Read and check a training configuration; relative paths in it are relative to the working directory.
+
+    Raises ConfigError, one line per fault, when the file is missing, no YAML, does not fit the schema, or its parts do
+    not fit each other. Whether the paths in it exist is check_paths' concern.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: expected a readable YAML file, got: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: expected YAML in UTF-8, got bytes that are no text") from None
+    try:
+        raw = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected a mapping with keys like save_dir and model, got {type(raw).__name__}")
+    if _size(raw, {}) > MOST_VALUES:
+        raise ConfigError(f"{path}: expected at most {MOST_VALUES} values, got more: aliases that repeat each other")
+    try:
+        config = TrainConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(path, fault) for fault in error.errors())) from None
+    faults = list(_disagreements(config))
+    if faults:
+        raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
+    return config
+
+
+def check_paths(config: TrainConfig, source: str | Path) -> None:
+    """Raises ConfigError, one line per path of the configuration (read from `source`) that does not exist."""
+    paths = {
+        "data.train.img_path": config.data.train.img_path,
+        "data.train.ann_path": config.data.train.ann_path,
+        "data.val.img_path": config.data.val.img_path,
+        "data.val.ann_path": config.data.val.ann_path,
+        "schedule.load_model": config.schedule.load_model,
+        "model.arch.backbone.pretrained": config.model.arch.backbone.pretrained,
+    }
+    missing = {key: path for key, path in paths.items() if path is not None and not path.exists()}
+    if missing:
+        raise ConfigError(
+            "\n".join(
+                f"{source}: {key}: expected an existing path, got {path}, which is not there (relative paths start "
+                "from the working directory)"
+                for key, path in missing.items()
+            )
+        )
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """Number of values with aliases written out; each container is counted once and looked up afterwards."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = MOST_VALUES + 1  # a container inside itself never ends
+        children = value.values() if isinstance(value, dict) else value
+        known[id(value)] = min(1 + sum(_size(child, known) for child in children), MOST_VALUES + 1)
+    return known[id(value)]
+
+
+def _explain(path: Path, fault: Any) -> str:
+    where, section = _locate(fault["loc"])
+    key = ".".join(where)
+    if fault["type"] == "missing":
+        return f"{path}: {key}: expected this key, got none"
+    if fault["type"] == "union_tag_invalid":
+        return f"{path}: {key}.name: expected one of {fault['ctx']['expected_tags']}, got {fault['ctx']['tag']!r}"
+    if fault["type"] != "extra_forbidden":
+        message = fault["msg"].removeprefix("Value error, ")
+        return f"{path}: {key}: {message[0].lower()}{message[1:]}, got {fault['input']!r}"
+    near = difflib.get_close_matches(where[-1], list(section.model_fields), n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"valid keys here: {', '.join(section.model_fields)}"
+    return f"{path}: {key}: unknown key; {hint}"
+
+
+def _locate(loc: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:
+    """Keys as in the file, and the schema of the section that the last one stands in.
+
+    pydantic puts the name of the chosen section between a key and what is inside, which the file does not have.
+    """
+    where: list[str] = []
+    section: type[BaseModel] = TrainConfig
+    choices: list[type[BaseModel]] = [TrainConfig]
+    for part in map(str, loc):
+        chosen = [choice for choice in choices if choice.model_fields.get("name", None) is not None]
+        tagged = [choice for choice in chosen if choice.model_fields["name"].default == part]
+        if tagged and len(choices) > 1:
+            choices = tagged
+            continue
+        where.append(part)
+        if not choices:
+            continue
+        section = choices[0]
+        field = section.model_fields.get(part)
+        choices = list(_sections(field.annotation)) if field is not None else []
+    return where, section
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The schemas that a key's annotation allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _sections(argument)
+
+
+def _disagreements(config: TrainConfig) -> Iterator[str]:
+    """What is wrong between the parts, each as one sentence that starts with the key."""
+    arch, classes = config.model.arch, len(config.class_names)
+    if len(set(config.class_names)) != classes or not classes:
+        yield f"class_names: expected a list of different names, got {list(config.class_names)}"
+    for where in ("head", "aux_head"):
+        head = getattr(arch, where)
+        if head is not None and head.num_classes not in (None, classes):
+            yield (
+                f"model.arch.{where}.num_classes: expected {classes}, the number of class_names, got {head.num_classes}"
+            )
+    for where, data in (("train", config.data.train), ("val", config.data.val)):
+        if data.class_names not in (None, config.class_names):
+            got = list(data.class_names or ())
+            yield f"data.{where}.class_names: expected the same names as class_names, got {got}"
+    yield from _arch_disagreements(arch)
+    try:
+        _ = config.layout
+    except ConfigError as error:
+        yield f"model.arch.head: {error}"
+
+
+def _arch_disagreements(arch: ArchConfig) -> Iterator[str]:
+    extra = arch.fpn.num_extra_level if isinstance(arch.fpn, GhostPanConfig) else 0
+    levels = len(arch.backbone.out_stages) + extra
+    if len(arch.head.strides) != levels:
+        yield (
+            f"model.arch.head.strides: expected {levels} strides (backbone.out_stages plus fpn.num_extra_level), "
+            f"got {list(arch.head.strides)}"
+        )
+    if arch.fpn.name == "PAN" and arch.fpn.num_outs not in (None, levels):
+        yield f"model.arch.fpn.num_outs: expected {levels}, one a backbone stage, got {arch.fpn.num_outs}"
+    channels = arch.fpn.out_channels
+    if arch.head.input_channel != channels:
+        yield f"model.arch.head.input_channel: expected {channels}, as fpn.out_channels, got {arch.head.input_channel}"
+    aux = arch.aux_head
+    if aux is None:
+        return
+    if arch.head.name != "NanoDetPlusHead":
+        yield f"model.arch.aux_head: expected none with head {arch.head.name}, got one; it guides NanoDetPlusHead only"
+        return
+    expected = channels * (2 if aux.own_fpn else 1)
+    if aux.input_channel != expected:
+        rule = "twice fpn.out_channels" if aux.own_fpn else "as fpn.out_channels"
+        yield f"model.arch.aux_head.input_channel: expected {expected}, {rule}, got {aux.input_channel}"
+    if (aux.strides, aux.reg_max) != (arch.head.strides, arch.head.reg_max):
+        yield (
+            f"model.arch.aux_head: expected strides {list(arch.head.strides)} and reg_max {arch.head.reg_max}, as in "
+            f"head, got {list(aux.strides)} and {aux.reg_max}"
+        )
