@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from parity import Checks, prefixes
 
+from nanodet_kp_core.assign.atss import ATSSAssigner
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
+from nanodet_kp_core.assign.targets import Assignment, GroundTruths, Targets
 from nanodet_kp_core.data import warp
 from nanodet_kp_core.geometry import make_priors
 from nanodet_kp_core.layout import CORNER_SIGNS
@@ -24,47 +26,88 @@ GIOU_TIES = (0, 2, 3, 5)
 """Rows of equal, empty, inverted and zero-width boxes: their subgradient is a matter of choice."""
 
 
-def check_assigner(path: Path, corner_cost: str) -> Checks:
-    """dsla_plain and dsla_points: the published rule, exact."""
+def check_dsla(path: Path, assigner: DynamicSoftLabelAssigner) -> Checks:
+    """dsla_*: assignment, pair costs and IoUs."""
     data, checks = np.load(path), Checks()
-    assigner = DynamicSoftLabelAssigner(corner_cost=corner_cost, inside_own_gt=False)
     for case in prefixes(data, "_out_gt_index"):
-        name = str(data[f"{case}_name"].item()) if f"{case}_name" in data.files else case
+        name = _case_name(data, case)
 
         def read(key: str, case: str = case) -> torch.Tensor:
             return torch.from_numpy(data[f"{case}_{key}"])
 
-        gts = (read("gt_boxes"), read("gt_labels"))
-        predicted, expected_corners = None, None
-        if corner_cost != "none":
-            predicted, expected_corners = read("pred_points"), read("gt_points")
-        result = assigner.assign(
-            read("cls_logits"), read("priors"), read("pred_boxes"), *gts, predicted, expected_corners
-        )
-        sure = ~_tied_priors(data, case)
-        checks.same(f"{name} indices", result.gt_index[sure], data[f"{case}_out_gt_index"][sure])
-        checks.same(f"{name} labels", result.labels[sure], data[f"{case}_out_label"][sure])
-        checks.near(f"{name} IoU", result.ious[sure], data[f"{case}_out_iou"][sure], 1e-5)
+        with_corners = assigner.corner_cost != "none"
+        gts = _one_image(read("gt_boxes"), read("gt_labels"), read("gt_points") if with_corners else None)
+        priors, logits, boxes = read("priors"), read("cls_logits"), read("pred_boxes")
+        corners = read("pred_points") if with_corners else None
+        result = assigner.assign(logits, priors, boxes, gts, corners)
+        _check_assignment(checks, data, case, result, ~_tied_priors(data, case))
         if f"{case}_aux_cost" not in data.files:
             continue
-        rows = assigner.candidate_pairs(read("priors"), gts[0])[0].any(dim=1)
-        checks.same(f"{name} candidates", rows, data[f"{case}_aux_candidate_mask"])
-        corners = None if predicted is None else predicted[rows]
-        cost, iou = assigner.cost(
-            read("cls_logits")[rows], read("pred_boxes")[rows], *gts, corners, expected_corners
-        )
-        checks.near(f"{name} cost (relative)", cost, data[f"{case}_aux_cost"], 1e-4, floor=1e-2)
-        checks.near(f"{name} pair IoU", iou, data[f"{case}_aux_pair_iou"], 1e-5)
-        if corners is not None and expected_corners is not None:
-            corner_part = assigner.corner_costs(corners, expected_corners, gts[0])
-            checks.near(
-                f"{name} corner cost (relative)",
-                corner_part,
-                data[f"{case}_aux_points_cost"],
-                1e-4,
-                floor=1e-2,
-            )
+        pairs = assigner.candidates(priors, gts)
+        rows = pairs.prior
+        checks.same(f"{name} candidates", rows, np.flatnonzero(data[f"{case}_aux_candidate_mask"]))
+        chosen = None if corners is None else corners[rows]
+        cost, iou = assigner.cost(pairs, priors, gts, logits[rows], boxes[rows], chosen)
+        parts = [("cost", cost, "aux_cost")]
+        if chosen is not None:
+            parts.append(("corner cost", assigner.corner_costs(pairs, gts, chosen), "aux_points_cost"))
+        for part, values, key in parts:
+            want = data[f"{case}_{key}"]
+            checks.near(f"{name} {part} (relative)", _table(values, want), want, 1e-4, floor=1e-2)
+        want = data[f"{case}_aux_pair_iou"]
+        checks.near(f"{name} pair IoU", _table(iou, want), want, 1e-5)
     return checks
+
+
+def check_atss(path: Path) -> Checks:
+    """atss: assignment with and without ignore boxes, by the published rule."""
+    data, checks = np.load(path), Checks()
+    for case in prefixes(data, "_out_gt_index"):
+
+        def read(key: str, case: str = case) -> torch.Tensor:
+            return torch.from_numpy(data[f"{case}_{key}"])
+
+        anchors, scale = read("anchors"), float(data[f"{case}_anchor_scale"])
+        priors = torch.cat((anchors[:, :2] + anchors[:, 2:], 2 * (anchors[:, 2:] - anchors[:, :2]) / scale), 1) / 2
+        assigner = ATSSAssigner(
+            int(data[f"{case}_topk"]), scale, keep_all_gts=False, ignore_iof_thr=float(data[f"{case}_ignore_iof_thr"])
+        )
+        checks.same(f"{_case_name(data, case)} anchors", assigner.anchors(priors), anchors)
+        gts = _one_image(read("gt_boxes"), read("gt_labels"), ignore_boxes=read("gt_boxes_ignore"))
+        _check_assignment(checks, data, case, assigner.assign(priors, gts), np.ones(len(priors), bool))
+    return checks
+
+
+def _case_name(data: np.lib.npyio.NpzFile, case: str) -> str:
+    return str(data[f"{case}_name"].item()) if f"{case}_name" in data.files else case
+
+
+def _one_image(
+    boxes: torch.Tensor,
+    labels: torch.Tensor,
+    corners: torch.Tensor | None = None,
+    ignore_boxes: torch.Tensor | None = None,
+) -> GroundTruths:
+    targets = Targets.empty()
+    known = torch.ones(len(boxes), dtype=torch.bool)
+    corners = torch.zeros(len(boxes), 8) if corners is None else corners
+    ignored = targets.ignore_boxes if ignore_boxes is None else ignore_boxes
+    visible = known[:, None].expand(-1, 4)
+    return GroundTruths.join([Targets(boxes, labels, corners.view(-1, 4, 2), visible, known, ignored)], boxes.device)
+
+
+def _table(values: torch.Tensor, want: np.ndarray) -> torch.Tensor:
+    """Values of all pairs, ordered by ground truth, as [candidates, ground truths]."""
+    return values.reshape(want.shape[::-1]).T
+
+
+def _check_assignment(
+    checks: Checks, data: np.lib.npyio.NpzFile, case: str, result: Assignment, sure: np.ndarray
+) -> None:
+    name = _case_name(data, case)
+    checks.same(f"{name} indices", result.gt_index[sure], data[f"{case}_out_gt_index"][sure])
+    checks.same(f"{name} labels", result.labels[sure], data[f"{case}_out_label"][sure])
+    checks.near(f"{name} IoU", result.ious[sure], data[f"{case}_out_iou"][sure], 1e-5)
 
 
 def _tied_priors(data: np.lib.npyio.NpzFile, case: str) -> np.ndarray:
@@ -193,18 +236,14 @@ def check_warp(path: Path) -> Checks:
         matrix = data[f"{case}_M"]
         _check_shapes(checks, data, f"{case}_", data["boxes"], data["points"], matrix, target)
         back = np.linalg.inv(matrix)
-        _check_shapes(
-            checks, data, f"{case}_inv_", data[f"{case}_boxes"], data[f"{case}_points"], back, source
-        )
+        _check_shapes(checks, data, f"{case}_inv_", data[f"{case}_boxes"], data[f"{case}_points"], back, source)
     for case in prefixes(data, "_keep_ratio"):
         size = data[f"{case}_out_hw"][::-1]
         matrix = warp.compose_warp(source, [data[f"{case}_factor_{name}"] for name in WARP_ORDER])
         checks.near(f"{case} matrix", matrix, data[f"{case}_M"], 1e-9, relative=1e-12)
         keep_ratio = bool(data[f"{case}_keep_ratio"])
         if keep_ratio:
-            checks.same(
-                f"{case} size", warp.minimum_size(source, target, int(data[f"{case}_divisible"])), size
-            )
+            checks.same(f"{case} size", warp.minimum_size(source, target, int(data[f"{case}_divisible"])), size)
         resize = warp.resize_matrix(source, size, keep_ratio)
         checks.near(f"{case} resize matrix", resize, data[f"{case}_factor_resize"], 1e-9)
         _check_shapes(checks, data, f"{case}_out_", data["boxes"], data["points"], matrix, size)
@@ -237,8 +276,12 @@ def _check_shapes(
 
 
 CHECKERS = {
-    "dsla_plain": lambda path: check_assigner(path, "none"),
-    "dsla_points": lambda path: check_assigner(path, "published"),
+    "dsla_plain": lambda path: check_dsla(path, DynamicSoftLabelAssigner(inside_own_gt=False)),
+    "dsla_points": lambda path: check_dsla(
+        path, DynamicSoftLabelAssigner(corner_cost="published", inside_own_gt=False)
+    ),
+    "dsla_rtm": lambda path: check_dsla(path, DynamicSoftLabelAssigner(inside_own_gt=False, soft_center_radius=3)),
+    "atss": check_atss,
     "losses": check_losses,
     "codecs": check_codecs,
     "nms": check_nms,

@@ -1,46 +1,41 @@
-"""Dynamic soft label assignment (NanoDet-Plus): priors go to the plates that they already predict best."""
+"""Dynamic soft label assignment (NanoDet-Plus, RTMDet): priors go to the plates that they already predict best.
+
+A whole batch at once: costs are tables with a row a ground truth and a column a candidate of it, as many columns as the
+ground truth with the most candidates has.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nanodet_kp_core.assign.candidates import Candidates, find_candidates
+from nanodet_kp_core.assign.targets import Assignment, GroundTruths, Matches, least_of_rows
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.loss.giou import pairwise_iou
 
 CORNER_COSTS = ("none", "published", "normalised")
-UNASSIGNED_IOU = -1e8
 FORCED_BONUS = 1e5
 """Taken off the cost of a tiny plate's nearest prior in a conflict: it has no other one."""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Result over all priors of one image.
-
-    gt_index [P]: 0 background, g + 1 assigned to ground truth g. labels [P]: -1 or its class. ious [P]: IoU
-    of the prediction with it; -1e8 at background priors when there was any candidate, 0 when there was none.
-    """
-
-    gt_index: Tensor
-    labels: Tensor
-    ious: Tensor
+BLOCK = 1 << 16
+"""Entries of the tables that a CPU computes at a time, so that they stay in its cache; a crowd has millions."""
 
 
 @dataclass(frozen=True)
 class DynamicSoftLabelAssigner:
     """Every ground truth takes its k cheapest priors, k being the sum of its best IoUs.
 
-    The cost of a pair is its class cost + iou_factor * -log IoU + corner cost.
+    The cost of a pair is its class cost + iou_factor * -log IoU + corner cost + centre cost.
 
-    corner_cost: "none"; "published": 1.03 ** (mean |dx|, |dy| in pixels - 100), inert for near hits and
-    dominant for misses; "normalised": corner_factor * mean corner distance / box diagonal.
-    inside_own_gt: a candidate must lie inside its own ground truth, and a ground truth without any prior
-    inside takes its nearest one. False is the published rule: inside any ground truth is enough, and a tiny
-    one steals candidates of another or, alone, gets nothing.
+    corner_cost: "none"; "published": 1.03 ** (mean |dx|, |dy| in pixels - 100), inert for near hits and dominant for
+        misses; "normalised": corner_factor * mean corner distance / box diagonal.
+    inside_own_gt: a candidate must lie inside its own ground truth, and a ground truth without any prior inside takes
+        its nearest one. False is the published rule: inside any ground truth is enough, and a tiny one steals
+        candidates of another or, alone, gets nothing.
+    soft_center_radius: None for NanoDet-Plus; RTMDet adds 10 ** (distance of prior and box centre in strides - radius).
     """
 
     topk: int = 13
@@ -48,136 +43,148 @@ class DynamicSoftLabelAssigner:
     corner_cost: str = "none"
     corner_factor: float = 1.0
     inside_own_gt: bool = True
+    soft_center_radius: float | None = None
 
     def __post_init__(self) -> None:
         if self.corner_cost not in CORNER_COSTS:
-            raise ConfigError(
-                f"assigner.corner_cost: expected one of {CORNER_COSTS}, got {self.corner_cost!r}"
-            )
+            raise ConfigError(f"assigner.corner_cost: expected one of {CORNER_COSTS}, got {self.corner_cost!r}")
 
     def assign(
-        self,
-        logits: Tensor,
-        priors: Tensor,
-        boxes: Tensor,
-        gt_boxes: Tensor,
-        gt_labels: Tensor,
-        corners: Tensor | None = None,
-        gt_corners: Tensor | None = None,
-        gt_corner_weight: Tensor | None = None,
+        self, logits: Tensor, priors: Tensor, boxes: Tensor, gts: GroundTruths, corners: Tensor | None = None
     ) -> Assignment:
-        """Assigns one image.
+        """Assigns one image: logits [P, C] raw; priors [P, 4]; boxes [P, 4] and corners [P, 8] predicted, in pixels.
 
-        logits [P, C] raw; priors [P, 4]; boxes [P, 4] and corners [P, 8] predicted, gt_boxes [G, 4],
-        gt_labels [G], gt_corners [G, 8], all in input pixels; gt_corner_weight [G, 8] is 0 where a coordinate
-        is unknown. Corners are needed only for a corner cost.
+        Corners are needed only for a corner cost.
         """
-        allowed, forced = self.candidate_pairs(priors, gt_boxes)
-        rows = torch.nonzero(allowed.any(dim=1)).squeeze(1)
-        gt_index = torch.zeros(len(priors), dtype=torch.long, device=priors.device)
-        labels = torch.full_like(gt_index, -1)
-        if rows.numel() == 0:
-            return Assignment(gt_index, labels, boxes.new_zeros(len(priors)))
-        cost, iou = self.cost(
-            logits[rows],
-            boxes[rows],
-            gt_boxes,
-            gt_labels,
-            None if corners is None else corners[rows],
-            gt_corners,
-            gt_corner_weight,
-        )
-        matched_row, matched_gt = self.match(cost, iou, allowed[rows], forced[rows])
-        ious = boxes.new_full((len(priors),), UNASSIGNED_IOU)
-        positive = rows[matched_row]
-        gt_index[positive] = matched_gt + 1
-        labels[positive] = gt_labels[matched_gt]
-        ious[positive] = iou[matched_row, matched_gt]
-        return Assignment(gt_index, labels, ious)
+        found = self.candidates(priors, gts)
+        chosen = None if corners is None else corners[found.index]
+        cost, iou = self.cost(found, priors, gts, logits[found.index], boxes[found.index], chosen)
+        matches = self.match(found, cost, iou)
+        return Assignment.of_matches(matches, gts.labels, len(priors), len(found.index) > 0)
 
-    def candidate_pairs(self, priors: Tensor, gt_boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Which pairs may match, before any prediction: (allowed [P, G], forced [P, G]), bool.
-
-        Forced pairs are the nearest priors of ground truths that have none inside (a subset of allowed).
-        """
-        points = priors[:, None, :2]
-        inside = ((points > gt_boxes[None, :, :2]) & (points < gt_boxes[None, :, 2:])).all(dim=-1)
-        forced = torch.zeros_like(inside)
-        if not self.inside_own_gt:
-            return inside.any(dim=1, keepdim=True).expand_as(inside), forced
-        lonely = torch.nonzero(~inside.any(dim=0)).squeeze(1)
-        if lonely.numel():
-            centre = (gt_boxes[lonely, :2] + gt_boxes[lonely, 2:]) / 2
-            # Levels share grid points: the small stride term prefers the finest, where a tiny plate belongs.
-            distance = torch.cdist(priors[:, :2], centre) + 1e-3 * priors[:, 2:3]
-            forced[distance.argmin(dim=0), lonely] = True
-        return inside | forced, forced
+    def candidates(self, priors: Tensor, gts: GroundTruths) -> Candidates:
+        """Which priors [P, 4] may match, before any prediction."""
+        return find_candidates(priors, gts, self.inside_own_gt)
 
     def cost(
         self,
+        found: Candidates,
+        priors: Tensor,
+        gts: GroundTruths,
         logits: Tensor,
         boxes: Tensor,
-        gt_boxes: Tensor,
-        gt_labels: Tensor,
         corners: Tensor | None = None,
-        gt_corners: Tensor | None = None,
-        gt_corner_weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """(cost [M, G], IoU [M, G]) of M candidates; arguments as in `assign`, candidates only."""
-        iou = pairwise_iou(boxes, gt_boxes)
-        cost = self._class_cost(logits, gt_labels, iou) - self.iou_factor * (iou + 1e-7).log()
-        if self.corner_cost != "none" and corners is not None and gt_corners is not None:
-            cost = cost + self.corner_costs(corners, gt_corners, gt_boxes, gt_corner_weight)
-        return cost, iou
+        """(cost [G, L], IoU [G, L]) of the pairs; logits [R, C], boxes [R, 4] and corners [R, 8] of the candidates.
 
-    def corner_costs(
-        self, corners: Tensor, gt_corners: Tensor, gt_boxes: Tensor, gt_corner_weight: Tensor | None = None
-    ) -> Tensor:
-        """Corner part of the cost [M, G] of corners [M, 8] against gt_corners [G, 8]."""
-        gap = corners[:, None] - gt_corners[None]  # [M, G, 8]
-        weight = torch.ones_like(gt_corners) if gt_corner_weight is None else gt_corner_weight.to(gap.dtype)
-        if self.corner_cost == "published":
-            mean_gap = (gap.abs() * weight).sum(dim=-1) / weight.sum(dim=-1).clamp(min=1)
-            return torch.pow(1.03, mean_gap - 100)
-        distance = gap.unflatten(-1, (4, 2)).norm(dim=-1)  # [M, G, 4]
-        known = weight[:, ::2]
-        mean_distance = (distance * known).sum(dim=-1) / known.sum(dim=-1).clamp(min=1)
-        diagonal = (gt_boxes[:, 2:] - gt_boxes[:, :2]).norm(dim=-1).clamp(min=1)
-        return self.corner_factor * mean_distance / diagonal
-
-    def match(self, cost: Tensor, iou: Tensor, allowed: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
-        """Dynamic-k matching of M >= 1 candidates and G ground truths, all arguments [M, G].
-
-        Returns (candidate rows, their ground truth), one ground truth per row. A row that several chose goes
-        to the cheapest one.
+        Pairs that are not valid cost infinity and have IoU 0.
         """
-        cost = cost.masked_fill(~allowed, torch.inf)
-        best = min(self.topk, len(iou))
-        own_iou = iou.masked_fill(~allowed, 0)
-        dynamic_k = own_iou.topk(best, dim=0).values.sum(dim=0).int().clamp(1, best)
-        rank = int(dynamic_k.max())
-        cheapest = cost.topk(rank, dim=0, largest=False).indices  # [rank, G]
-        chosen = torch.arange(rank, device=cost.device)[:, None] < dynamic_k[None]
-        matched = torch.zeros_like(allowed).scatter(0, cheapest, chosen) & allowed
-        rows = torch.nonzero(matched.any(dim=1)).squeeze(1)
-        contest = cost[rows]
-        if self.inside_own_gt:
-            # Only those that chose the row compete; the published rule lets every ground truth of the image
-            # in.
-            contest = (contest - FORCED_BONUS * forced[rows]).masked_fill(~matched[rows], torch.inf)
+        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        box_lines = found.lines(torch.cat((boxes.T, area[None])), fill=0)
+        corner_lines = None if corners is None or self.corner_cost == "none" else found.lines(corners.T)
+        # The class cost of a pair: the sum over all classes as background, but for the label's own term.
+        background = F.softplus(logits).mul_(logits.sigmoid().square_()).sum(dim=1)
+        class_lines = found.lines(background, fill=torch.inf)
+        own_index = found.row * logits.shape[1]
+        place_lines = None if self.soft_center_radius is None else found.lines(priors[found.prior, :3].T)
+        costs, ious = [], []
+        for block in self._blocks(len(gts.boxes), found):
+            iou = _iou(found.table(box_lines, block), gts.boxes[block])
+            index = found.table(own_index, block) + gts.labels[block, None]
+            own = logits.flatten().index_select(0, index.flatten()).view(index.shape)
+            cost = _class_cost(found.table(class_lines, block), own, iou)
+            cost.sub_((iou + 1e-7).log_(), alpha=self.iou_factor)
+            if corner_lines is not None:
+                cost += self._corner_cost(found, corner_lines, gts, block)
+            if place_lines is not None:
+                cost += self._centre_cost(found.table(place_lines, block), gts.boxes[block])
+            costs.append(cost)
+            ious.append(iou)
+        return (costs[0], ious[0]) if len(costs) == 1 else (torch.cat(costs), torch.cat(ious))
+
+    def corner_costs(self, found: Candidates, gts: GroundTruths, corners: Tensor) -> Tensor:
+        """Corner part [G, L] of the cost, of the candidates' corners [R, 8]; anything where not valid."""
+        return self._corner_cost(found, found.lines(corners.T), gts, slice(None))
+
+    def _blocks(self, num_gts: int, found: Candidates) -> list[slice]:
+        step = max(1, BLOCK // max(1, found.row.shape[1]))
+        if found.row.is_cuda or step >= num_gts:
+            return [slice(0, num_gts)]
+        return [slice(start, start + step) for start in range(0, num_gts, step)]
+
+    def _corner_cost(self, found: Candidates, lines: Tensor, gts: GroundTruths, block: slice) -> Tensor:
+        """Corner part of the cost, of the corners' lines [8, U, L], which it may overwrite."""
+        published = self.corner_cost == "published"
+        known = gts.corner_weight[block, ::2]  # [G, 4]
+        share = known / known.sum(dim=1, keepdim=True).clamp(min=1)
+        if published:
+            share = share / 2
         else:
-            single = matched[rows].sum(dim=1, keepdim=True) == 1
-            contest = torch.where(single & ~matched[rows], torch.inf, contest)
-        return rows, contest.argmin(dim=1)
+            diagonal = (gts.boxes[block, 2:] - gts.boxes[block, :2]).norm(dim=1, keepdim=True).clamp(min=1)
+            share = share * (self.corner_factor / diagonal)
+        share, goal = share.T[..., None], gts.corners[block].T[..., None]
+        total = lines.new_full((), -100.0 if published else 0.0)
+        for k in range(4):
+            corner = slice(2 * k, 2 * k + 2)
+            x, y = found.table(lines[corner], block).sub_(goal[corner])
+            size = x.abs_().add_(y.abs_()) if published else x.square_().add_(y.square_()).sqrt_()
+            total = torch.addcmul(total, size, share[k])
+        return total.mul_(math.log(1.03)).exp_() if published else total
 
-    @staticmethod
-    def _class_cost(logits: Tensor, gt_labels: Tensor, iou: Tensor) -> Tensor:
-        """Quality focal cost [M, G] with target IoU at the label and 0 elsewhere.
+    def _centre_cost(self, place: Tensor, boxes: Tensor) -> Tensor:
+        """Centre part of the cost, of place [3, G, L]: x, y and stride of the priors."""
+        assert self.soft_center_radius is not None
+        centre = (boxes[:, :2] + boxes[:, 2:]).T[..., None] / 2
+        distance = (place[:2] - centre).square_().sum(dim=0).sqrt_() / place[2]
+        return torch.pow(10, distance - self.soft_center_radius)
 
-        It works on logits, so that it never saturates. The sum over classes is shared by all ground truths;
-        only the label's own term differs.
+    def match(self, found: Candidates, cost: Tensor, iou: Tensor) -> Matches:
+        """Dynamic-k matching by cost [G, L] and iou [G, L]: one ground truth a prior.
+
+        A prior that several chose goes to the cheapest one.
         """
-        background = F.softplus(logits) * logits.sigmoid().square()
-        own = logits[:, gt_labels]  # [M, G]
-        matched = (F.softplus(own) - own * iou) * (iou - own.sigmoid()).square()
-        return background.sum(dim=1, keepdim=True) + (matched - background[:, gt_labels])
+        if not cost.numel():
+            return Matches(found.index, found.index, found.index, cost.flatten())
+        rank = min(self.topk, cost.shape[1])
+        dynamic_k = iou.topk(rank, dim=1).values.sum(dim=1).int().clamp(min=1)
+        price, column = cost.topk(rank, dim=1, largest=False)
+        chosen = torch.arange(rank, device=cost.device) < dynamic_k[:, None]
+        chosen &= price < torch.inf
+        gt, place = torch.nonzero(chosen, as_tuple=True)
+        column = column[gt, place]
+        row = found.rows_of(gt, column)
+        if self.inside_own_gt:
+            contest = price[gt, place] - FORCED_BONUS * found.forced[gt]
+        else:
+            # The published rule lets every ground truth of the image compete for a prior that two chose.
+            votes = torch.zeros_like(found.index).index_add_(0, row, torch.ones_like(row))
+            rivals = found.table(found.lines(votes > 1, fill=False))
+            rivals[gt, column] = True
+            gt, column = torch.nonzero(rivals, as_tuple=True)
+            row, contest = found.rows_of(gt, column), cost[gt, column]
+        winner = least_of_rows(row, contest, len(found.index))
+        positive = torch.nonzero(winner < len(row)).squeeze(1)
+        entry = winner[positive]
+        gt, index = gt[entry], found.index[positive]
+        image = torch.div(index, found.num_priors, rounding_mode="floor")
+        return Matches(image, index - image * found.num_priors, gt, iou[gt, column[entry]])
+
+
+def _iou(table: Tensor, gt_boxes: Tensor) -> Tensor:
+    """IoU [G, L] of boxes and their areas [5, G, L], which it overwrites, with gt_boxes [G, 4]; union at least 1e-6."""
+    gt_area = (gt_boxes[:, 2] - gt_boxes[:, 0]) * (gt_boxes[:, 3] - gt_boxes[:, 1])
+    corner = gt_boxes.T[..., None]
+    sides = torch.minimum(table[2:4], corner[2:]).sub_(torch.maximum(table[:2], corner[:2])).clamp_(min=0)
+    overlap = sides[0] * sides[1]
+    return overlap.div_(table[4].add_(gt_area[:, None]).sub_(overlap).clamp_(min=1e-6))
+
+
+def _class_cost(background: Tensor, own: Tensor, iou: Tensor) -> Tensor:
+    """Quality focal cost [G, L] with target IoU at the label and 0 elsewhere; overwrites `background`.
+
+    background [G, L]: its sum over classes with target 0 everywhere; own [G, L]: the label's logit. On logits, so that
+    it never saturates.
+    """
+    entropy, score = F.softplus(own), own.sigmoid()
+    cost = background.addcmul_(entropy, score.square(), value=-1)
+    return cost.addcmul_(entropy.addcmul_(own, iou, value=-1), score.sub_(iou).square_())

@@ -1,4 +1,4 @@
-"""Generalised IoU loss (Rezatofighi et al. 2019) and the pairwise IoU of label assignment."""
+"""Generalised IoU loss (Rezatofighi et al. 2019) and the IoU of label assignment."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ def box_area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-def pairwise_iou(first: Tensor, second: Tensor, eps: float = 1e-6) -> Tensor:
-    """IoU [n, m] of boxes [n, 4] and [m, 4]; the union is at least `eps`."""
-    low = torch.maximum(first[:, None, :2], second[None, :, :2])
-    high = torch.minimum(first[:, None, 2:], second[None, :, 2:])
-    overlap = (high - low).clamp(min=0).prod(dim=-1)
-    union = box_area(first)[:, None] + box_area(second)[None, :] - overlap
-    return overlap / union.clamp(min=eps)
+def aligned_iou(first: Tensor, second: Tensor, eps: float = 1e-6) -> Tensor:
+    """IoU [n] of boxes [n, 4] and [n, 4], row by row; the union is at least `eps`."""
+    sides = torch.minimum(first[:, 2:], second[:, 2:]) - torch.maximum(first[:, :2], second[:, :2])
+    sides = sides.clamp(min=0)
+    overlap = sides[:, 0] * sides[:, 1]
+    return overlap / (box_area(first) + box_area(second) - overlap).clamp(min=eps)
 
 
 def giou_each(boxes: Tensor, targets: Tensor, eps: float = 1e-7) -> Tensor:

@@ -34,6 +34,4 @@ def quality_focal_loss(
     loss_weight: float = 1.0,
 ) -> Tensor:
     """Scalar quality focal loss; arguments as in quality_focal_each and weighted_average."""
-    return loss_weight * weighted_average(
-        quality_focal_each(logits, labels, scores, beta), weight, avg_factor
-    )
+    return loss_weight * weighted_average(quality_focal_each(logits, labels, scores, beta), weight, avg_factor)

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from nanodet_kp_core.assign import dsla
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
+from nanodet_kp_core.assign.grid import PriorGrid
+from nanodet_kp_core.assign.targets import GroundTruths, Targets, least_of_rows
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.model.codec import prior_tensor
 
@@ -40,7 +43,14 @@ def corner_cost(kind, corners, gt_corners, box) -> float:
     return sum(distances) / 4 / math.hypot(box[2] - box[0], box[3] - box[1])
 
 
-def reference(scene, kind, inside_own, topk=13, iou_factor=3.0):
+def centre_cost(radius, prior, box) -> float:
+    if radius is None:
+        return 0.0
+    distance = math.hypot(prior[0] - (box[0] + box[2]) / 2, prior[1] - (box[1] + box[3]) / 2)
+    return 10 ** (distance / prior[2] - radius)
+
+
+def reference(scene, kind, inside_own, radius=None, topk=13, iou_factor=3.0):
     """gt index per prior (0 background, else g + 1), pair by pair; every ground truth has priors inside."""
     logits, priors, boxes, corners, gt_boxes, gt_labels, gt_corners = (np.asarray(x, float) for x in scene)
     inside = [[b[0] < p[0] < b[2] and b[1] < p[1] < b[3] for b in gt_boxes] for p in priors]
@@ -54,6 +64,7 @@ def reference(scene, kind, inside_own, topk=13, iou_factor=3.0):
                 class_cost(logits[p], int(gt_labels[g]), ious[p])
                 - iou_factor * math.log(ious[p] + 1e-7)
                 + corner_cost(kind, corners[p], gt_corners[g], box)
+                + centre_cost(radius, priors[p], box)
             )
         k = max(1, int(sum(sorted(ious.values(), reverse=True)[:topk])))
         for p in sorted(own, key=lambda p: cost[p, g])[:k]:
@@ -86,49 +97,111 @@ def make_scene(seed: int, num_gts: int):
     return logits, priors, boxes, corners, gt_boxes, gt_labels, gt_corners
 
 
+def targets_of(gt_boxes, gt_labels, gt_corners=None, visible=None) -> Targets:
+    known = torch.ones(len(gt_boxes), dtype=torch.bool)
+    corners = torch.zeros(len(gt_boxes), 8) if gt_corners is None else gt_corners
+    visible = known[:, None].expand(-1, 4) if visible is None else visible
+    return Targets(gt_boxes, gt_labels, corners.unflatten(1, (4, 2)), visible, known, torch.zeros(0, 4))
+
+
+def join(*targets) -> GroundTruths:
+    return GroundTruths.join(targets, torch.device("cpu"))
+
+
 def assign(assigner, scene):
-    logits, priors, boxes, corners, gt_boxes, gt_labels, gt_corners = scene
-    return assigner.assign(logits, priors, boxes, gt_boxes, gt_labels, corners, gt_corners)
+    logits, priors, boxes, corners, *gts = scene
+    return assigner.assign(logits, priors, boxes, join(targets_of(*gts)), corners)
 
 
 @pytest.mark.parametrize("kind", ["none", "published", "normalised"])
 @pytest.mark.parametrize("inside_own", [True, False])
+@pytest.mark.parametrize("radius", [None, 1.5])
 @pytest.mark.parametrize("num_gts", [1, 3, 9])
-def test_agrees_with_the_pairwise_reference(kind, inside_own, num_gts):
-    assigner = DynamicSoftLabelAssigner(corner_cost=kind, inside_own_gt=inside_own)
-    for seed in range(4):
+def test_agrees_with_the_pairwise_reference(kind, inside_own, radius, num_gts):
+    assigner = DynamicSoftLabelAssigner(corner_cost=kind, inside_own_gt=inside_own, soft_center_radius=radius)
+    for seed in range(2):
         scene = make_scene(seed, num_gts)
         result = assign(assigner, scene)
-        np.testing.assert_array_equal(result.gt_index, reference(scene, kind, inside_own))
+        np.testing.assert_array_equal(result.gt_index, reference(scene, kind, inside_own, radius))
         positive = result.gt_index > 0
         assert positive.any()
         gts = result.gt_index[positive] - 1
         assert torch.equal(result.labels[positive], scene[5][gts])
         assert (result.labels[~positive] == -1).all()
         assert (result.ious[~positive] == -1e8).all()
-        expected = [
-            iou_of(scene[2][p], scene[4][g]) for p, g in zip(positive.nonzero()[:, 0], gts, strict=True)
-        ]
+        expected = [iou_of(scene[2][p], scene[4][g]) for p, g in zip(positive.nonzero()[:, 0], gts, strict=True)]
         np.testing.assert_allclose(result.ious[positive], expected, atol=1e-5)
 
 
 def test_without_ground_truth_everything_is_background():
     logits, priors, boxes, *_ = make_scene(0, 1)
-    nothing = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
-    result = DynamicSoftLabelAssigner().assign(logits, priors, boxes, *nothing)
-    assert result.gt_index.eq(0).all()
-    assert result.labels.eq(-1).all()
-    assert result.ious.eq(0).all()
+    for inside_own in (True, False):
+        assigner = DynamicSoftLabelAssigner(inside_own_gt=inside_own)
+        result = assigner.assign(logits, priors, boxes, join(Targets.empty()))
+        assert result.gt_index.eq(0).all()
+        assert result.labels.eq(-1).all()
+        assert result.ious.eq(0).all()
+
+
+@pytest.mark.parametrize("inside_own", [True, False])
+def test_batch_gives_each_image_what_it_gets_alone(inside_own, monkeypatch):
+    """Images with no, one and many plates, the tables computed in several blocks."""
+    monkeypatch.setattr(dsla, "BLOCK", 1000)
+    assigner = DynamicSoftLabelAssigner(corner_cost="normalised", inside_own_gt=inside_own)
+    scenes = [make_scene(seed, num_gts) for seed, num_gts in enumerate((3, 1, 30, 9))]
+    empty = tuple(part[:0] for part in scenes[0][4:])
+    scenes.insert(1, (*scenes[0][:4], *empty))
+    priors = scenes[0][1]
+    gts = join(*(targets_of(*scene[4:]) for scene in scenes))
+    found = assigner.candidates(priors, gts)
+    assert len(gts.boxes) * found.row.shape[1] > 2 * dsla.BLOCK
+    predictions = [found.gather(torch.stack([scene[part] for scene in scenes])) for part in (0, 2, 3)]
+    matches = assigner.match(found, *assigner.cost(found, priors, gts, *predictions))
+    keys = matches.image * len(priors) + matches.prior
+    assert (keys.diff() > 0).all()  # in image, then prior order
+    first = 0
+    for image, scene in enumerate(scenes):
+        alone, own = assign(assigner, scene), matches.image == image
+        expected = alone.gt_index.nonzero()[:, 0]
+        assert matches.prior[own].tolist() == expected.tolist()
+        assert (matches.gt[own] - first + 1).tolist() == alone.gt_index[expected].tolist()
+        assert matches.iou[own].tolist() == alone.ious[expected].tolist()
+        first += len(scene[4])
+
+
+def test_cells_of_the_grid_are_the_priors_inside():
+    """Boxes that end on grid lines, beyond the image, between priors or nowhere."""
+    generator = torch.Generator().manual_seed(0)
+    boxes = torch.cat((torch.rand(60, 2, generator=generator), torch.rand(60, 2, generator=generator)), dim=1)
+    boxes = boxes * 260 - 60
+    boxes[:20] = (boxes[:20] / 8).round() * 8
+    boxes = torch.cat((torch.minimum(boxes[:, :2], boxes[:, 2:]), torch.maximum(boxes[:, :2], boxes[:, 2:])), dim=1)
+    for offset in (0.0, 0.5):
+        priors = prior_tensor(96, 136, (8, 16, 32), offset=offset)
+        cells = PriorGrid.of_priors(priors).cells_inside(boxes, nearest_if_none=False)
+        x, y = priors[:, 0], priors[:, 1]
+        inside = (x > boxes[:, :1]) & (x < boxes[:, 2:3]) & (y > boxes[:, 1:2]) & (y < boxes[:, 3:])
+        offsets = torch.arange(len(boxes)) * len(priors)
+        assert cells.priors(offsets).tolist() == inside.flatten().nonzero()[:, 0].tolist()
+        assert cells.count.tolist() == inside.sum(dim=1).tolist()
+        assert cells.none.tolist() == (~inside.any(dim=1)).tolist()
+        assert 0 < cells.none.sum() < len(boxes)
+
+
+def test_least_of_rows_takes_the_first_of_equals():
+    row, value = torch.tensor([2, 0, 2, 2]), torch.tensor([3.0, 1.0, -1.0, -1.0])
+    assert least_of_rows(row, value, 4).tolist() == [1, 4, 2, 4]
 
 
 def test_plate_between_priors_takes_the_nearest_one_of_the_finest_level():
     logits, priors, boxes, *_ = make_scene(0, 1)
     tiny = torch.tensor([[33.0, 41, 38, 45]])  # grid lines at 32, 40 and 40, 48
     label = torch.tensor([2])
-    ours = DynamicSoftLabelAssigner().assign(logits, priors, boxes, tiny, label)
+    gts = join(targets_of(tiny, label))
+    ours = DynamicSoftLabelAssigner().assign(logits, priors, boxes, gts)
     chosen = ours.gt_index.nonzero()[:, 0]
     assert priors[chosen].tolist() == [[32, 40, 8, 8]]
-    published = DynamicSoftLabelAssigner(inside_own_gt=False).assign(logits, priors, boxes, tiny, label)
+    published = DynamicSoftLabelAssigner(inside_own_gt=False).assign(logits, priors, boxes, gts)
     assert published.gt_index.eq(0).all()
 
 
@@ -137,7 +210,7 @@ def test_tiny_plate_keeps_its_prior_inside_a_large_one_and_steals_none():
     large, tiny = [20.0, 20, 100, 100], [33.0, 41, 38, 45]
     gt_boxes, labels = torch.tensor([large, tiny]), torch.tensor([1, 2])
     boxes[:] = gt_boxes[0]  # every prior predicts the large plate perfectly
-    result = DynamicSoftLabelAssigner().assign(logits, priors, boxes, gt_boxes, labels)
+    result = DynamicSoftLabelAssigner().assign(logits, priors, boxes, join(targets_of(gt_boxes, labels)))
     assert priors[result.gt_index == 2].tolist() == [[32, 40, 8, 8]]
     assert (result.gt_index == 1).sum() >= 12
 
@@ -151,7 +224,7 @@ def test_candidates_lie_inside_their_own_ground_truth_only_by_our_rule():
 
     def priors_of_second(inside_own: bool) -> torch.Tensor:
         assigner = DynamicSoftLabelAssigner(inside_own_gt=inside_own)
-        return priors[assigner.assign(logits, priors, boxes, gt_boxes, labels).gt_index == 2, :2]
+        return priors[assigner.assign(logits, priors, boxes, join(targets_of(gt_boxes, labels))).gt_index == 2, :2]
 
     assert priors_of_second(True).tolist() == [[96, 96]]
     stolen = priors_of_second(False)
@@ -161,12 +234,20 @@ def test_candidates_lie_inside_their_own_ground_truth_only_by_our_rule():
 def test_invisible_corners_do_not_count():
     scene = make_scene(1, 2)
     assigner = DynamicSoftLabelAssigner(corner_cost="normalised")
-    gt_boxes, gt_corners = scene[4], scene[6].clone()
-    weight = torch.ones_like(gt_corners)
-    weight[:, 2:4] = 0
-    before = assigner.corner_costs(scene[3], gt_corners, gt_boxes, weight)
+    gt_boxes, labels, gt_corners = scene[4], scene[5], scene[6].clone()
+    visible = torch.ones(2, 4, dtype=torch.bool)
+    visible[:, 1] = False
+
+    def corner_costs() -> torch.Tensor:
+        gts = join(targets_of(gt_boxes, labels, gt_corners, visible))
+        found = assigner.candidates(scene[1], gts)
+        return assigner.corner_costs(found, gts, scene[3][found.index])
+
+    before = corner_costs()
     gt_corners[:, 2:4] = 1e4
-    torch.testing.assert_close(assigner.corner_costs(scene[3], gt_corners, gt_boxes, weight), before)
+    torch.testing.assert_close(corner_costs(), before)
+    gt_corners[:, 4:6] += 10
+    assert (corner_costs() != before).any()
 
 
 def test_unknown_corner_cost_names_the_choices():

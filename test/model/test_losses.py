@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from nanodet_kp_core.loss.distribution_focal import distribution_focal_each
-from nanodet_kp_core.loss.giou import giou_each
+from nanodet_kp_core.loss.giou import aligned_iou, giou_each
 from nanodet_kp_core.loss.quality_focal import quality_focal_each, quality_focal_loss
 from nanodet_kp_core.loss.reduction import weighted_average
 
@@ -63,6 +63,12 @@ def test_giou_of_empty_and_inverted_boxes_has_finite_gradients():
     giou_each(boxes, torch.tensor([[5.0, 5, 5, 5], [3, 3, 9, 9], [0, 0, 4, 8]])).sum().backward()
     assert boxes.grad is not None
     assert boxes.grad.isfinite().all()
+
+
+def test_iou_of_known_boxes():
+    target = torch.tensor([[10.0, 10, 20, 20]]).repeat(4, 1)
+    boxes = torch.tensor([[10.0, 10, 20, 20], [10, 10, 20, 15], [20, 10, 30, 20], [15, 15, 15, 15]])
+    assert aligned_iou(boxes, target).tolist() == [1.0, 0.5, 0.0, 0.0]
 
 
 def test_weighted_average_divides_the_sum_or_takes_the_mean():
