@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from nanodet_kp_core.data.pixels import read_pixels
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.geometry import boxes_of_corners
 
@@ -66,9 +66,7 @@ class Record(Plates):
 
     def load(self) -> Sample:
         """Read the pixels. Raises DataError when the file is unreadable or of another size than the labels say."""
-        image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise DataError(f"{self.path}: expected a readable image, got a missing or broken file")
+        image = read_pixels(self.path)
         if image.shape[:2] != (self.height, self.width):
             raise DataError(
                 f"{self.path}: expected {self.width}x{self.height} as labelled, "
