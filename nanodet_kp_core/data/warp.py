@@ -15,7 +15,7 @@ import numpy as np
 from nanodet_kp_core.errors import DataError
 
 
-def compose_warp(source_size: Sequence[int], factors: Iterable[np.ndarray]) -> np.ndarray:
+def compose_warp(source_size: Sequence[float], factors: Iterable[np.ndarray]) -> np.ndarray:
     """One matrix [3, 3] of `factors` in order of application, the first of them around the source's centre.
 
     The order of the published pipeline is perspective, scale, stretch, rotation, shear, flip, translate,
@@ -41,7 +41,24 @@ def scale_matrix(sx: float, sy: float) -> np.ndarray:
     return np.diag([sx, sy, 1.0])
 
 
-def resize_matrix(source_size: Sequence[int], target_size: Sequence[int], keep_ratio: bool) -> np.ndarray:
+def perspective_matrix(px: float, py: float) -> np.ndarray:
+    """Depth 1 + px * x + py * y, [3, 3]; px and py in 1 / pixel."""
+    return np.array([[1, 0, 0], [0, 1, 0], [px, py, 1]], np.float64)
+
+
+def rotation_matrix(degrees: float) -> np.ndarray:
+    """Turn about the origin, [3, 3]; clockwise in the picture, whose y points down."""
+    sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+
+
+def shear_matrix(x_degrees: float, y_degrees: float) -> np.ndarray:
+    """x grows with y by the tangent of `x_degrees`, y with x by that of `y_degrees`, [3, 3]."""
+    along_x, along_y = np.tan(np.radians([x_degrees, y_degrees]))
+    return np.array([[1, along_x, 0], [along_y, 1, 0], [0, 0, 1]])
+
+
+def resize_matrix(source_size: Sequence[float], target_size: Sequence[float], keep_ratio: bool) -> np.ndarray:
     """Source image to target image, [3, 3].
 
     keep_ratio: one factor for both axes, the largest that fits, centred in the target; otherwise stretched.
@@ -54,7 +71,7 @@ def resize_matrix(source_size: Sequence[int], target_size: Sequence[int], keep_r
     return translation_matrix(target_width / 2, target_height / 2) @ scale_matrix(ratio, ratio) @ to_origin
 
 
-def fit_ratio(source_size: Sequence[int], target_size: Sequence[int]) -> float:
+def fit_ratio(source_size: Sequence[float], target_size: Sequence[float]) -> float:
     """Largest factor with which the source still fits into the target."""
     (width, height), (target_width, target_height) = source_size, target_size
     return target_height / height if width / height < target_width / target_height else target_width / width
@@ -73,6 +90,16 @@ def minimum_size(source_size: Sequence[int], target_size: Sequence[int], divisor
     return max(divisor, -(-width // divisor) * divisor), max(divisor, -(-height // divisor) * divisor)
 
 
+def is_mirror(matrix: np.ndarray) -> bool:
+    """Whether `matrix` shows the picture as in a mirror; any rotation of such a picture is a mirror too."""
+    return bool(np.linalg.det(matrix) < 0)
+
+
+def warp_depth(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Third homogeneous coordinate [...] of points [..., 2] through `matrix`; not positive behind the horizon."""
+    return np.asarray(points, np.float64) @ matrix[2, :2] + matrix[2, 2]
+
+
 def warp_points(points: np.ndarray, matrix: np.ndarray, clip_size: Sequence[int] | None = None) -> np.ndarray:
     """Points [..., 2] through `matrix`, float64.
 
@@ -80,8 +107,7 @@ def warp_points(points: np.ndarray, matrix: np.ndarray, clip_size: Sequence[int]
     """
     points = np.asarray(points, np.float64)
     mapped = points @ matrix[:2, :2].T + matrix[:2, 2]
-    depth = points @ matrix[2, :2] + matrix[2, 2]
-    mapped = mapped / depth[..., None]
+    mapped = mapped / warp_depth(points, matrix)[..., None]
     return mapped if clip_size is None else np.clip(mapped, 0, np.asarray(clip_size, np.float64))
 
 
@@ -92,10 +118,14 @@ def warp_corners(
     return warp_points(np.reshape(corners, (-1, 4, 2)), matrix, clip_size)
 
 
+def corners_of_boxes(boxes: np.ndarray) -> np.ndarray:
+    """The four corner points [K, 4, 2] of boxes [K, 4], in no particular order."""
+    return np.reshape(boxes, (-1, 4))[:, [0, 1, 2, 3, 0, 3, 2, 1]].reshape(-1, 4, 2)
+
+
 def warp_boxes(boxes: np.ndarray, matrix: np.ndarray, clip_size: Sequence[int] | None = None) -> np.ndarray:
     """Boxes [K, 4] around the warped corner points of boxes [K, 4]; clipping as in warp_points."""
-    boxes = np.reshape(boxes, (-1, 4))
-    corners = warp_points(boxes[:, [0, 1, 2, 3, 0, 3, 2, 1]].reshape(-1, 4, 2), matrix, clip_size)
+    corners = warp_points(corners_of_boxes(boxes), matrix, clip_size)
     return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
 

@@ -1,0 +1,64 @@
+"""training/show_augmentation.py: a sheet of what a configuration's training sees."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.data.formats.coco import coco_document
+from nanodet_kp_core.data.sample import Sample
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def sheet(monkeypatch):
+    """Runs the script with arguments, in this process: torch is imported already."""
+    monkeypatch.syspath_prepend(str(ROOT / "training"))
+    script = importlib.import_module("show_augmentation")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["show_augmentation.py", *map(str, arguments)])
+        return script.main()
+
+    return run
+
+
+@pytest.fixture
+def config(tmp_path):
+    corners = np.float32([[[20, 20], [20, 32], [50, 32], [50, 20]]])
+    samples = []
+    for k in range(5):
+        image = np.full((64, 80, 3), 40 * k, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{k}.png"), image)
+        samples.append((f"{k}.png", Sample(image=image, corners=corners, labels=np.array([k]))))
+    (tmp_path / "labels.json").write_text(json.dumps(coco_document(samples, ARMOR_CLASSES)))
+    raw = yaml.safe_load((ROOT / "config" / "armor_s.yaml").read_text())
+    for part in raw["data"].values():
+        part |= {"img_path": str(tmp_path), "ann_path": str(tmp_path / "labels.json"), "input_size": [96, 64]}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+def test_the_sheet_of_a_configuration(sheet, config, tmp_path, capsys):
+    outs = [tmp_path / name for name in ("a.png", "again.png", "later.png")]
+    for out, epoch in zip(outs, (0, 0, 1)):
+        assert sheet(out, "--config", config, "--columns", 3, "--epoch", epoch) == 0
+        assert capsys.readouterr().out.strip() == str(out)
+    first, again, later = (cv2.imread(str(out)) for out in outs)
+    assert first.shape == (2 * 64, 3 * 96, 3)  # five pictures and a black one
+    assert not first[64:, 2 * 96 :].any() and first[:64].any()
+    assert np.array_equal(first, again) and not np.array_equal(first, later)
+
+
+def test_another_ending_is_refused(sheet, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        sheet(tmp_path / "sheet.gif")
+    assert ended.value.code == 2 and ".jpg or .png" in capsys.readouterr().err
