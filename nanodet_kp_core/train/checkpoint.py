@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.files import write_atomically
 
-KEYS = ("model", "average", "average_updates", "optimizer", "step", "config", "torch_rng", "best", "run_id")
+KEYS = ("average", "config", "run_id")
+"""What every checkpoint has: averaged weights by name, the resolved configuration as JSON, the run."""
+
+RESUME_KEYS = (
+    "model", "average_updates", "optimizer", "scaler", "step", "steps_per_epoch", "torch_rng",
+    "best", "stale", "metrics", "revision",
+)  # fmt: skip
+"""What a training needs besides to go on."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -21,8 +31,11 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """State written by save_checkpoint. Raises ModelError when the file is missing, broken or something else."""
+def load_checkpoint(path: Path, resume: bool = False) -> dict[str, Any]:
+    """State written by save_checkpoint, with KEYS, and RESUME_KEYS where a training is to go on.
+
+    Raises ModelError when the file is missing, broken or something else.
+    """
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path}: expected a checkpoint written by training/train.py, got no such file")
@@ -34,4 +47,56 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     missing = [key for key in KEYS if not isinstance(state, dict) or key not in state]
     if missing:
         raise ModelError(f"{path}: expected a checkpoint written by training/train.py, got one without {missing}")
+    missing = [key for key in RESUME_KEYS if key not in state] if resume else []
+    if missing:
+        raise ModelError(
+            f"{path}: expected a checkpoint that a training can go on from, got weights only (no {missing[0]}); "
+            "name it as schedule.load_model to start from them"
+        )
     return state
+
+
+def load_weights(model: nn.Module, path: Path, class_names: Sequence[str]) -> None:
+    """Start from the averaged weights of a checkpoint.
+
+    Auxiliary heads serve training only: without one in the checkpoint the model keeps its own, and the other way round.
+    Raises TrainingError when classes or anything else differ: nothing is loaded in part.
+    """
+    state = load_checkpoint(path)
+    names = tuple(json.loads(state["config"])["class_names"])
+    if names != tuple(class_names):
+        raise TrainingError(
+            f"{path}: expected weights for the class_names of the configuration ({_short(class_names)}), "
+            f"got {_short(names)}; change the classes with training/import_weights.py"
+        )
+    own, given = model.state_dict(), state["average"]
+    shared_aux = any(map(_is_aux, own)) and any(map(_is_aux, given))
+    keep = {name: value for name, value in given.items() if shared_aux or not _is_aux(name)}
+    fault = _mismatch({n: v for n, v in own.items() if shared_aux or not _is_aux(n)}, keep)
+    if fault:
+        raise TrainingError(f"{path}: expected weights of the configured model, got one of another: {fault}")
+    model.load_state_dict(keep, strict=False)
+
+
+def _is_aux(name: str) -> bool:
+    return name.startswith("aux_")
+
+
+def _mismatch(own: dict[str, Tensor], given: dict[str, Tensor]) -> str | None:
+    """What is wrong, or None."""
+    for name, value in own.items():
+        if name not in given:
+            return f"it has no {name}"
+        if given[name].shape != value.shape:
+            return f"{name} is {_shape(given[name])} instead of {_shape(value)}"
+    extra = given.keys() - own.keys()
+    return f"the configured one has no {min(extra)}" if extra else None
+
+
+def _shape(value: Tensor) -> str:
+    return "x".join(map(str, value.shape)) or "a number"
+
+
+def _short(names: Sequence[str]) -> str:
+    head = ", ".join(list(names)[:4])
+    return f"{len(names)}: {head}{', ...' if len(names) > 4 else ''}"

@@ -1,208 +1,181 @@
-"""The training loop: one flat pass over epochs and steps; everything it needs is made in `Run`."""
+"""The training loop: one flat pass over epochs and steps; what it needs is made in `Run`, what it shows in `Record`."""
 
 from __future__ import annotations
 
-import csv
 import json
+import logging
 import time
-import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from nanodet_kp_core.config import TrainConfig
-from nanodet_kp_core.data.dataset import Batch, PlateDataset, collate
-from nanodet_kp_core.errors import DataError, TrainingError
-from nanodet_kp_core.evaluate.metrics import Score
-from nanodet_kp_core.evaluate.torch_detector import evaluate, torch_detector
+from nanodet_kp_core.data.formats import read_dataset
+from nanodet_kp_core.data.sample import Record
+from nanodet_kp_core.errors import TrainingError
+from nanodet_kp_core.evaluate.metrics import SCORE_NAMES
+from nanodet_kp_core.export.onnx_file import export_onnx
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.model.build import build_criterion, build_detector
+from nanodet_kp_core.train.board import SHOWN_SCORE, Board
 from nanodet_kp_core.train.checkpoint import load_checkpoint, save_checkpoint
-from nanodet_kp_core.train.ema import WeightAverage
-from nanodet_kp_core.train.schedule import build_optimizer, learning_rate
+from nanodet_kp_core.train.curves import plot_results
+from nanodet_kp_core.train.distributed import Place, join
+from nanodet_kp_core.train.provenance import write_run
+from nanodet_kp_core.train.results import Results
+from nanodet_kp_core.train.run import Run
 
-CHECKPOINT_STEPS = 500
-"""Steps between checkpoints inside an epoch; a stopped run loses no more than that."""
+CHECKPOINT_SECONDS = 300.0
+"""Between checkpoints inside an epoch; a killed run loses no more than that."""
 
+COMPARED = 8
+"""Validation pictures on which torch and onnxruntime are compared at the end."""
 
-class Run:
-    """Model, data and state of one training; files go to config.save_dir."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
-        self.device = pick_device(config.device.accelerator)
-        if config.device.threads:
-            torch.set_num_threads(config.device.threads)
-        torch.manual_seed(config.seed)
-        self.data = PlateDataset(config.data.train, config.layout, config.seed)
-        self.batch = min(config.device.batchsize_per_gpu, len(self.data))
-        self.steps_per_epoch = len(self.data) // self.batch  # an incomplete last batch is left out
-        arch = config.model.arch
-        model = build_detector(arch, config.class_names).to(self.device)
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.criterion = build_criterion(arch, config.class_names).to(self.device)
-        self.average = WeightAverage(self.model, config.model.weight_averager.decay)
-        self.optimizer = build_optimizer(self.model, config.schedule)
-        mean, std = config.data.train.pipeline.normalize
-        self.mean = torch.tensor(mean, device=self.device).reshape(1, 3, 1, 1)
-        self.std = torch.tensor(std, device=self.device).reshape(1, 3, 1, 1)
-        self.step = 0
-        self.best = -1.0
-        self.run_id = uuid.uuid4().hex[:12]
-        self.folder = Path(config.save_dir)
-
-    def state(self) -> dict[str, Any]:
-        """Everything a resumed run needs, as tensors and plain values."""
-        return {
-            "model": self.model.state_dict(),
-            "average": self.average.model.state_dict(),
-            "average_updates": self.average.updates,
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "config": self.config.model_dump_json(),
-            "torch_rng": torch.get_rng_state(),
-            "best": self.best,
-            "run_id": self.run_id,
-        }
-
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises TrainingError when it is of another architecture."""
-        state = load_checkpoint(path)
-        try:
-            self.model.load_state_dict(state["model"])
-            self.average.model.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            raise TrainingError(
-                f"{path}: expected a checkpoint of the configured model, got one of another: "
-                f"{str(error).splitlines()[0]}; start without --resume or use its own configuration"
-            ) from None
-        self.average.updates = state["average_updates"]
-        self.step, self.best, self.run_id = state["step"], state["best"], state["run_id"]
-        torch.set_rng_state(state["torch_rng"])
-
-    def loader(self, epoch: int, skip: int) -> DataLoader[Any]:
-        """Batches of an epoch without its first `skip`; the order depends on seed and epoch only."""
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
-        order = torch.randperm(len(self.data), generator=generator).tolist()
-        batches = [order[k * self.batch : (k + 1) * self.batch] for k in range(skip, self.steps_per_epoch)]
-        self.data.epoch = epoch
-        return DataLoader(
-            self.data,
-            batch_sampler=batches,
-            num_workers=self.config.device.workers_per_gpu,
-            collate_fn=collate,
-            pin_memory=self.device.type == "cuda",
-        )
-
-    def train_step(self, batch: Batch) -> dict[str, float]:
-        """One update. Raises TrainingError with the parts and the files when the loss is not finite."""
-        rate = learning_rate(self.config.schedule, self.step, self.steps_per_epoch, self.batch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        images = batch.images.to(self.device, non_blocking=True).float().sub_(self.mean).div_(self.std)
-        images = images.contiguous(memory_format=torch.channels_last)
-        raw, aux = self.model(images, return_aux=True)
-        targets = [target.to(self.device) for target in batch.targets]
-        total, parts = self.criterion(raw, self.model.priors(*images.shape[-2:]), targets, aux)
-        values = {name: float(value) for name, value in parts.items()} | {"loss": float(total), "lr": rate}
-        if not torch.isfinite(total):
-            raise TrainingError(f"step {self.step}: the loss is not finite: {values}; files: {', '.join(batch.names)}")
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
-        self.optimizer.step()
-        self.average.update(self.model)
-        self.step += 1
-        return values
-
-    def validate(self) -> Score:
-        """Score of the averaged weights on data.val."""
-        detector = torch_detector(self.average.model, self.config, self.config.data.val.input_size, self.device)
-        return evaluate(detector, self.config.data.val, self.config.class_names)
+log = logging.getLogger(__name__)
 
 
-def train(config: TrainConfig, resume: bool) -> Run:
-    """Train to the end of the schedule; `last.pt` is written on the way, `best.pt` at the best validation.
+def train(config: TrainConfig, resume: bool | Path | None = None) -> Run:
+    """Train to the end of the schedule, in every process that torchrun started or in this one.
 
-    Raises TrainingError when the folder holds a run and `resume` is False, or when the loss is not finite.
+    `resume` (default: schedule.resume): True goes on from save_dir/last.pt, a path from that checkpoint. Files in
+    save_dir: see docs/training.md. Raises TrainingError when the folder holds a run that is not resumed, or when the
+    loss is not finite.
     """
-    run = Run(config)
-    last = run.folder / "last.pt"
-    if resume:
-        run.restore(last)
-    elif last.exists():
+    folder = Path(config.save_dir)
+    wanted = config.schedule.resume if resume is None else resume
+    source = folder / "last.pt" if wanted is True else Path(wanted) if wanted else None
+    last = folder / "last.pt"
+    if last.exists() and (source is None or source.parent.resolve() != folder.resolve()):
         raise TrainingError(f"{last}: expected an empty save_dir, got one with a run; pass --resume or change save_dir")
-    resolved = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
-    write_atomically(run.folder / "config.resolved.yaml", resolved.encode())
-    results = _Results(run.folder / "results.csv")
-    start_epoch = run.step // run.steps_per_epoch
-    for epoch in range(start_epoch, config.schedule.total_epochs):
-        run.model.train()
-        run.model.set_epoch(epoch)
-        skip = run.step - epoch * run.steps_per_epoch
-        loader = run.loader(epoch, skip)
-        bar = tqdm(loader, initial=skip, total=run.steps_per_epoch, desc=f"epoch {epoch}", mininterval=5)
-        for batch in _plain_errors(bar):
-            values = run.train_step(batch)
-            if run.step % config.log.interval == 0:
-                bar.set_postfix_str(" ".join(f"{k.removeprefix('loss_')} {v:.3g}" for k, v in values.items()))
-                results.add({"step": run.step, "epoch": epoch, "time": round(time.time(), 1), **values})
-            if run.step % CHECKPOINT_STEPS == 0:
-                save_checkpoint(last, run.state())
-        if (epoch + 1) % config.schedule.val_intervals == 0 or epoch + 1 == config.schedule.total_epochs:
-            score = run.validate()
-            tqdm.write(f"epoch {epoch}: {score.line()}")
-            validation = {"step": run.step, "epoch": epoch, **{f"val_{k}": v for k, v in asdict(score).items()}}
-            results.add(validation)
-            if (f1 := _f1(score)) > run.best:
-                run.best = f1
-                save_checkpoint(run.folder / "best.pt", run.state())
-        save_checkpoint(last, run.state())
+    with join(config.device) as place:
+        run = Run(config, place)
+        if source:
+            run.restore(source)
+            _tell_changes(config, source, place)
+            if not last.exists():  # a run elsewhere: its best.pt is not here
+                run.best, run.stale = -1.0, 0
+        notes = Notes(run) if place.main else None
+        _all_epochs(run, notes)
+        if notes:
+            notes.finish()
     return run
 
 
-def _plain_errors(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """The batches; a DataError of a loader process comes as its one sentence, without the traceback of that process."""
-    try:
-        yield from batches
-    except DataError as error:
-        raise DataError(str(error).strip().rpartition("DataError: ")[2]) from None
+def _all_epochs(run: Run, notes: Notes | None) -> None:
+    schedule = run.config.schedule
+    patience = schedule.early_stop
+    stop = bool(patience and run.stale >= patience)
+    while run.epoch < schedule.total_epochs and not stop:
+        epoch = run.epoch
+        for batches in run.batches():
+            values = run.train_step(batches)
+            if notes:
+                notes.stepped(epoch, values)
+        run.precision.check_scale()
+        if (epoch + 1) % schedule.val_intervals == 0 or epoch + 1 == schedule.total_epochs:
+            if notes:
+                notes.validate(epoch)
+            stop = run.place.agree(bool(patience and run.stale >= patience))
+        if notes:
+            save_checkpoint(run.folder / "last.pt", run.state())
+    if stop and notes:
+        log.info("stopped early: no better validation for %d", run.stale)
 
 
-def _f1(score: Score) -> float:
-    return 2 * score.precision * score.recall / max(score.precision + score.recall, 1e-9)
+class Notes:
+    """What the first process shows and writes: progress, results.csv, TensorBoard, checkpoints, run.json."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        folder, config = run.folder, run.config
+        folder.mkdir(parents=True, exist_ok=True)
+        for partial in folder.glob(".*.partial"):  # of a write that was killed
+            partial.unlink()
+        resolved = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
+        write_atomically(folder / "config.resolved.yaml", resolved.encode())
+        place = run.place
+        values = {"step": run.step, "device": device_name(place.device), "processes": place.world, "batch": run.batch}
+        write_run(folder / "run.json", run.run_id, run.revision, values | {"precision": config.device.precision})
+        self.results = Results(folder / "results.csv", run.step, [f"val_{name}" for name in SCORE_NAMES])
+        self.board = Board(folder / "tensorboard", run.step, config.log.tensorboard)
+        self.records: list[Record] = []
+        total = config.schedule.total_epochs * run.steps_per_epoch
+        self.bar = tqdm(total=total, initial=run.step, unit="step", mininterval=5, smoothing=0.02)
+        self.saved = time.monotonic()
+
+    def stepped(self, epoch: int, values: Mapping[str, float]) -> None:
+        """After a step: progress, a row at the log interval, a checkpoint when it is time."""
+        run = self.run
+        self.bar.update()
+        if run.step % run.config.log.interval == 0 or not self.results.columns:
+            shown = {k.removeprefix("loss_"): v for k, v in values.items() if not k.startswith("aux_")}
+            self.bar.set_description_str(f"epoch {epoch}", refresh=False)
+            self.bar.set_postfix_str(" ".join(f"{k} {v:.3g}" for k, v in shown.items()), refresh=False)
+            self._add({"step": run.step, "epoch": epoch, "time": round(time.time(), 1), **values})
+        # The end of an epoch has its own checkpoint, after the validation that belongs to it.
+        if run.step % run.steps_per_epoch and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
+            save_checkpoint(run.folder / "last.pt", run.state())
+            self.saved = time.monotonic()
+
+    def validate(self, epoch: int) -> None:
+        """Score the averaged weights; the best ones by evaluator.save_key become best.pt."""
+        run, config = self.run, self.run.config
+        score = run.validate()
+        self.bar.write(f"epoch {epoch}: {score.line()}")
+        run.metrics = {name: float(value) for name, value in asdict(score).items()}
+        self._add({"step": run.step, "epoch": epoch, **{f"val_{name}": v for name, v in run.metrics.items()}})
+        run.stale += 1
+        if (value := score.key(config.evaluator.save_key)) > run.best:
+            run.best, run.stale = value, 0
+            save_checkpoint(run.folder / "best.pt", run.state())
+        if self.board.writer is not None and config.log.images:
+            self.board.show(run.step, run.detector(SHOWN_SCORE), self._validation_records(), config.log.images)
+        plot_results(self.results.path, run.folder / "results.png")
+
+    def finish(self) -> None:
+        """The best weights as an ONNX file that the node takes as it is."""
+        self.bar.close()
+        self.board.close()
+        run = self.run
+        best = run.folder / "best.pt"
+        if not best.exists():
+            log.info("%s: no step was left to train", run.folder)
+            return
+        metrics = {f"val_{k}": v for k, v in load_checkpoint(best)["metrics"].items() if v == v}
+        images = [record.load().image for record in self._validation_records()[:COMPARED]]
+        export_onnx(best, run.folder / "model.onnx", run.config.data.val.input_size, images, metrics)
+
+    def _add(self, row: Mapping[str, Any]) -> None:
+        self.results.add(row)
+        self.board.add(row)
+
+    def _validation_records(self) -> list[Record]:
+        if not self.records:
+            data = self.run.config.data.val
+            self.records = read_dataset(data, self.run.config.class_names)
+        return self.records
 
 
-class _Results:
-    """results.csv: one row for a logged step or a validation; a row leaves the columns of the other kind empty."""
-
-    columns = (
-        "step", "epoch", "time", "lr", "loss",
-        "loss_qfl", "loss_bbox", "loss_dfl", "loss_number", "loss_corner", "num_pos",
-        "aux_loss_qfl", "aux_loss_bbox", "aux_loss_dfl", "aux_loss_number", "aux_loss_corner",
-        *(f"val_{name}" for name in Score.__dataclass_fields__),
-    )  # fmt: skip
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if not path.exists():
-            self.add(dict(zip(self.columns, self.columns)))
-
-    def add(self, row: dict[str, Any]) -> None:
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self.columns).writerow(row)
+def device_name(device: torch.device) -> str:
+    """The accelerator's name, or cpu."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def pick_device(accelerator: str) -> torch.device:
-    """The device of device.accelerator. Raises TrainingError when CUDA is asked for and not there."""
-    if accelerator == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("device.accelerator: expected a CUDA accelerator, got none that torch can use; use auto")
-    use_cuda = accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if use_cuda else "cpu")
+def _tell_changes(config: TrainConfig, source: Path, place: Place) -> None:
+    """Name the keys that differ from the resumed run: the losses will then not be those of an uninterrupted one."""
+    then, now = _flat(json.loads(load_checkpoint(source)["config"])), _flat(json.loads(config.model_dump_json()))
+    told = ("save_dir", "schedule.resume", "log.", "device.")
+    changed = [k for k in now if now[k] != then.get(k) and not k.startswith(told)]
+    if changed and place.main:
+        log.info("%s: the configuration has changed since: %s", source, ", ".join(changed))
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys."""
+    if not isinstance(values, dict):
+        return {prefix.removesuffix("."): values}
+    return {key: value for name, part in values.items() for key, value in _flat(part, f"{prefix}{name}.").items()}

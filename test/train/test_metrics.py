@@ -3,15 +3,19 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.formats.coco import read_coco
+from nanodet_kp_core.data.formats import read_records
 from nanodet_kp_core.data.sample import Record
-from nanodet_kp_core.evaluate.metrics import Prediction, score_predictions
+from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.evaluate.metrics import Prediction, match, score_matches, score_predictions
 
 PLATE = np.array([[10, 10], [10, 30], [60, 30], [60, 10]], np.float32)
 
@@ -61,9 +65,53 @@ def test_nothing_found_in_nothing():
     assert (result.precision, result.recall, result.plates) == (0.0, 0.0, 0)
 
 
+def test_f1_and_the_key_that_chooses_the_best_checkpoint():
+    result = score(record([PLATE, PLATE + 200], ["B_3", "B_3"]), [Prediction("B_3", 0.9, PLATE)])
+    assert result.f1 == pytest.approx(2 / 3)
+    assert result.key("f1") == result.f1
+    assert result.key("mAP") == 0.0  # not computed here
+    with pytest.raises(ConfigError, match=r"save_key: expected one of mAP, .*got 'loss'"):
+        result.key("loss")
+
+
+def test_a_plate_without_corners_is_found_by_its_box_and_has_no_corner_error():
+    labelled = record([PLATE, PLATE + 200], ["B_3", "B_3"])
+    labelled.visible[0] = 0
+    labelled.boxes[0] = [0, 0, 70, 40]
+    found = [
+        Prediction("B_3", 0.9, PLATE, np.array([0, 0, 70, 40.0])),
+        Prediction("B_3", 0.8, PLATE + 200 + np.array([[3, 4], [0, 0], [0, 0], [0, 0]])),
+    ]
+    assert score(labelled, found).hits == 2
+    assert score(labelled, found).err_px == pytest.approx(5 / 4)  # of the second plate alone
+    labelled.visible[1] = [2, 0, 0, 0]
+    assert score(labelled, found).err_px == pytest.approx(5)
+    labelled.visible[1] = 0
+    assert np.isnan(score(labelled, found).err)
+
+
+def test_a_box_only_model_hits_with_its_box_and_has_no_corner_error():
+    result = score(record([PLATE], ["B_3"]), [Prediction("B_3", 0.9, PLATE + 500, PLATE[[0, 2]].ravel(), False)])
+    assert (result.hits, result.recall) == (1, 1)
+    assert np.isnan([result.err, result.err_px, result.err_p95]).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), threshold=st.floats(0.1, 0.9))
+def test_one_matching_answers_every_higher_threshold(seed, threshold):
+    rng = np.random.default_rng(seed)
+    plates = [PLATE + rng.uniform(0, 60, 2) for _ in range(4)]
+    found = [Prediction("B_1", float(rng.uniform(0, 1)), plates[rng.integers(4)] + rng.normal(0, 4)) for _ in range(9)]
+    labelled = record(plates, ["B_1"] * 4, ignore=[(90, 10, 130, 60)])
+    once, again = match([labelled], {"x": found}).at(threshold), match([labelled], {"x": found}, threshold)
+    figures = (asdict(score_matches(matches, ARMOR_CLASSES)) for matches in (once, again))
+    assert next(figures) == pytest.approx(next(figures), nan_ok=True)
+    assert [k for _, k in once.misses] == [k for _, k in again.misses]
+
+
 def test_same_numbers_as_the_protocol(shared_dir, tmp_path):
     labels = shared_dir / "real/dev.json"
-    records = read_coco(labels, shared_dir / "real/images", ARMOR_CLASSES)
+    records = read_records("CocoDataset", shared_dir / "real/images", labels, ARMOR_CLASSES)
     rng = np.random.default_rng(0)
     found, document = {}, {}
     for r in records:
