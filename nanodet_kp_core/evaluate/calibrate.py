@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from nanodet_kp_core.config import TrainConfig
-from nanodet_kp_core.data.formats.coco import read_coco
+from nanodet_kp_core.data.formats import read_dataset
 from nanodet_kp_core.errors import TrainingError
-from nanodet_kp_core.evaluate.metrics import score_predictions
+from nanodet_kp_core.evaluate.metrics import match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 
 
@@ -23,12 +23,12 @@ def calibrate(model: nn.Module, config: TrainConfig, precision: float) -> tuple[
     those of data.val at the threshold.
     """
     data = config.data.val
-    records = read_coco(data.ann_path, data.img_path, config.class_names)
+    records = read_dataset(data, config.class_names)
     detector = torch_detector(model, config, data.input_size, torch.device("cpu"), score_threshold=0.05)
-    found = predict(detector, records)
+    matches = match(records, predict(detector, records))
     best, chosen = None, 0.5
     for threshold in np.linspace(0.1, 0.8, 71).tolist():
-        score = score_predictions(records, found, config.class_names, threshold)
+        score = score_matches(matches.at(threshold), config.class_names)
         if score.hits and (best is None or score.precision > best.precision):
             best, chosen = score, threshold
         if score.hits and score.precision >= precision:

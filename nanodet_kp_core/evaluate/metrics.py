@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
 from nanodet_kp_core.classes import split_label
 from nanodet_kp_core.data.sample import Record
+from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.geometry import box_iou, boxes_of_corners
 
 HIT_IOU = 0.5
@@ -17,24 +19,100 @@ IGNORE_IOU = 0.2
 
 @dataclass(frozen=True)
 class Prediction:
-    """One detection: label, score and corners [4, 2] in pixels of the original image."""
+    """One detection in pixels of the original image.
+
+    corners: [4, 2] in the order of geometry.CORNER_NAMES.
+    box: [4] x_min, y_min, x_max, y_max; the hull of the corners when not given.
+    has_corners: False for a box-only model, whose corners are those of the box and count for nothing.
+    """
 
     label: str
     score: float
     corners: np.ndarray
+    box: np.ndarray = None  # type: ignore[assignment]
+    has_corners: bool = True
+
+    def __post_init__(self) -> None:
+        if self.box is None:
+            object.__setattr__(self, "box", boxes_of_corners(self.corners))
+
+    @property
+    def hull(self) -> np.ndarray:
+        """Box [4] that the protocol compares: around the corners, or the box of a box-only model."""
+        return boxes_of_corners(self.corners) if self.has_corners else self.box
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A labelled plate (row `plate` of `record`) and the prediction that found it.
+
+    offsets: [4, 2] predicted minus labelled corner in pixels; nan where a corner is not labelled or not predicted.
+    diagonal: mean of the plate's two diagonals, pixels.
+    """
+
+    record: Record
+    plate: int
+    prediction: Prediction
+    offsets: np.ndarray
+    diagonal: float
+
+    @property
+    def distances(self) -> np.ndarray:
+        """Corner distances [4] in pixels, nan as in offsets."""
+        return np.linalg.norm(self.offsets, axis=1)
+
+    @cached_property
+    def err_px(self) -> float:
+        """Mean corner distance in pixels; nan without a known corner."""
+        return nanmean(self.distances)
+
+    @property
+    def err(self) -> float:
+        """err_px in diagonals of the plate."""
+        return self.err_px / self.diagonal
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What became of every prediction at or above `threshold` and of every plate."""
+
+    records: Sequence[Record]
+    threshold: float
+    hits: list[Hit]
+    false_alarms: list[tuple[Record, Prediction]]
+
+    @property
+    def plates(self) -> int:
+        """Labelled plates in all."""
+        return sum(len(record.labels) for record in self.records)
+
+    @property
+    def misses(self) -> list[tuple[Record, int]]:
+        """Plates (record and row) that no prediction found."""
+        found = {(id(hit.record), hit.plate) for hit in self.hits}
+        return [(r, k) for r in self.records for k in range(len(r.labels)) if (id(r), k) not in found]
+
+    def at(self, threshold: float) -> Matches:
+        """The matches at a higher threshold; the best score goes first, so that lower ones change nothing above."""
+        hits = [hit for hit in self.hits if hit.prediction.score >= threshold]
+        false_alarms = [(record, p) for record, p in self.false_alarms if p.score >= threshold]
+        return Matches(self.records, threshold, hits, false_alarms)
 
 
 @dataclass(frozen=True)
 class Score:
-    """err is the mean corner distance of the hits over the plate's mean diagonal, err_px the same in pixels.
+    """Figures of one evaluation, all plain numbers; nan where there is nothing to measure.
 
-    colour and number are accuracies over the hits (number only where it can be read); nan without any.
+    err is the mean corner distance of the hits over the plate's mean diagonal, err_px the same in pixels. colour and
+    number are accuracies over the hits (number only where it can be read). All of these at one score threshold.
+    mAP, AP_50, AP_75 and oks_mAP go over all scores; they stay nan until `coco.with_average` fills them.
     """
 
     images: int
     plates: int
     precision: float
     recall: float
+    f1: float
     err: float
     err_p95: float
     err_px: float
@@ -43,14 +121,98 @@ class Score:
     hits: int
     false_alarms: int
     missed: int
+    mAP: float = float("nan")
+    AP_50: float = float("nan")
+    AP_75: float = float("nan")
+    oks_mAP: float = float("nan")
 
     def line(self) -> str:
         """One row of text."""
+        average = "" if np.isnan(self.mAP) else f" mAP {self.mAP:.3f} oks_mAP {self.oks_mAP:.3f}"
         return (
             f"images {self.images} plates {self.plates} precision {self.precision:.3f} recall {self.recall:.3f} "
             f"err {self.err:.4f} p95 {self.err_p95:.4f} px {self.err_px:.2f} colour {self.colour:.3f} "
-            f"number {self.number:.3f} false alarms {self.false_alarms} missed {self.missed}"
+            f"number {self.number:.3f} false alarms {self.false_alarms} missed {self.missed}{average}"
         )
+
+    def key(self, save_key: str) -> float:
+        """The figure that chooses the best checkpoint, higher is better; 0 where there was nothing to measure.
+
+        Raises ConfigError for anything but mAP, AP_50, AP_75, oks_mAP, f1, precision and recall.
+        """
+        if save_key not in SAVE_KEYS:
+            raise ConfigError(f"evaluator.save_key: expected one of {', '.join(SAVE_KEYS)}, got {save_key!r}")
+        value = float(getattr(self, save_key))
+        return 0.0 if np.isnan(value) else value
+
+
+SAVE_KEYS = ("mAP", "AP_50", "AP_75", "oks_mAP", "f1", "precision", "recall")
+
+
+def match(
+    records: Sequence[Record], predictions: Mapping[str, Sequence[Prediction]], threshold: float = 0.0
+) -> Matches:
+    """Match predictions (by record name) with plates, whatever the class says.
+
+    Best first, each prediction takes the unused plate whose corner box overlaps most, if IoU >= 0.5. What is left is
+    a false alarm unless it overlaps an ignore box (IoU > 0.2). Plates without a labelled corner compare boxes.
+    """
+    matches = Matches(records, threshold, [], [])
+    for record in records:
+        found = sorted((p for p in predictions.get(record.name, ()) if p.score >= threshold), key=lambda p: -p.score)
+        labelled = np.asarray((record.visible > 0).any(axis=1))
+        truth = np.where(labelled[:, None], boxes_of_corners(record.corners), record.boxes).astype(np.float64)
+        free = np.ones(len(truth), bool)
+        for prediction in found:
+            hull, box = (side[None].astype(np.float64) for side in (prediction.hull, prediction.box))
+            overlap = np.where(labelled, box_iou(hull, truth)[0], box_iou(box, truth)[0])
+            overlap[~free] = -1.0
+            k = int(overlap.argmax()) if len(overlap) else -1
+            if k >= 0 and overlap[k] >= HIT_IOU:
+                free[k] = False
+                matches.hits.append(_hit(record, k, prediction))
+                continue
+            ignored = box_iou(hull, record.ignore_boxes)[0]
+            if not len(ignored) or ignored.max() <= IGNORE_IOU:
+                matches.false_alarms.append((record, prediction))
+    return matches
+
+
+def _hit(record: Record, plate: int, prediction: Prediction) -> Hit:
+    corners = record.corners[plate].astype(np.float64)
+    known = (record.visible[plate] > 0) & prediction.has_corners
+    offsets = np.where(known[:, None], prediction.corners - corners, np.nan)
+    diagonal = float(np.linalg.norm(corners[[0, 1]] - corners[[2, 3]], axis=1).mean())
+    return Hit(record, plate, prediction, offsets, diagonal)
+
+
+def score_matches(matches: Matches, class_names: Sequence[str]) -> Score:
+    """The figures of matched predictions."""
+    colours, numbers = [], []
+    for hit in matches.hits:
+        colour, number = label_parts(class_names[hit.record.labels[hit.plate]])
+        said_colour, said_number = label_parts(hit.prediction.label)
+        colours.append(said_colour == colour)
+        if hit.record.number_known[hit.plate]:
+            numbers.append(said_number == number)
+    hits, false_alarms, plates = len(matches.hits), len(matches.false_alarms), matches.plates
+    precision, recall = hits / max(hits + false_alarms, 1), hits / max(plates, 1)
+    relative = np.array([hit.err for hit in matches.hits])
+    return Score(
+        images=len(matches.records),
+        plates=plates,
+        precision=precision,
+        recall=recall,
+        f1=2 * precision * recall / max(precision + recall, 1e-9),
+        err=nanmean(relative),
+        err_p95=nanpercentile(relative, 95),
+        err_px=nanmean(np.array([hit.err_px for hit in matches.hits])),
+        colour=nanmean(np.array(colours, float)),
+        number=nanmean(np.array(numbers, float)),
+        hits=hits,
+        false_alarms=false_alarms,
+        missed=plates - hits,
+    )
 
 
 def score_predictions(
@@ -59,61 +221,27 @@ def score_predictions(
     class_names: Sequence[str],
     threshold: float = 0.5,
 ) -> Score:
-    """Score predictions (by record name) at a score threshold.
-
-    Best first, each prediction takes the unused plate whose corner box overlaps most, if IoU >= 0.5. What is left is
-    a false alarm unless it overlaps an ignore box (IoU > 0.2).
-    """
-    distances: list[np.ndarray] = []
-    diagonals: list[float] = []
-    colours: list[bool] = []
-    numbers: list[bool] = []
-    false_alarms = plates = 0
-    for record in records:
-        found = sorted((p for p in predictions.get(record.name, ()) if p.score >= threshold), key=lambda p: -p.score)
-        plates += len(record.labels)
-        free = np.ones(len(record.labels), bool)
-        truth = boxes_of_corners(record.corners) if len(record.corners) else np.zeros((0, 4), np.float32)
-        for prediction in found:
-            own = boxes_of_corners(prediction.corners[None].astype(np.float32))
-            overlap = np.where(free, box_iou(own, truth)[0], -1.0)
-            k = int(overlap.argmax()) if len(overlap) else -1
-            if k < 0 or overlap[k] < HIT_IOU:
-                ignored = box_iou(own, record.ignore_boxes)[0]
-                false_alarms += not (len(ignored) and ignored.max() > IGNORE_IOU)
-                continue
-            free[k] = False
-            corners = record.corners[k]
-            distances.append(np.linalg.norm(prediction.corners - corners, axis=1))
-            diagonals.append(float(np.linalg.norm(corners[[0, 1]] - corners[[2, 3]], axis=1).mean()))
-            colour, number = _parts(class_names[record.labels[k]])
-            said_colour, said_number = _parts(prediction.label)
-            colours.append(said_colour == colour)
-            if record.number_known[k]:
-                numbers.append(said_number == number)
-    hits = len(distances)
-    pixels = np.array([d.mean() for d in distances])
-    relative = pixels / np.array(diagonals) if hits else pixels
-    return Score(
-        images=len(records),
-        plates=plates,
-        precision=hits / max(hits + false_alarms, 1),
-        recall=hits / max(plates, 1),
-        err=_mean(relative),
-        err_p95=float(np.percentile(relative, 95)) if hits else float("nan"),
-        err_px=_mean(pixels),
-        colour=_mean(np.array(colours, float)),
-        number=_mean(np.array(numbers, float)),
-        hits=hits,
-        false_alarms=false_alarms,
-        missed=plates - hits,
-    )
+    """Score predictions (by record name) at a score threshold; see `match` for what counts as a hit."""
+    return score_matches(match(records, predictions, threshold), class_names)
 
 
-def _parts(label: str) -> tuple[str, str]:
+def label_parts(label: str) -> tuple[str, str]:
+    """Colour and sticker of a class name; a name that is no COLOUR_NUMBER stands for both."""
     colour, number = split_label(label)
     return (label, label) if colour is None else (colour, number)
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float("nan")
+def nanmean(values: np.ndarray) -> float:
+    """Mean of the known values; nan without any (numpy would warn)."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def nanpercentile(values: np.ndarray, percent: float) -> float:
+    """Percentile of the known values; nan without any."""
+    known = values[~np.isnan(values)]
+    return float(np.percentile(known, percent)) if known.size else float("nan")
+
+
+SCORE_NAMES = tuple(field.name for field in fields(Score))
+"""Names of the figures of a Score, in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import torch
 from torch import nn
 
 from nanodet_kp_core.config import DataConfig, TrainConfig
-from nanodet_kp_core.data.formats.coco import read_coco
+from nanodet_kp_core.data.formats import read_dataset
 from nanodet_kp_core.data.sample import Record
+from nanodet_kp_core.evaluate.coco import coco_score, with_average
 from nanodet_kp_core.evaluate.metrics import Prediction, Score, score_predictions
 from nanodet_kp_core.export.describe import describe
 from nanodet_kp_core.runtime.detector import Detector
@@ -44,19 +46,41 @@ def torch_detector(
     return Detector(session=TorchSession(model, config, size, device), score_threshold=score_threshold)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Records, what was found in each (by record name, all scores the detector lets through), and the figures."""
+
+    score: Score
+    records: list[Record]
+    predictions: dict[str, list[Prediction]]
+
+
 def predict(detector: Detector, records: Iterable[Record]) -> dict[str, list[Prediction]]:
     """Detections of every record's image, by record name."""
+    has_corners = detector.metadata.head.has_corners
     found = {}
     for record in records:
         detections = detector(record.load().image)
         found[record.name] = [
-            Prediction(label, float(score), corners)
-            for label, score, corners in zip(detections.labels, detections.scores, detections.corners)
+            Prediction(label, float(score), corners, box, has_corners)
+            for label, score, corners, box in zip(
+                detections.labels, detections.scores, detections.corners, detections.boxes
+            )
         ]
     return found
 
 
+def evaluate_images(
+    detector: Detector, data: DataConfig, class_names: Sequence[str], threshold: float = 0.5
+) -> Evaluation:
+    """Run a detector once on a labelled data set and score it; the detector's own threshold must be low (0.05)."""
+    records = read_dataset(data, class_names)
+    predictions = predict(detector, records)
+    coco = coco_score(records, predictions, class_names)
+    score = score_predictions(records, predictions, class_names, threshold)
+    return Evaluation(with_average(score, coco), records, predictions)
+
+
 def evaluate(detector: Detector, data: DataConfig, class_names: Sequence[str], threshold: float = 0.5) -> Score:
-    """Score of a detector on a labelled data set."""
-    records = read_coco(data.ann_path, data.img_path, class_names)
-    return score_predictions(records, predict(detector, records), class_names, threshold)
+    """Score of a detector on a labelled data set: what a training asks after each validation."""
+    return evaluate_images(detector, data, class_names, threshold).score

@@ -1,0 +1,113 @@
+"""Everything that is known about a model on a labelled data set, from one run of the detector."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from nanodet_kp_core.data.sample import Record
+from nanodet_kp_core.evaluate.coco import OKS_SIGMA, CocoScore, coco_score, with_average
+from nanodet_kp_core.evaluate.figures import (
+    Confusion,
+    CornerError,
+    CurvePoint,
+    SizeRow,
+    confusion,
+    corner_errors,
+    curve,
+    size_rows,
+)
+from nanodet_kp_core.evaluate.metrics import Matches, Prediction, Score, match, score_matches
+from nanodet_kp_core.evaluate.pose_error import PoseScore, pose_score
+from nanodet_kp_core.runtime.pose import Camera
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures of one model on one data set.
+
+    scores: by score threshold; corners, sizes, confusion and pose: at the first of them, `threshold`.
+    curve: over all thresholds from that of the detector on. matches: at that of the detector, for plots and gallery;
+    not written to JSON.
+    """
+
+    model: str
+    data: str
+    class_names: tuple[str, ...]
+    threshold: float
+    scores: dict[float, Score]
+    coco: CocoScore
+    corners: list[CornerError]
+    sizes: list[SizeRow]
+    curve: list[CurvePoint]
+    confusion: list[Confusion]
+    pose: PoseScore | None
+    matches: Matches
+
+    def to_json(self) -> str:
+        """JSON text; null where there was nothing to measure."""
+        values: dict[str, Any] = {
+            "model": self.model,
+            "data": self.data,
+            "class_names": list(self.class_names),
+            "threshold": self.threshold,
+            "oks_sigma": OKS_SIGMA,
+            "scores": {f"{threshold:g}": asdict(score) for threshold, score in self.scores.items()},
+            "coco": asdict(self.coco),
+            "corners": [asdict(row) for row in self.corners],
+            "sizes": [asdict(row) for row in self.sizes],
+            "pose": None if self.pose is None else asdict(self.pose),
+            "curve": [asdict(point) for point in self.curve],
+            "confusion": [{"names": list(c.names), "counts": c.counts.tolist()} for c in self.confusion],
+        }
+        return json.dumps(_finite(values), indent=1, allow_nan=False)
+
+
+def build_report(
+    records: Sequence[Record],
+    predictions: Mapping[str, Sequence[Prediction]],
+    class_names: Sequence[str],
+    thresholds: Sequence[float] = (0.5,),
+    cameras: Mapping[str, Camera] | None = None,
+    lowest: float = 0.05,
+    model: str = "",
+    data: str = "",
+) -> Report:
+    """Compute everything from predictions (by record name) that a detector made at the score threshold `lowest`.
+
+    cameras: by record name, where they are known. thresholds below `lowest` cannot be answered and are no use.
+    """
+    everything = match(records, predictions, lowest)
+    coco = coco_score(records, predictions, class_names, plates_too=True)
+    at = {threshold: everything.at(threshold) for threshold in thresholds}
+    first = at[thresholds[0]]
+    return Report(
+        model=model,
+        data=data,
+        class_names=tuple(class_names),
+        threshold=thresholds[0],
+        scores={t: with_average(score_matches(matches, class_names), coco) for t, matches in at.items()},
+        coco=coco,
+        corners=corner_errors(first.hits),
+        sizes=size_rows(first),
+        curve=curve(everything, class_names),
+        confusion=confusion(first, class_names),
+        pose=pose_score(first.hits, cameras or {}, class_names),
+        matches=everything,
+    )
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON does not know, and plain numbers for numpy's."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
