@@ -83,30 +83,41 @@ def prefixes(data: np.lib.npyio.NpzFile, suffix: str) -> list[str]:
     return sorted(key[: -len(suffix)] for key in data.files if key.endswith(suffix))
 
 
+def file_of(name: str) -> str:
+    """File of a checker: its name as it stands when that has an ending, else an .npz."""
+    return name if "." in name else f"{name}.npz"
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--golden", type=Path, required=True, help="folder with the recorded .npz files")
     parser.add_argument("--verbose", action="store_true", help="one line per comparison as well")
     options = parser.parse_args(arguments)
+    import parity_checkpoints
     import parity_network
     import parity_parts
 
-    checkers: dict[str, Callable[[Path], Checks]] = {**parity_parts.CHECKERS, **parity_network.CHECKERS}
+    checkers: dict[str, Callable[[Path], Checks]] = {
+        **parity_parts.CHECKERS,
+        **parity_network.CHECKERS,
+        **parity_checkpoints.CHECKERS,
+    }
     if not options.golden.is_dir():
         print(f"--golden: expected a folder with golden .npz files, got {options.golden}, which is no folder")
         return 2
-    present = [name for name in checkers if (options.golden / f"{name}.npz").is_file()]
+    files = {name: options.golden / file_of(name) for name in checkers}
+    present = [name for name in checkers if files[name].is_file()]
     if not present:
-        first = next(iter(checkers))
-        print(f"--golden: expected files like {first}.npz in {options.golden}, found none of them")
+        first = file_of(next(iter(checkers)))
+        print(f"--golden: expected files like {first} in {options.golden}, found none of them")
         return 2
     failed = 0
     for name in checkers:
         if name not in present:
             print(f"{name:12s} not in this folder")
             continue
-        failed += not report(name, checkers[name], options.golden / f"{name}.npz", options.verbose)
-    used = {f"{name}.npz" for name in checkers} | {"full_weights.npz", "GOLDEN.md"}
+        failed += not report(name, checkers[name], files[name], options.verbose)
+    used = {file_of(name) for name in checkers} | parity_checkpoints.RECORDED | {"full_weights.npz", "GOLDEN.md"}
     for path in sorted(options.golden.iterdir()):
         if path.name not in used:
             print(f"{path.name}: not covered")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,12 @@ from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.loss.criterion import BatchAssignment, DetectionCriterion, LossWeights, Targets
 from nanodet_kp_core.model.codec import HeadCodec
-from nanodet_kp_core.model.detector import NanoDetPlus
+from nanodet_kp_core.model.detector import OneStageDetector
 from nanodet_kp_core.model.ghost_pan import GhostPAN
+from nanodet_kp_core.model.ghostnet import GhostNet
 from nanodet_kp_core.model.heads import NanoDetPlusHead, SimpleConvHead
-from nanodet_kp_core.model.shufflenet import STAGE_CHANNELS, ShuffleNetV2
+from nanodet_kp_core.model.importer.import_weights import load_published
+from nanodet_kp_core.model.shufflenet import ShuffleNetV2
 from nanodet_kp_core.runtime.nms import multiclass_nms
 
 SCORE_THRESHOLD, IOU_THRESHOLD, MAX_DETECTIONS = 0.05, 0.6, 20
@@ -23,7 +27,7 @@ ZERO_GRADIENT = 1e-3
 """Below this share of the median gradient norm a recorded one is rounding noise, undone by a batch norm."""
 
 
-def load_network(path: Path) -> NanoDetPlus:
+def load_network(path: Path) -> OneStageDetector:
     """The published network of full_weights.npz beside `path`; every size is read off its tensors."""
     weights_path = path.with_name("full_weights.npz")
     if not weights_path.is_file():
@@ -31,37 +35,8 @@ def load_network(path: Path) -> NanoDetPlus:
     stored = np.load(weights_path)
     state = {name: torch.from_numpy(stored[name]) for name in stored.files}
     state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-
-    def count(pattern: str) -> int:
-        return sum(name.startswith(pattern) and name.endswith(".weight") for name in state)
-
-    stage2 = 2 * state["backbone.stage2.0.branch1.2.weight"].shape[0]
-    backbone = ShuffleNetV2(next(size for size, width in STAGE_CHANNELS.items() if width[2] == stage2))
-    reg_max = len(state["head.distribution_project.project"]) - 1
-    levels = sum(name.startswith("head.gfl_cls") and name.endswith("weight") for name in state)
-    channels, feat = state["head.gfl_cls.0.weight"].shape[:2]
-    layout = HeadLayout(tuple(map(str, range(channels - 12 * (reg_max + 1)))), "joint", reg_max, "unsigned")
-    strides = tuple(8 * 2**level for level in range(levels))
-    neck_width = state["fpn.reduce_layers.0.conv.weight"].shape[0]
-    depthwise = state["head.cls_convs.0.0.depthwise.weight"]
-    neck = {
-        "in_channels": backbone.out_channels,
-        "out_channels": neck_width,
-        "kernel_size": state["fpn.downsamples.0.depthwise.weight"].shape[-1],
-        "num_extra_level": levels - len(backbone.out_channels),
-    }
-    aux_feat, aux_in = state["aux_head.cls_convs.0.conv.weight"].shape[:2]
-    model = NanoDetPlus(
-        backbone,
-        GhostPAN(**neck),
-        NanoDetPlusHead(
-            layout, neck_width, feat, count("head.cls_convs.0.") // 4, depthwise.shape[-1], strides=strides
-        ),
-        GhostPAN(**neck),
-        SimpleConvHead(layout, aux_in, aux_feat, count("aux_head.cls_convs.") // 2, strides=strides),
-        detach_epoch=1,
-    )
-    model.load_state_dict(state, strict=True)
+    model = load_published(state, weights_path)
+    model.detach_epoch = 1
     return model
 
 
@@ -96,7 +71,7 @@ def check_evaluation(path: Path) -> Checks:
 
 
 def _check_detections(
-    checks: Checks, data: np.lib.npyio.NpzFile, model: NanoDetPlus, raw: torch.Tensor, shape: torch.Size
+    checks: Checks, data: np.lib.npyio.NpzFile, model: OneStageDetector, raw: torch.Tensor, shape: torch.Size
 ) -> None:
     decoded = HeadCodec(model.layout).decode(raw, model.priors(*shape), tuple(shape))
     scores = raw[..., : model.layout.num_scores].sigmoid()
@@ -140,9 +115,7 @@ def check_training(path: Path) -> Checks:
             names = [f"{head}loss_{part}" for part in ("qfl", "bbox", "dfl")]
             parts[f"{head}loss"] = torch.stack([parts[name] for name in names]).sum()
             for name in (*names, f"{head}loss"):
-                checks.near(
-                    f"{moment} {name} (relative)", parts[name], data[f"{moment}_{name}"], 1e-4, floor=1e-2
-                )
+                checks.near(f"{moment} {name} (relative)", parts[name], data[f"{moment}_{name}"], 1e-4, floor=1e-2)
         checks.near(f"{moment} total (relative)", total.item(), data[f"{moment}_total"], 1e-4, floor=1e-2)
         _check_gradients(checks, data, moment, dict(model.named_parameters()))
         if epoch:
@@ -172,9 +145,7 @@ def _check_gradients(
     checks: Checks, data: np.lib.npyio.NpzFile, moment: str, parameters: dict[str, torch.nn.Parameter]
 ) -> None:
     names = [str(name) for name in data["param_names"]]
-    gradients = {
-        name: torch.zeros(()) if parameters[name].grad is None else parameters[name].grad for name in names
-    }
+    gradients = {name: torch.zeros(()) if parameters[name].grad is None else parameters[name].grad for name in names}
     norms = np.array([float(gradients[name].norm()) for name in names])
     expected = data[f"{moment}_grad_norm"]
     noise = ZERO_GRADIENT * float(np.median(expected))
@@ -196,7 +167,7 @@ def _check_gradients(
 def _check_assignment(
     checks: Checks,
     data: np.lib.npyio.NpzFile,
-    model: NanoDetPlus,
+    model: OneStageDetector,
     criterion: DetectionCriterion,
     found: BatchAssignment,
 ) -> None:
@@ -226,9 +197,7 @@ def _check_own_assignment(
 ) -> None:
     total, parts = criterion(raw, priors, targets)
     for name in ("loss_qfl", "loss_bbox", "loss_dfl"):
-        checks.near(
-            f"selfassign {name} (relative)", parts[name], data[f"selfassign_{name}"], 1e-4, floor=1e-2
-        )
+        checks.near(f"selfassign {name} (relative)", parts[name], data[f"selfassign_{name}"], 1e-4, floor=1e-2)
     checks.near("selfassign loss (relative)", total.item(), data["selfassign_loss"], 1e-4, floor=1e-2)
     counts = np.bincount(criterion.assign(raw, priors, targets).image, minlength=len(targets))
     checks.same("selfassign positives per image", counts, data["selfassign_num_pos"])
@@ -241,4 +210,41 @@ def _check_output_slice(checks: Checks, raw: np.ndarray, part: np.ndarray) -> No
     checks.near("head output in training", min(errors, default=float("nan")), 0.0, 1e-2)
 
 
-CHECKERS = {"full_eval_a": check_evaluation, "full_eval_b": check_evaluation, "full_train": check_training}
+def check_param_counts(path: Path) -> Checks:
+    """param_counts.json: trainable parameters of every part of every published size."""
+    checks = Checks()
+    table = json.loads(path.read_text(encoding="utf-8"))
+    for group, rows in table.items():
+        if group == "note":
+            continue
+        kind, classes = group.rstrip("0123456789"), int(group.lstrip("abcdefghijklmnopqrstuvwxyz"))
+        codec = {"plain": "none", "four": "unsigned"}[kind]
+        layout = HeadLayout(tuple(map(str, range(classes))), "joint", 7, codec)
+        for key, expected in rows.items():
+            checks.same(f"{group} {key}", _count_parameters(key, layout), expected)
+    return checks
+
+
+def _count_parameters(key: str, layout: HeadLayout) -> list[int]:
+    """[backbone, fpn, head, aux_fpn, aux_head, inference, training] of "backbone_size/width"."""
+    name, _, width = key.rpartition("/")
+    wide = int(width)
+    with torch.device("meta"):  # counted, not run
+        ghost = re.match(r"ghostnet_([\d.]+)\(out ([\d,]+)", name)
+        backbone = (
+            GhostNet(float(ghost[1]), tuple(map(int, ghost[2].split(","))))
+            if ghost
+            else ShuffleNetV2(name.removeprefix("shufflenetv2_"))
+        )
+        neck, aux_neck = (GhostPAN(backbone.out_channels, wide) for _ in range(2))
+        head, aux_head = NanoDetPlusHead(layout, wide, wide), SimpleConvHead(layout, 2 * wide, 2 * wide)
+    counts = [sum(p.numel() for p in part.parameters()) for part in (backbone, neck, head, aux_neck, aux_head)]
+    return [*counts, sum(counts[:3]), sum(counts)]
+
+
+CHECKERS = {
+    "full_eval_a": check_evaluation,
+    "full_eval_b": check_evaluation,
+    "full_train": check_training,
+    "param_counts.json": check_param_counts,
+}

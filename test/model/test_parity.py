@@ -12,6 +12,8 @@ SCRIPT = Path(__file__).resolve().parents[1] / "parity.py"
 COVERED = (
     "dsla_plain",
     "dsla_points",
+    "dsla_rtm",
+    "atss",
     "losses",
     "codecs",
     "nms",
@@ -19,6 +21,10 @@ COVERED = (
     "full_eval_a",
     "full_eval_b",
     "full_train",
+    "ckpt_plain80.ckpt.xz",
+    "ckpt_plain80_best.pth.xz",
+    "ckpt_four36.ckpt.xz",
+    "ckpt_four36_best.pth.xz",
 )
 
 

@@ -1,0 +1,1 @@
+"""Published checkpoints of NanoDet, NanoDet-Plus and the four-point fork become checkpoints of this package."""
