@@ -14,11 +14,8 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.classes import split_label
-from nanodet_kp_core.data.synthetic.geometry import BAR_LENGTH, LARGE_WIDTH, SMALL_WIDTH, corner_points
 from nanodet_kp_core.errors import ConfigError
-
-LARGE_NUMBERS = ("1", "Bb")
-"""Stickers of the large plate (hero and big base); all others are on the small one."""
+from nanodet_kp_core.plate import BAR_LENGTH, LARGE_NUMBERS, LARGE_WIDTH, SMALL_WIDTH, corner_points
 
 _NUDGE = np.array([[1e-4, 0], [0, 1e-4], [-1e-4, 0], [0, 0]])  # pixels
 _DISTORTION_COUNTS = (0, 4, 5, 8, 12, 14)  # what OpenCV takes

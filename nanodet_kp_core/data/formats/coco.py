@@ -25,15 +25,13 @@ from nanodet_kp_core.data.formats.labels import (
     from_plates,
     number,
     plate_of_numbers,
-    raise_faults,
     read_text,
     safe_name,
     shown,
-    to_records,
     whole,
     with_unlabelled,
 )
-from nanodet_kp_core.data.sample import Record, Sample
+from nanodet_kp_core.data.sample import Sample
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.geometry import CORNER_NAMES
@@ -77,14 +75,6 @@ def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabelledImage]
         elif owner in found:
             found[owner].plates.append(plate)
     return existing(list(found.values()), faults)
-
-
-def read_coco(ann_path: Path, img_path: Path, class_names: Sequence[str]) -> list[Record]:
-    """Records of a label file; raises DataError, a line a fault, when it or a class name in it is wrong."""
-    faults: list[Fault] = []
-    records = to_records(read(Path(img_path), Path(ann_path), faults), class_names, faults)
-    raise_faults(faults)
-    return records
 
 
 def _parse(text: str, path: Path) -> dict[str, list[_Entry]]:

@@ -15,7 +15,10 @@ from nanodet_kp_core.data.synthetic.robot import draw_robot
 from nanodet_kp_core.data.synthetic.sensor import Exposure, expose
 from nanodet_kp_core.errors import SourceError
 
-_EXPOSURE = Exposure(ambient=0.35, gamma=1 / 2.0, noise=0.008, blur=0.0, defocus=0.6)
+_EXPOSURE = Exposure(
+    ambient=0.35, gamma=1 / 2.0, black=0.0, noise=0.008, blur=0.0, angle=0.0, defocus=0.6, near=1.6, near_share=0.1,
+    wide_share=0.02, broad_share=0.004, halo=(8.0, 24.0),
+)  # fmt: skip
 
 
 def clip_frames(seconds: float, fps: float, seed: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -32,14 +35,14 @@ def clip_frames(seconds: float, fps: float, seed: int, size: tuple[int, int]) ->
         canvas = background(rng, size)
         stray_lights(rng, canvas)
         camera = random_camera(rng, size)
-        plates = []
         for owner, (phase, speed, px, spin) in enumerate(robots, start=1):
             x = (0.5 + 0.32 * np.sin(phase + speed * now + 2.1 * owner)) * w
             y = (0.45 + 0.1 * owner + 0.04 * np.cos(phase + now)) * h
             zoom = px * (1.2 + 0.4 * np.sin(0.7 * now + phase))
             looks = np.random.default_rng([seed, owner])
             turn = spin * np.sin(0.9 * now) * 0.9
-            plates += draw_robot(looks, canvas, camera, np.array([x, y]), float(zoom), owner, turn)
+            at = np.array([x, y])
+            draw_robot(looks, canvas, camera, at, float(zoom), 4 * owner, _EXPOSURE, float(turn))
         yield expose(np.random.default_rng([seed, 7]), canvas, _EXPOSURE, None)
 
 

@@ -6,36 +6,66 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BAR_LENGTH = 0.056
-SMALL_WIDTH = 0.135
-LARGE_WIDTH = 0.230
-"""Distance between the centre lines of the two bars, metres."""
+_NEAR = 0.05  # metres; what is nearer is pushed away, so that nothing is divided by zero
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole: focal length and centre in pixels, rotation [3, 3] from the level frame to the camera's."""
+    """Pinhole with a lens: focal length and centre in pixels, rotation [3, 3] from the level frame to the camera's.
+
+    distortion: OpenCV's k1, k2, p1, p2, k3. reach: squared radius (on the plane at depth 1) up to which the lens is
+    distorted as OpenCV says; beyond it, far outside the picture, its strength stays what it is there, because the
+    polynomial would fold back into the picture.
+    """
 
     focal: float
     centre: tuple[float, float]
     rotation: np.ndarray
+    distortion: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    reach: float = np.inf
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Camera matrix [3, 3]."""
+        return np.array([[self.focal, 0, self.centre[0]], [0, self.focal, self.centre[1]], [0, 0, 1.0]])
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels [..., 2] of points [..., 3] in the level frame; points behind the camera are pushed before it."""
         local = points @ self.rotation.T
-        depth = np.maximum(local[..., 2:], 0.05)
-        return local[..., :2] / depth * self.focal + np.asarray(self.centre)
+        flat = local[..., :2] / np.maximum(local[..., 2:], _NEAR)
+        if any(self.distortion):
+            flat = self._distorted(flat)
+        return flat * self.focal + np.asarray(self.centre)
 
     def back_project(self, pixel: np.ndarray, depth: float) -> np.ndarray:
         """Point [3] in the level frame that is seen at `pixel` at `depth` metres along the optical axis."""
-        ray = np.array([*((pixel - np.asarray(self.centre)) / self.focal), 1.0])
-        return self.rotation.T @ (ray * depth)
+        wanted = (pixel - np.asarray(self.centre)) / self.focal
+        flat = wanted
+        for _ in range(8 if any(self.distortion) else 0):  # a fixed point: the lens moves points by little
+            flat = flat + wanted - self._distorted(flat)
+        return self.rotation.T @ (np.array([*flat, 1.0]) * depth)
+
+    def _distorted(self, flat: np.ndarray) -> np.ndarray:
+        k1, k2, p1, p2, k3 = self.distortion
+        x, y = flat[..., :1], flat[..., 1:]
+        r2 = np.minimum(x * x + y * y, self.reach)
+        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        if p1 == 0 == p2:
+            return np.asarray(flat * radial)
+        across = np.concatenate([2 * p1 * x * y + p2 * (r2 + 2 * x * x), p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], -1)
+        return flat * radial + across
 
 
 def rotation_xz(pitch: float, roll: float) -> np.ndarray:
     """Rotation [3, 3] by pitch about x, then roll about the optical axis; radians."""
     cp, sp, cr, sr = np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
     return np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]]) @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+
+
+def turned(points: np.ndarray, yaw: float) -> np.ndarray:
+    """Points [..., 3] turned about the vertical as `plate_pose` turns a plate."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    return points @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
 
 
 @dataclass(frozen=True)
@@ -55,6 +85,11 @@ class PlatePose:
         """Cosine of the angle between the normal and the direction to the camera; 1 is frontal."""
         return float(-self.normal @ self.centre / np.linalg.norm(self.centre))
 
+    def in_camera(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+        """Position [3] and rotation [3, 3] of the plate in the camera's frame; columns: right, down, inward."""
+        axes = np.stack([self.right, self.down, -self.normal], axis=1)
+        return camera.rotation @ self.centre, camera.rotation @ axes
+
 
 def plate_pose(robot: np.ndarray, yaw: float, radius: float, tilt: float) -> PlatePose:
     """Plate on a robot's side: `yaw` 0 faces the camera, `tilt` leans it back (15 degrees on a chassis)."""
@@ -64,9 +99,3 @@ def plate_pose(robot: np.ndarray, yaw: float, radius: float, tilt: float) -> Pla
     down = down_vertical * np.cos(tilt) + outward * np.sin(tilt)
     normal = outward * np.cos(tilt) - down_vertical * np.sin(tilt)
     return PlatePose(robot + radius * outward, right, down, normal)
-
-
-def corner_points(width: float, length: float) -> np.ndarray:
-    """Ends of the bars on the plate, metres [4, 2]: left-top, left-bottom, right-bottom, right-top."""
-    x, y = width / 2, length / 2
-    return np.array([[-x, -y], [-x, y], [x, y], [x, -y]])

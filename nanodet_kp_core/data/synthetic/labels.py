@@ -1,0 +1,106 @@
+"""What of a rendered picture can really be seen: plates, ignore boxes, and stickers that can be read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.data.synthetic.robot import PlateView
+from nanodet_kp_core.data.synthetic.sensor import Exposure
+from nanodet_kp_core.geometry import boxes_of_corners
+
+_MIN_FACING = 0.30  # seen flatter than about 72 degrees, a plate is neither plate nor background
+_MIN_BAR_PX = 3.0
+_MIN_WIDTH_PX = 7.0
+_MIN_CONTRAST = 18  # grey levels between a bar and what is beside it
+_MOST_COVERED = 0.4  # of a bar
+
+
+def label(
+    picture: np.ndarray, owner: np.ndarray, plates: list[PlateView], exposure: Exposure, name: str
+) -> tuple[Sample, list[PlateView]]:
+    """The picture with its labels, and the plates that became labels, in the same order."""
+    kept, ignored = [], []
+    for plate in plates:
+        verdict = _verdict(picture, owner, plate, exposure)
+        if verdict == "plate":
+            kept.append(plate)
+        elif verdict == "ignore":
+            ignored.append(plate)
+    boxes = [boxes_of_corners(plate.corners) + _margin(plate) for plate in ignored]
+    sample = Sample(
+        image=picture,
+        corners=np.array([plate.corners for plate in kept], np.float32).reshape(-1, 4, 2),
+        labels=np.array([ARMOR_CLASSES.index(f"{p.color}_{p.number}") for p in kept], np.int64),
+        number_known=np.array([_readable(plate, exposure) for plate in kept], bool),
+        ignore_boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        name=name,
+    )
+    return sample, kept
+
+
+def _margin(plate: PlateView) -> np.ndarray:
+    reach = 0.1 * float(np.linalg.norm(plate.corners[1] - plate.corners[0])) + 1
+    return np.array([-reach, -reach, reach, reach])
+
+
+def _verdict(picture: np.ndarray, owner: np.ndarray, plate: PlateView, exposure: Exposure) -> str:
+    """"plate", "ignore" (somebody could argue) or "outside"."""
+    h, w = owner.shape
+    c = plate.corners
+    share = np.linspace(0.08, 0.92, 7)[:, None]
+    bars = np.stack([c[0] + share * (c[1] - c[0]), c[3] + share * (c[2] - c[3])])  # [2, 7, 2]
+    inside = ((bars >= 0) & (bars < (w, h))).all(-1)
+    if not inside.any():
+        return "outside" if not _touches(c, w, h) else "ignore"
+    at = np.clip(np.round(bars).astype(int), 0, (w - 1, h - 1))
+    covered = owner[at[..., 1], at[..., 0]] != plate.owner
+    if covered.all():
+        return "outside"
+    if inside.mean(1).min() < 0.8 or not plate.bars_lit:
+        return "ignore"
+    bar_px = min(np.linalg.norm(c[1] - c[0]), np.linalg.norm(c[2] - c[3]))
+    width_px = 0.5 * np.linalg.norm(c[3] + c[2] - c[0] - c[1])
+    if plate.facing < _MIN_FACING or bar_px < _MIN_BAR_PX or width_px < _MIN_WIDTH_PX:
+        return "ignore"
+    if exposure.defocus > 0.4 * bar_px or exposure.blur > min(1.2 * bar_px, 0.5 * width_px):
+        return "ignore"  # the ends are anywhere
+    if covered.mean(1).max() > _MOST_COVERED:
+        return "ignore"
+    return "plate" if _visible(picture, plate, at) else "ignore"
+
+
+def _touches(corners: np.ndarray, w: int, h: int) -> bool:
+    low, high = corners.min(0), corners.max(0)
+    return bool((high >= 0).all() and low[0] < w and low[1] < h)
+
+
+def _visible(picture: np.ndarray, plate: PlateView, at: np.ndarray) -> bool:
+    """Whether each bar stands out from what is beside it in the finished picture."""
+    c = plate.corners
+    across = (c[3] + c[2] - c[0] - c[1]) / 2
+    reach = max(3.0, 0.14 * float(np.linalg.norm(across)))
+    step = across / max(float(np.linalg.norm(across)), 1e-6) * reach
+    h, w = picture.shape[:2]
+    for bar, sign in zip(at, (1, -1)):
+        beside = np.clip(np.round(bar + sign * step).astype(int), 0, (w - 1, h - 1))
+        on = picture[bar[:, 1], bar[:, 0]].astype(float).mean(0)
+        off = picture[beside[:, 1], beside[:, 0]].astype(float).mean(0)
+        if (on - off).max() < _MIN_CONTRAST:
+            return False
+    return True
+
+
+def _readable(plate: PlateView, exposure: Exposure) -> bool:
+    """Whether a person could read the sticker: large and sharp enough, with contrast above the noise."""
+    if not plate.printed.readable:
+        return False
+    c = plate.corners
+    height = 0.5 * (np.linalg.norm(c[1] - c[0]) + np.linalg.norm(c[2] - c[3]))
+    width = 0.5 * np.linalg.norm(c[3] + c[2] - c[0] - c[1])
+    contrast = exposure.level(plate.printed.white) - exposure.level(plate.printed.black)
+    grain = 2.0 * 255 * exposure.noise * min(1.0, 12 / max(float(height), 1.0))  # the eye averages over a large sticker
+    if contrast < max(9.0, grain):
+        return False
+    return bool(height > 4.5 + 0.8 * exposure.blur + 1.5 * exposure.defocus and width > 9 + 0.8 * exposure.blur)
