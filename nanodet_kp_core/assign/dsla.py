@@ -20,7 +20,7 @@ from nanodet_kp_core.errors import ConfigError
 CORNER_COSTS = ("none", "published", "normalised")
 FORCED_BONUS = 1e5
 """Taken off the cost of a tiny plate's nearest prior in a conflict: it has no other one."""
-BLOCK = 1 << 16
+BLOCK = 1 << 15
 """Entries of the tables that a CPU computes at a time, so that they stay in its cache; a crowd has millions."""
 
 
@@ -79,32 +79,36 @@ class DynamicSoftLabelAssigner:
 
         Pairs that are not valid cost infinity and have IoU 0.
         """
-        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        box_lines = found.lines(torch.cat((boxes.T, area[None])), fill=0)
-        corner_lines = None if corners is None or self.corner_cost == "none" else found.lines(corners.T)
+        sides = boxes[:, 2:] - boxes[:, :2]
         # The class cost of a pair: the sum over all classes as background, but for the label's own term.
-        background = F.softplus(logits).mul_(logits.sigmoid().square_()).sum(dim=1)
-        class_lines = found.lines(background, fill=torch.inf)
+        parts = [_background_cost(logits), boxes.T, (sides[:, 0] * sides[:, 1])[None]]
+        if corners is not None and self.corner_cost != "none":
+            parts.append(corners.T)
+        if self.soft_center_radius is not None:
+            parts.append(priors[found.prior, :3].T)
+        lines = found.lines(torch.cat(parts))
+        # Invalid pairs: the background's infinity makes the cost infinite, that of the boxes' first x the IoU 0.
+        lines[:2].masked_fill_(found.invalid, torch.inf)
         own_index = found.row * logits.shape[1]
-        place_lines = None if self.soft_center_radius is None else found.lines(priors[found.prior, :3].T)
         costs, ious = [], []
         for block in self._blocks(len(gts.boxes), found):
-            iou = _iou(found.table(box_lines, block), gts.boxes[block])
-            index = found.table(own_index, block) + gts.labels[block, None]
-            own = logits.flatten().index_select(0, index.flatten()).view(index.shape)
-            cost = _class_cost(found.table(class_lines, block), own, iou)
+            table = found.table(lines[:6], block)
+            iou = _iou(table[1:], gts.boxes[block])
+            own_index_of = found.table(own_index, block) + gts.labels[block, None]
+            own = logits.flatten().index_select(0, own_index_of.flatten()).view_as(iou)
+            cost = _class_cost(table[0], own, iou)
             cost.sub_((iou + 1e-7).log_(), alpha=self.iou_factor)
-            if corner_lines is not None:
-                cost += self._corner_cost(found, corner_lines, gts, block)
-            if place_lines is not None:
-                cost += self._centre_cost(found.table(place_lines, block), gts.boxes[block])
+            if self.corner_cost != "none" and corners is not None:
+                cost += self._corner_cost(found.table(lines[6:14], block), gts, block)
+            if self.soft_center_radius is not None:
+                cost += self._centre_cost(found.table(lines[-3:], block), gts.boxes[block])
             costs.append(cost)
             ious.append(iou)
         return (costs[0], ious[0]) if len(costs) == 1 else (torch.cat(costs), torch.cat(ious))
 
     def corner_costs(self, found: Candidates, gts: GroundTruths, corners: Tensor) -> Tensor:
         """Corner part [G, L] of the cost, of the candidates' corners [R, 8]; anything where not valid."""
-        return self._corner_cost(found, found.lines(corners.T), gts, slice(None))
+        return self._corner_cost(found.table(found.lines(corners.T)), gts, slice(None))
 
     def _blocks(self, num_gts: int, found: Candidates) -> list[slice]:
         step = max(1, BLOCK // max(1, found.row.shape[1]))
@@ -112,24 +116,18 @@ class DynamicSoftLabelAssigner:
             return [slice(0, num_gts)]
         return [slice(start, start + step) for start in range(0, num_gts, step)]
 
-    def _corner_cost(self, found: Candidates, lines: Tensor, gts: GroundTruths, block: slice) -> Tensor:
-        """Corner part of the cost, of the corners' lines [8, U, L], which it may overwrite."""
-        published = self.corner_cost == "published"
-        known = gts.corner_weight[block, ::2]  # [G, 4]
-        share = known / known.sum(dim=1, keepdim=True).clamp(min=1)
-        if published:
-            share = share / 2
-        else:
-            diagonal = (gts.boxes[block, 2:] - gts.boxes[block, :2]).norm(dim=1, keepdim=True).clamp(min=1)
-            share = share * (self.corner_factor / diagonal)
-        share, goal = share.T[..., None], gts.corners[block].T[..., None]
-        total = lines.new_full((), -100.0 if published else 0.0)
-        for k in range(4):
-            corner = slice(2 * k, 2 * k + 2)
-            x, y = found.table(lines[corner], block).sub_(goal[corner])
-            size = x.abs_().add_(y.abs_()) if published else x.square_().add_(y.square_()).sqrt_()
-            total = torch.addcmul(total, size, share[k])
-        return total.mul_(math.log(1.03)).exp_() if published else total
+    def _corner_cost(self, table: Tensor, gts: GroundTruths, block: slice) -> Tensor:
+        """Corner part of the cost, of the corners' table [8, G, L] of the block, which it overwrites."""
+        known = gts.corner_weight[block].T  # [8, G]
+        count = known.sum(dim=0).clamp_(min=2)  # known coordinates, two a corner
+        gap = table.sub_(gts.corners[block].T[..., None])
+        if self.corner_cost == "published":
+            share = known * (math.log2(1.03) / count)
+            return gap.abs_().mul_(share[..., None]).sum(dim=0).sub_(100 * math.log2(1.03)).exp2_()
+        diagonal = (gts.boxes[block, 2:] - gts.boxes[block, :2]).norm(dim=1).clamp_(min=1)
+        share = known[::2] * (2 * self.corner_factor / count.mul_(diagonal))
+        distance = gap.square_().unflatten(0, (4, 2)).sum(dim=1).sqrt_()
+        return distance.mul_(share[..., None]).sum(dim=0)
 
     def _centre_cost(self, place: Tensor, boxes: Tensor) -> Tensor:
         """Centre part of the cost, of place [3, G, L]: x, y and stride of the priors."""
@@ -145,29 +143,28 @@ class DynamicSoftLabelAssigner:
         """
         if not cost.numel():
             return Matches(found.index, found.index, found.index, cost.flatten())
-        rank = min(self.topk, cost.shape[1])
-        dynamic_k = iou.topk(rank, dim=1).values.sum(dim=1).int().clamp(min=1)
+        rank, width = min(self.topk, cost.shape[1]), cost.shape[1]
+        dynamic_k = iou.topk(rank, dim=1).values.sum(dim=1, keepdim=True).int().clamp_(min=1)
         price, column = cost.topk(rank, dim=1, largest=False)
-        chosen = torch.arange(rank, device=cost.device) < dynamic_k[:, None]
-        chosen &= price < torch.inf
-        gt, place = torch.nonzero(chosen, as_tuple=True)
-        column = column[gt, place]
-        row = found.rows_of(gt, column)
-        if self.inside_own_gt:
-            contest = price[gt, place] - FORCED_BONUS * found.forced[gt]
-        else:
+        chosen = (torch.arange(rank, device=cost.device) < dynamic_k).logical_and_(price < torch.inf)
+        matched = torch.zeros_like(cost, dtype=torch.bool).scatter_(1, column, chosen)
+        if found.owner is not None:
             # The published rule lets every ground truth of the image compete for a prior that two chose.
-            votes = torch.zeros_like(found.index).index_add_(0, row, torch.ones_like(row))
-            rivals = found.table(found.lines(votes > 1, fill=False))
-            rivals[gt, column] = True
-            gt, column = torch.nonzero(rivals, as_tuple=True)
-            row, contest = found.rows_of(gt, column), cost[gt, column]
+            place = column.add_(found.owner[:, None], alpha=width)
+            votes = torch.zeros_like(found.row).put_(place, chosen.long(), accumulate=True)
+            matched |= found.table(votes > 1)
+        entry = matched.flatten().nonzero().squeeze(1)
+        gt = torch.div(entry, width, rounding_mode="floor")
+        row = found.row.flatten()[found.places(gt, entry - gt * width)]
+        contest = cost.flatten()[entry]
+        if self.inside_own_gt:
+            contest -= FORCED_BONUS * found.forced[gt]
         winner = least_of_rows(row, contest, len(found.index))
         positive = torch.nonzero(winner < len(row)).squeeze(1)
-        entry = winner[positive]
-        gt, index = gt[entry], found.index[positive]
+        first = winner[positive]
+        gt, index = gt[first], found.index[positive]
         image = torch.div(index, found.num_priors, rounding_mode="floor")
-        return Matches(image, index - image * found.num_priors, gt, iou[gt, column[entry]])
+        return Matches(image, index - image * found.num_priors, gt, iou.flatten()[entry[first]])
 
 
 def _iou(table: Tensor, gt_boxes: Tensor) -> Tensor:
@@ -177,6 +174,15 @@ def _iou(table: Tensor, gt_boxes: Tensor) -> Tensor:
     sides = torch.minimum(table[2:4], corner[2:]).sub_(torch.maximum(table[:2], corner[:2])).clamp_(min=0)
     overlap = sides[0] * sides[1]
     return overlap.div_(table[4].add_(gt_area[:, None]).sub_(overlap).clamp_(min=1e-6))
+
+
+def _background_cost(logits: Tensor) -> Tensor:
+    """Quality focal cost [1, R] of logits [R, C] with target 0 at every class: the sum of softplus * sigmoid ** 2."""
+    # Powers of two are far cheaper than of e, and one serves both. Beyond 80 float32 would overflow.
+    power = (logits * math.log2(math.e)).clamp_(max=80 * math.log2(math.e)).exp2_()
+    entropy = power.log1p()
+    score = power.add_(1).reciprocal_().sub_(1)  # negated
+    return entropy.mul_(score.square_()).sum(dim=1)[None]
 
 
 def _class_cost(background: Tensor, own: Tensor, iou: Tensor) -> Tensor:

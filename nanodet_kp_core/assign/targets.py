@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,7 +79,7 @@ class GroundTruths:
 
 
 def _image_index(counts: list[int]) -> Tensor:
-    return torch.repeat_interleave(torch.tensor(counts))
+    return torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,10 @@ class Matches:
     prior: Tensor
     gt: Tensor
     iou: Tensor
+
+    def clone(self) -> Matches:
+        """Copies that autograd may use, of what was computed in inference mode."""
+        return Matches(self.image.clone(), self.prior.clone(), self.gt.clone(), self.iou.clone())
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,6 @@ def least_of_rows(row: Tensor, value: Tensor, num_rows: int) -> Tensor:
     """
     count = len(row)
     least = torch.full((num_rows,), torch.inf, dtype=value.dtype, device=value.device)
-    least = least.scatter_reduce(0, row, value, "amin")
-    entry = torch.arange(count, device=row.device)
-    entry = torch.where(value == least[row], entry, count)
-    return torch.full((num_rows,), count, device=row.device).scatter_reduce(0, row, entry, "amin")
+    least.scatter_reduce_(0, row, value, "amin")
+    entry = torch.arange(count, device=row.device).masked_fill_(value > least[row], count)
+    return torch.full((num_rows,), count, device=row.device).scatter_reduce_(0, row, entry, "amin")

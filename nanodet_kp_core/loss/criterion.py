@@ -127,7 +127,9 @@ class DetectionCriterion(nn.Module):
     def assign(self, raw: Tensor, priors: Tensor, targets: Sequence[Targets]) -> BatchAssignment:
         """Positives of a batch from predictions raw [N, P, C]."""
         gts = GroundTruths.join(targets, raw.device)
-        found = self._match(raw, priors, gts)
+        with torch.inference_mode():  # many small operations, which autograd's bookkeeping makes a tenth dearer
+            found = self._match(raw, priors, gts)
+        found = found.clone()
         border = gts.ignore_boxes + gts.ignore_boxes.new_tensor([-1, -1, 1, 1]) * IGNORE_BORDER
         ignored = gts.per_image(inside_boxes(priors[:, :2], border))
         ignored[found.image, found.prior] = False

@@ -250,6 +250,14 @@ def test_invisible_corners_do_not_count():
     assert (corner_costs() != before).any()
 
 
+def test_background_cost_holds_for_every_logit():
+    """Written with powers of two: against the formula in double precision, and finite where float32 would overflow."""
+    logits = torch.linspace(-60, 60, 241)[:, None]
+    exact = torch.nn.functional.softplus(logits.double()) * logits.double().sigmoid() ** 2
+    torch.testing.assert_close(dsla._background_cost(logits)[0].double(), exact[:, 0], rtol=1e-5, atol=1e-7)
+    assert dsla._background_cost(torch.tensor([[1000.0]])).item() == pytest.approx(80, rel=1e-4)
+
+
 def test_unknown_corner_cost_names_the_choices():
     with pytest.raises(ConfigError, match="normalised"):
         DynamicSoftLabelAssigner(corner_cost="normalized")
