@@ -54,7 +54,7 @@ class Result:
         return self.last_loss < 0.5 * self.first_loss and self.error_px < LIMIT_PX
 
 
-def shrink(config: TrainConfig, width: int = 32) -> TrainConfig:
+def shrink(config: TrainConfig, width: int = 64) -> TrainConfig:
     """The same system with few channels and the smallest backbone."""
     small = config.model_copy(deep=True)
     arch = small.model.arch
