@@ -17,8 +17,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from nanodet_kp_core.command import open_door
 from nanodet_kp_core.data.synthetic.clip import clip_frames
-from nanodet_kp_core.errors import NanodetKpError
 from nanodet_kp_core.runtime.bundled import bundled_model
 from nanodet_kp_core.runtime.detector import Detector
 
@@ -54,8 +54,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except NanodetKpError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    open_door(main)

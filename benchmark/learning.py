@@ -28,13 +28,13 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.command import open_door
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.data.augment import warp_sample
 from nanodet_kp_core.data.formats import read_dataset, write_dataset
 from nanodet_kp_core.data.sample import Plates, Record, Sample
 from nanodet_kp_core.data.synthetic.generator import render
 from nanodet_kp_core.data.warp import translation_matrix
-from nanodet_kp_core.errors import NanodetKpError
 from nanodet_kp_core.evaluate.metrics import Hit, Matches, match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict
 from nanodet_kp_core.files import write_atomically
@@ -200,7 +200,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except NanodetKpError as error:
-        sys.exit(f"error: {error}")
+    open_door(main)

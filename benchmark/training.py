@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
 from nanodet_kp_core.assign.targets import GroundTruths, Matches, Targets, centre_distance
+from nanodet_kp_core.command import open_door
 from nanodet_kp_core.config import load_config
 from nanodet_kp_core.errors import NanodetKpError
 from nanodet_kp_core.geometry import BOX_CORNERS
@@ -239,8 +240,4 @@ class Training:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except NanodetKpError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    open_door(main)

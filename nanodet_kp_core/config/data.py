@@ -30,7 +30,7 @@ Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 class PipelineConfig(Strict):
     """What happens to a training sample: one random warp, then photometric changes. The guide's keys, then ours."""
 
-    perspective: float = Field(0.0, ge=0, le=1)
+    perspective: float = Field(0.0, ge=0, le=1)  # 1 / pixel, either way; 0.0003 is much already
     scale: Factors = (1.0, 1.0)
     stretch: tuple[Factors, Factors] = ((1.0, 1.0), (1.0, 1.0))
     rotation: float = Field(0.0, ge=0, le=180)  # degrees, either way

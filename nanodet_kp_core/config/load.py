@@ -106,8 +106,8 @@ def _locate(loc: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:
     section: type[BaseModel] = TrainConfig
     choices: list[type[BaseModel]] = [TrainConfig]
     for part in map(str, loc):
-        chosen = [choice for choice in choices if choice.model_fields.get("name", None) is not None]
-        tagged = [choice for choice in chosen if choice.model_fields["name"].default == part]
+        named = [choice for choice in choices if "name" in choice.model_fields]
+        tagged = [choice for choice in named if choice.model_fields["name"].default == part]
         if tagged and len(choices) > 1:
             choices = tagged
             continue

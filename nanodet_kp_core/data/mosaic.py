@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nanodet_kp_core.data.augment import random_matrix, warp_sample
-from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.data.sample import PLATE_FIELDS, Sample
 from nanodet_kp_core.data.warp import translation_matrix
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def moved(sample: Sample, dx: float, dy: float) -> Sample:
 def merged(image: np.ndarray, parts: Iterable[Sample]) -> Sample:
     """One sample of `image` with the labels of all parts, which are in its pixels; the names are joined by " + "."""
     parts = list(parts)
-    names = ("corners", "labels", "boxes", "visible", "number_known", "ignore_boxes")
+    names = (*PLATE_FIELDS, "ignore_boxes")
     return Sample(
         image=image,
         name=" + ".join(part.name for part in parts),

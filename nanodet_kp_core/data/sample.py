@@ -12,6 +12,9 @@ from nanodet_kp_core.data.pixels import read_pixels
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.geometry import boxes_of_corners
 
+PLATE_FIELDS = ("corners", "labels", "boxes", "visible", "number_known")
+"""The arrays of `Plates` that have a row a plate."""
+
 
 @dataclass(kw_only=True)
 class Plates:
@@ -45,8 +48,7 @@ class Plates:
 
     def fields_of_plates(self, keep: np.ndarray) -> dict[str, Any]:
         """The arrays that have a row a plate, with the chosen rows only; for dataclasses.replace."""
-        names = ("corners", "labels", "boxes", "visible", "number_known")
-        return {name: getattr(self, name)[keep] for name in names}
+        return {name: getattr(self, name)[keep] for name in PLATE_FIELDS}
 
 
 @dataclass(kw_only=True)

@@ -12,6 +12,7 @@ from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.evaluate.figures import plate_widths, right_class
 from nanodet_kp_core.evaluate.metrics import Hit, Matches, Prediction, label_parts
 from nanodet_kp_core.geometry import boxes_of_corners
+from nanodet_kp_core.runtime.draw import SHIFT, fixed_point
 from nanodet_kp_core.runtime.metadata import PAD_VALUE
 
 LABEL_COLOR = (60, 200, 60)
@@ -20,7 +21,6 @@ IGNORE_COLOR = (170, 170, 170)
 
 _OUTSIDE = (PAD_VALUE,) * 3  # of the image
 _SIDE = 256  # pixels of a crop
-_SHIFT = 4  # OpenCV draws in sixteenths of a pixel
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,11 @@ class _Shown:
 
 
 def _outline(canvas: np.ndarray, corners: np.ndarray, color: tuple[int, int, int]) -> None:
-    points = np.round(np.clip(corners, -1e5, 1e5) * 2**_SHIFT).astype(np.int32)
-    cv2.polylines(canvas, [points.reshape(-1, 1, 2)], True, color, 1, cv2.LINE_AA, _SHIFT)
+    points = fixed_point(corners)
+    cv2.polylines(canvas, [points.reshape(-1, 1, 2)], True, color, 1, cv2.LINE_AA, SHIFT)
     if color != IGNORE_COLOR:
         x, y = points[0].tolist()
-        cv2.circle(canvas, (x, y), 3 << _SHIFT, color, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, (x, y), 3 << SHIFT, color, -1, cv2.LINE_AA, SHIFT)
 
 
 def _name(record: Record, plate: int, class_names: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.draw import draw
+from nanodet_kp_core.runtime.draw import SHIFT, draw, fixed_point
 
 LABEL_COLOR = (255, 255, 255)
 SHOWN_SCORE = 0.3
@@ -68,8 +68,7 @@ def compare(detector: Detector, record: Record) -> np.ndarray:
     image = record.load().image
     picture = draw(image, detector(image))
     for corners in record.corners:
-        points = np.round(corners * 16).astype(np.int32).reshape(-1, 1, 2)
-        cv2.polylines(picture, [points], True, LABEL_COLOR, 1, cv2.LINE_AA, 4)
+        cv2.polylines(picture, [fixed_point(corners).reshape(-1, 1, 2)], True, LABEL_COLOR, 1, cv2.LINE_AA, SHIFT)
     return picture
 
 

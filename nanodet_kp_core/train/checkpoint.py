@@ -67,7 +67,7 @@ def load_weights(model: nn.Module, path: Path, class_names: Sequence[str]) -> No
     if names != tuple(class_names):
         raise TrainingError(
             f"{path}: expected weights for the class_names of the configuration ({_short(class_names)}), "
-            f"got {_short(names)}; change the classes with training/import_weights.py"
+            f"got {_short(names)}; train on the same list, or start without schedule.load_model"
         )
     own, given = model.state_dict(), state["average"]
     shared_aux = any(map(_is_aux, own)) and any(map(_is_aux, given))

@@ -89,7 +89,7 @@ def _build(config: TrainConfig) -> OneStageDetector:
     """The configured detector; new rows are drawn from a fixed seed, so that an import is reproducible."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return build_detector(config.model.arch, config.class_names)
+        return build_detector(config.model.arch, config.class_names, pretrained=False)
 
 
 def _same_aux(source: TrainConfig, target: TrainConfig) -> bool:
