@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 PATIENCE = timedelta(hours=3)
 """How long the others wait for the first process, which validates alone."""
 
+_groups: list[dist.ProcessGroup | None] = []
+"""Keeps gloo's group alive longer than the training that uses it. Its destructor waits for a thread of its own, which
+may be waiting for Python's lock; that is released when Python drops the last reference, but not when
+DistributedDataParallel does: one process in about forty then never ended."""
+
 log = logging.getLogger(__name__)
 
 
@@ -75,6 +80,7 @@ def join(config: DeviceConfig) -> Iterator[Place]:
         torch.cuda.set_device(device)
     if world > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        _groups.append(dist.group.WORLD)
     try:
         yield Place(device, rank, world, local)
     finally:
