@@ -4,7 +4,7 @@ The keys are those of the published four-point guide, so that a team's own file 
 comment. Torch-free; needs pydantic (`pip install .[train]`).
 """
 
-from nanodet_kp_core.config.data import DataConfig, PipelineConfig
+from nanodet_kp_core.config.data import DataConfig, PicturesConfig, PipelineConfig, SyntheticConfig
 from nanodet_kp_core.config.load import check_paths, load_config
 from nanodet_kp_core.config.model import (
     ArchConfig,
@@ -46,10 +46,12 @@ __all__ = [
     "NanoDetHeadConfig",
     "NanoDetPlusHeadConfig",
     "PanConfig",
+    "PicturesConfig",
     "PipelineConfig",
     "RtmDetHeadConfig",
     "ScheduleConfig",
     "ShuffleNetConfig",
+    "SyntheticConfig",
     "TrainConfig",
     "check_paths",
     "layout_of",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from nanodet_kp_core.config.model import Strict
 
@@ -68,11 +68,10 @@ DatasetName: TypeAlias = Literal[
 ]
 
 
-class DataConfig(Strict):
-    name: DatasetName = "CocoDataset"
+class PicturesConfig(Strict):
+    """What all kinds of pictures share."""
+
     class_names: tuple[str, ...] | None = None  # the guide repeats them here; must equal the top-level ones
-    img_path: Path
-    ann_path: Path  # file or folder of labels, see docs/data.md
     input_size: tuple[int, int] = (416, 416)  # width, height
     keep_ratio: bool = True
     pipeline: PipelineConfig = PipelineConfig()
@@ -85,6 +84,36 @@ class DataConfig(Strict):
         return value
 
 
+class DataConfig(PicturesConfig):
+    """A labelled data set on disk."""
+
+    name: DatasetName = "CocoDataset"
+    img_path: Path
+    ann_path: Path  # file or folder of labels, see docs/data.md
+
+
+class SyntheticConfig(PicturesConfig):
+    """Pictures rendered while training runs: fresh ones in every epoch, nothing on disk. Training only."""
+
+    name: Literal["SyntheticDataset"] = "SyntheticDataset"
+    pictures: int = Field(ge=1)  # of an epoch
+    first_seed: int = Field(0, ge=0)  # epoch e shows the seeds from first_seed + e * pictures on
+    size: tuple[int, int] = (256, 256)  # width, height as rendered
+    plate_px: Factors = (8.0, 200.0)  # width of a small plate seen from the front, at that size
+
+
+def _kind(section: Any) -> str:
+    """Tag of data.train: one for all formats on disk (that of the format by default), one for rendered pictures."""
+    name = section.get("name") if isinstance(section, dict) else getattr(section, "name", None)
+    return "SyntheticDataset" if name == "SyntheticDataset" else "CocoDataset"
+
+
+TrainDataConfig: TypeAlias = Annotated[
+    Annotated[DataConfig, Tag("CocoDataset")] | Annotated[SyntheticConfig, Tag("SyntheticDataset")],
+    Discriminator(_kind),
+]
+
+
 class DataSets(Strict):
-    train: DataConfig
+    train: TrainDataConfig
     val: DataConfig

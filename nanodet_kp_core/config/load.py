@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.config.data import DataConfig, SyntheticConfig
 from nanodet_kp_core.config.model import ArchConfig, GhostPanConfig
 from nanodet_kp_core.config.training import TrainConfig
 from nanodet_kp_core.errors import ConfigError
@@ -52,11 +54,13 @@ def load_config(path: str | Path) -> TrainConfig:
 
 def check_paths(config: TrainConfig, source: str | Path) -> None:
     """Raises ConfigError, one line per path of the configuration (read from `source`) that does not exist."""
-    paths = {
-        "data.train.img_path": config.data.train.img_path,
-        "data.train.ann_path": config.data.train.ann_path,
-        "data.val.img_path": config.data.val.img_path,
-        "data.val.ann_path": config.data.val.ann_path,
+    train, val = config.data.train, config.data.val
+    paths: dict[str, Path | None] = {}
+    if isinstance(train, DataConfig):
+        paths = {"data.train.img_path": train.img_path, "data.train.ann_path": train.ann_path}
+    paths |= {
+        "data.val.img_path": val.img_path,
+        "data.val.ann_path": val.ann_path,
         "schedule.load_model": config.schedule.load_model,
         "model.arch.backbone.pretrained": config.model.arch.backbone.pretrained,
     }
@@ -143,6 +147,7 @@ def _disagreements(config: TrainConfig) -> Iterator[str]:
         if data.class_names not in (None, config.class_names):
             got = list(data.class_names or ())
             yield f"data.{where}.class_names: expected the same names as class_names, got {got}"
+    yield from _synthetic_disagreements(config)
     yield from _arch_disagreements(arch)
     try:
         _ = config.layout
@@ -178,3 +183,14 @@ def _arch_disagreements(arch: ArchConfig) -> Iterator[str]:
             f"model.arch.aux_head: expected strides {list(arch.head.strides)} and reg_max {arch.head.reg_max}, as in "
             f"head, got {list(aux.strides)} and {aux.reg_max}"
         )
+
+
+def _synthetic_disagreements(config: TrainConfig) -> Iterator[str]:
+    train = config.data.train
+    if not isinstance(train, SyntheticConfig):
+        return
+    if config.class_names != ARMOR_CLASSES:
+        names = ", ".join(config.class_names[:3])
+        yield f"class_names: expected the 36 of the rendered plates (leave the key out), got {names}..."
+    if train.pipeline.copy_paste:
+        yield "data.train.pipeline.copy_paste: expected 0 for rendered pictures, which hold several robots already"

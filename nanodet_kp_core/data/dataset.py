@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
-from nanodet_kp_core.config import DataConfig
+from nanodet_kp_core.config import DataConfig, SyntheticConfig
 from nanodet_kp_core.data.augment import random_matrix, warp_sample
 from nanodet_kp_core.data.copy_paste import paste_plates
 from nanodet_kp_core.data.formats import read_dataset
 from nanodet_kp_core.data.light import change_light
 from nanodet_kp_core.data.mosaic import mosaic
 from nanodet_kp_core.data.sample import Record, Sample
+from nanodet_kp_core.data.synthetic.records import RenderedRecords
 from nanodet_kp_core.data.warp import resize_matrix
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.layout import HeadLayout
@@ -122,15 +123,13 @@ class PlateDataset(Dataset[tuple[Tensor, Targets, str]]):
 
     def __init__(
         self,
-        config: DataConfig,
+        config: DataConfig | SyntheticConfig,
         layout: HeadLayout,
         seed: int = 0,
         augment: bool = True,
         total_epochs: int | None = None,
     ) -> None:
-        self.records: list[Record] = read_dataset(config, layout.class_names)
-        if not self.records:
-            raise DataError(f"{config.ann_path}: expected at least one image, got none")
+        self.records = _records(config, layout.class_names)
         self.config = config
         self.seed = seed
         self.augment = augment
@@ -148,7 +147,7 @@ class PlateDataset(Dataset[tuple[Tensor, Targets, str]]):
 
     def sample(self, epoch: int, index: int) -> Sample:
         """The picture of `index` in input pixels with its labels, as the network sees it in `epoch`."""
-        sample = self._load(index)
+        sample = self._load(epoch, index)
         target, keep_ratio, pipeline = self.config.input_size, self.config.keep_ratio, self.config.pipeline
         source = (sample.image.shape[1], sample.image.shape[0])
         if not self.augment:
@@ -156,17 +155,28 @@ class PlateDataset(Dataset[tuple[Tensor, Targets, str]]):
         rng = np.random.default_rng([self.seed, epoch, index])
         compose = epoch < self.composed_epochs
         if rng.random() < pipeline.mosaic and compose:
-            others = [self._load(int(other)) for other in rng.integers(len(self), size=3)]
+            others = [self._load(epoch, int(other)) for other in rng.integers(len(self), size=3)]
             sample = mosaic(rng, [sample, *others], target, pipeline, keep_ratio)
         else:
             sample = warp_sample(sample, random_matrix(rng, source, target, pipeline, keep_ratio), target)
         if rng.random() < pipeline.copy_paste and compose and self.donors:
-            sample = paste_plates(rng, sample, self._load(int(rng.choice(self.donors))))
+            sample = paste_plates(rng, sample, self._load(epoch, int(rng.choice(self.donors))))
         return replace(sample, image=change_light(rng, sample.image, pipeline))
 
-    def _load(self, index: int) -> Sample:
-        sample = self.records[index].load()
+    def _load(self, epoch: int, index: int) -> Sample:
+        records = self.records
+        record = records.of_epoch(epoch, index) if isinstance(records, RenderedRecords) else records[index]
+        sample = record.load()
         return sample if self.layout.num_numbers else ignore_unreadable(sample)
+
+
+def _records(config: DataConfig | SyntheticConfig, class_names: Sequence[str]) -> Sequence[Record]:
+    if isinstance(config, SyntheticConfig):
+        return RenderedRecords(config.pictures, config.first_seed, config.size, config.plate_px)
+    records = read_dataset(config, class_names)
+    if not records:
+        raise DataError(f"{config.ann_path}: expected at least one image, got none")
+    return records
 
 
 def ignore_unreadable(sample: Sample) -> Sample:

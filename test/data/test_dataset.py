@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.config import DataConfig
+from nanodet_kp_core.config import DataConfig, SyntheticConfig
 from nanodet_kp_core.data.dataset import (
     Batch,
     EpochBatches,
@@ -23,6 +23,7 @@ from nanodet_kp_core.data.dataset import (
 )
 from nanodet_kp_core.data.formats.coco import coco_document
 from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.data.synthetic.generator import render
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.layout import HeadLayout
 
@@ -184,3 +185,15 @@ def test_a_batch_takes_few_file_descriptors(config):
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else pytest.skip("needs /proc")
     kept = list(loader)
     assert len(kept) == 1 and len(os.listdir("/proc/self/fd")) - before < COUNT
+
+
+def test_rendered_pictures_are_fresh_in_every_epoch():
+    """What an item shows is what its seed renders; no seed comes twice."""
+    config = SyntheticConfig(pictures=3, first_seed=700, size=(96, 64), plate_px=(20, 60), input_size=(96, 64))
+    data = PlateDataset(config, FACTORED)
+    assert len(data) == 3
+    seen = {(epoch, index): data.sample(epoch, index) for epoch in (0, 1) for index in range(3)}
+    assert sorted(sample.name for sample in seen.values()) == [str(seed) for seed in range(700, 706)]
+    expected = render(704, (96, 64), (20, 60))
+    assert np.array_equal(seen[1, 1].image, expected.image)
+    assert np.allclose(seen[1, 1].corners, expected.corners, atol=1e-4)

@@ -102,6 +102,38 @@ def test_aliases_that_explode(tmp_path):
         load_config(path)
 
 
+RENDERED = {"name": "SyntheticDataset", "pictures": 100}
+
+
+@pytest.mark.parametrize(
+    ("section", "names", "message"),
+    [
+        ({**RENDERED, "picture": 1}, None, r"data\.train\.picture: unknown key; did you mean 'pictures'"),
+        ({**RENDERED, "img_path": "x"}, None, r"data\.train\.img_path: unknown key"),
+        ({"name": "SyntheticDataset"}, None, r"data\.train\.pictures: expected this key, got none"),
+        ({**RENDERED, "plate_px": [90, 9]}, None, r"data\.train\.plate_px: the first number must not be above"),
+        ({**RENDERED, "pipeline": {"copy_paste": 0.5}}, None, r"copy_paste: expected 0 for rendered pictures"),
+        (RENDERED, ["a", "b"], r"class_names: expected the 36 of the rendered plates"),
+    ],
+)
+def test_rendered_training_data(tmp_path, section, names, message):
+    def change(values):
+        values["data"]["train"] = section
+        if names:
+            values["class_names"] = names
+
+    with pytest.raises(ConfigError, match=message):
+        load_config(changed(tmp_path, change))
+
+
+def test_rendered_training_data_needs_no_paths(tmp_path):
+    val = {"img_path": str(tmp_path), "ann_path": str(tmp_path)}
+    path = changed(tmp_path, lambda values: values.update(data={"train": RENDERED, "val": val}))
+    config = load_config(path)
+    assert config.data.train.pictures == 100
+    check_paths(config, path)
+
+
 def test_paths_that_do_not_exist(tmp_path):
     path = changed(tmp_path, _set("data", "val", {"img_path": str(tmp_path / "none"), "ann_path": str(tmp_path)}))
     config = load_config(path)
