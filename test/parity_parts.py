@@ -9,6 +9,7 @@ import torch
 from parity import Checks, prefixes
 
 from nanodet_kp_core.assign.atss import ATSSAssigner
+from nanodet_kp_core.assign.candidates import Pairs
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
 from nanodet_kp_core.assign.targets import Assignment, GroundTruths, Targets
 from nanodet_kp_core.data import warp
@@ -43,14 +44,16 @@ def check_dsla(path: Path, assigner: DynamicSoftLabelAssigner) -> Checks:
         _check_assignment(checks, data, case, result, ~_tied_priors(data, case))
         if f"{case}_aux_cost" not in data.files:
             continue
-        pairs = assigner.candidates(priors, gts)
-        rows = pairs.prior
+        found = assigner.candidates(priors, gts)
+        rows = found.prior
         checks.same(f"{name} candidates", rows, np.flatnonzero(data[f"{case}_aux_candidate_mask"]))
-        chosen = None if corners is None else corners[rows]
-        cost, iou = assigner.cost(pairs, priors, gts, logits[rows], boxes[rows], chosen)
+        chosen, count = None if corners is None else corners[rows].numpy(), np.full(len(gts.boxes), len(rows))
+        pairs = Pairs.of_counts(count, np.tile(np.arange(len(rows)), len(count)))
+        cost, iou = assigner.costs(found, pairs, gts, logits[rows].numpy(), boxes[rows].numpy(), chosen)
         parts = [("cost", cost, "aux_cost")]
         if chosen is not None:
-            parts.append(("corner cost", assigner.corner_costs(pairs, gts, chosen), "aux_points_cost"))
+            corner_cost = assigner.corner_costs(pairs.gt, pairs.candidate, gts, chosen)
+            parts.append(("corner cost", corner_cost, "aux_points_cost"))
         for part, values, key in parts:
             want = data[f"{case}_{key}"]
             checks.near(f"{name} {part} (relative)", _table(values, want), want, 1e-4, floor=1e-2)
@@ -93,10 +96,10 @@ def _one_image(
     corners = torch.zeros(len(boxes), 8) if corners is None else corners
     ignored = targets.ignore_boxes if ignore_boxes is None else ignore_boxes
     visible = known[:, None].expand(-1, 4)
-    return GroundTruths.join([Targets(boxes, labels, corners.view(-1, 4, 2), visible, known, ignored)], boxes.device)
+    return GroundTruths.join([Targets(boxes, labels, corners.view(-1, 4, 2), visible, known, ignored)])
 
 
-def _table(values: torch.Tensor, want: np.ndarray) -> torch.Tensor:
+def _table(values: np.ndarray, want: np.ndarray) -> np.ndarray:
     """Values of all pairs, ordered by ground truth, as [candidates, ground truths]."""
     return values.reshape(want.shape[::-1]).T
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class Targets:
 class GroundTruths:
     """Plates of a batch of `num_images`, one row each, in the order of their images.
 
-    image [G] long; boxes [G, 4]; labels [G]; corners [G, 8]; corner_weight [G, 8], 0 where a coordinate is unknown;
+    image [G] long; boxes [G, 4]; labels [G]; corners [G, 8]; corner_visible [G, 4] bool;
     number_known [G]; ignore_image [I] long and ignore_boxes [I, 4]. Pixels of the input.
     """
 
@@ -50,27 +50,35 @@ class GroundTruths:
     boxes: Tensor
     labels: Tensor
     corners: Tensor
-    corner_weight: Tensor
+    corner_visible: Tensor
     number_known: Tensor
     ignore_image: Tensor
     ignore_boxes: Tensor
 
     @staticmethod
-    def join(targets: Sequence[Targets], device: torch.device) -> GroundTruths:
-        """All plates of a batch on `device`; they are joined where they are, so that few copies travel."""
-        visible = torch.cat([t.corner_visible for t in targets])
-        joined = {
-            "boxes": torch.cat([t.boxes for t in targets]),
-            "labels": torch.cat([t.labels for t in targets]),
-            "corners": torch.cat([t.corners for t in targets]).flatten(1),
-            "corner_weight": visible.float()[:, :, None].expand(-1, -1, 2).flatten(1),
-            "number_known": torch.cat([t.number_known for t in targets]),
-            "ignore_boxes": torch.cat([t.ignore_boxes for t in targets]),
-            "image": _image_index([len(t.boxes) for t in targets]),
-            "ignore_image": _image_index([len(t.ignore_boxes) for t in targets]),
-        }
-        moved = {name: value.to(device, non_blocking=True) for name, value in joined.items()}
-        return GroundTruths(num_images=len(targets), **moved)
+    def join(targets: Sequence[Targets]) -> GroundTruths:
+        """All plates of a batch in the memory of the CPU, where label assignment uses them."""
+        return GroundTruths(
+            num_images=len(targets),
+            image=_image_index([len(t.boxes) for t in targets]),
+            boxes=torch.cat([t.boxes for t in targets]).cpu(),
+            labels=torch.cat([t.labels for t in targets]).cpu(),
+            corners=torch.cat([t.corners for t in targets]).cpu().flatten(1),
+            corner_visible=torch.cat([t.corner_visible for t in targets]).cpu(),
+            number_known=torch.cat([t.number_known for t in targets]).cpu(),
+            ignore_image=_image_index([len(t.ignore_boxes) for t in targets]),
+            ignore_boxes=torch.cat([t.ignore_boxes for t in targets]).cpu(),
+        )
+
+    def to(self, device: torch.device) -> GroundTruths:
+        """The same on `device`."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "num_images"}
+        return replace(self, **{name: part.to(device, non_blocking=True) for name, part in parts.items()})
+
+    @property
+    def corner_weight(self) -> Tensor:
+        """Weight [G, 8] of the corners' coordinates: 0 where unknown."""
+        return self.corner_visible.repeat_interleave(2, dim=1).float()
 
     def per_image(self, hits: Tensor) -> Tensor:
         """Mask [num_images, P]: True where any of the ignore boxes' masks `hits` [I, P] is."""
@@ -90,10 +98,6 @@ class Matches:
     prior: Tensor
     gt: Tensor
     iou: Tensor
-
-    def clone(self) -> Matches:
-        """Copies that autograd may use, of what was computed in inference mode."""
-        return Matches(self.image.clone(), self.prior.clone(), self.gt.clone(), self.iou.clone())
 
 
 @dataclass(frozen=True)

@@ -126,10 +126,9 @@ class DetectionCriterion(nn.Module):
     @torch.no_grad()
     def assign(self, raw: Tensor, priors: Tensor, targets: Sequence[Targets]) -> BatchAssignment:
         """Positives of a batch from predictions raw [N, P, C]."""
-        gts = GroundTruths.join(targets, raw.device)
-        with torch.inference_mode():  # many small operations, which autograd's bookkeeping makes a tenth dearer
-            found = self._match(raw, priors, gts)
-        found = found.clone()
+        gts = GroundTruths.join(targets)
+        found = self._match(raw, priors, gts)
+        gts = gts.to(raw.device)
         border = gts.ignore_boxes + gts.ignore_boxes.new_tensor([-1, -1, 1, 1]) * IGNORE_BORDER
         ignored = gts.per_image(inside_boxes(priors[:, :2], border))
         ignored[found.image, found.prior] = False
@@ -173,8 +172,9 @@ class DetectionCriterion(nn.Module):
         return total, {name: value.detach() for name, value in parts.items()} | {"num_pos": num_pos}
 
     def _match(self, raw: Tensor, priors: Tensor, gts: GroundTruths) -> Matches:
-        """Positives of raw [N, P, C] with their soft scores: the IoU of the prediction."""
+        """Positives of raw [N, P, C] with their soft scores: the IoU of the prediction. gts on the CPU."""
         if isinstance(self.assigner, ATSSAssigner):
+            gts = gts.to(raw.device)
             matches = self.assigner.match(priors, gts)
             boxes = self.codec.decode(raw[matches.image, matches.prior], priors[matches.prior]).boxes
             return replace(matches, iou=aligned_iou(boxes, gts.boxes[matches.gt]))
@@ -184,7 +184,7 @@ class DetectionCriterion(nn.Module):
         decoded = self.codec.decode(candidates, priors[found.prior])
         corners = decoded.corners if self.layout.has_corners else None
         logits = candidates[:, : self.layout.num_scores]
-        return self.assigner.match(found, *self.assigner.cost(found, priors, gts, logits, decoded.boxes, corners))
+        return self.assigner.match(found, gts, logits, decoded.boxes, corners)
 
     def _score_labels(self, labels: Tensor) -> Tensor:
         """Channel of the score that a class id trains: its colour in the factored layout."""
