@@ -31,7 +31,7 @@ check:
 	  exit 2; }
 	@"$(PYTHON)" tools/check_python.py --venv $(VENV) $(CHOSEN)
 
-$(STAMPS)/wheels: requirements/ros.txt requirements/runtime.txt tools/patch_wheels.py | check
+$(STAMPS)/wheels: requirements/ros.txt requirements/bags.txt requirements/runtime.txt tools/patch_wheels.py | check
 	@echo "building $(VENV): ROS 2 wheels, numpy, OpenCV, onnxruntime"
 	@test -x $(PY) || "$(PYTHON)" -m venv $(VENV)
 	@$(PIP) -r requirements/ros.txt -r requirements/runtime.txt

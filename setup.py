@@ -29,6 +29,6 @@ setup(
     packages=find_packages(include=["nanodet_kp_core*", "nanodet_kp_ros*"]),
     python_requires=">=3.10",
     install_requires=requirements("runtime"),
-    extras_require={"train": requirements("train")},
+    extras_require={"train": requirements("train"), "bags": requirements("bags")},
     data_files=[(f"share/{NAME}/models", sorted(f"models/{path.name}" for path in (HERE / "models").iterdir()))],
 )

@@ -1,35 +1,38 @@
-"""Publishes an image, a folder, a video or a camera as `image_raw`, to try the detector without a robot."""
+"""Publishes an image, a folder, a video, a camera or a bag as `image_raw`, to try the detector without a robot."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 
+from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.node import Node
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 
-from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.runtime.sources import Frame, open_source
-from nanodet_kp_ros.images import to_image
+from nanodet_kp_core.errors import ConfigError, SourceError
+from nanodet_kp_core.runtime.bags import Bag, is_bag
+from nanodet_kp_core.runtime.sources import open_source
+from nanodet_kp_ros.bags import BagFeed, Feed, FrameFeed, Step
 from nanodet_kp_ros.parameters import Setting, declare
-from nanodet_kp_ros.qos import image_qos
 from nanodet_kp_ros.runner import run
 
 SETTINGS = (
-    Setting("source", "", "an image, a folder of images, a video or the index of a camera"),
-    Setting("fps", 0.0, "images per second; 0: as the source says, else 30", 0.0, 1000.0),
+    Setting("source", "", "an image, a folder of images, a video, the index of a camera, or a rosbag2 recording"),
+    Setting("topic", "", "which images of a bag; empty: those of its only image topic"),
+    Setting("fps", 0.0, "images per second; 0: as the source says or as recorded, else 30", 0.0, 1000.0),
+    Setting("rate", 1.0, "how many times as fast", 0.01, 100.0),
     Setting("loop", True, "start again at the end; else the node ends there"),
-    Setting("frame_id", "camera_optical_frame", "frame of the images' headers"),
+    Setting("frame_id", "camera_optical_frame", "frame of the images' headers; a bag has its own"),
     Setting("image_qos", "reliable", "reliable serves both kinds of subscriber", choices=("best_effort", "reliable")),
 )
 
-_DEFAULT_FPS = 30.0
+_SETTLE_S = 0.25
+_LATE_S = 0.03  # further behind than this it goes on from now: subscribers keep but the last of a burst
 
 
 class PlayerNode(Node):
-    """Publishes the source's frames, paced, stamped with the time of sending.
+    """Publishes what its source holds, paced: frames stamped with the time of sending, a bag's messages as recorded.
 
     Without `loop` it waits for the first subscriber, so that no frame of the only pass is lost, and ends the process
     after the last frame. Raises ConfigError for a parameter and SourceError for a source that cannot be read.
@@ -38,45 +41,62 @@ class PlayerNode(Node):
     def __init__(self) -> None:
         super().__init__("player_node")
         values = declare(self, SETTINGS)
-        if not values["source"]:
-            raise ConfigError("parameter source is empty: expected an image, a folder, a video or a camera index")
-        self._path = str(values["source"])
-        self._loop = bool(values["loop"])
-        self._frame_id = str(values["frame_id"])
-        self._source = open_source(self._path)
-        self._frames: Iterator[Frame] = iter(self._source)
+        self._path, fps, reliability = str(values["source"]), float(values["fps"]), str(values["image_qos"])
+        self._rate, self._loop = float(values["rate"]), bool(values["loop"])
+        if not self._path:
+            raise ConfigError("parameter source is empty: expected an image, folder, video, camera index or bag")
+        self._feed: Feed
+        if is_bag(self._path):
+            self._feed = BagFeed(self, Bag(self._path, str(values["topic"])), fps, reliability)
+        else:
+            self._feed = FrameFeed(self, open_source(self._path), fps, str(values["frame_id"]), reliability)
+        self._steps: Iterator[Step] = iter(self._feed)
         self._sent = 0
-        self._publisher = self.create_publisher(Image, "image_raw", image_qos(str(values["image_qos"])))
-        fps = float(values["fps"]) or self._source.fps or _DEFAULT_FPS
-        self._timer = self.create_timer(1.0 / fps, self._send_next)
-        self.get_logger().info(f"playing {self._path} on {self._publisher.topic_name} at {fps:g} images/s")
+        self._heard = self._loop
+        self._due = time.monotonic()
+        # On a steady clock: what is sent here may be the only thing that moves a simulated one.
+        self._timer = self.create_timer(1e-3, self._send_next, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        speed = "" if self._rate == 1 else f", {self._rate:g} times as fast"
+        self.get_logger().info(f"playing {self._path} on {self._feed.main.topic_name} at {self._feed.pace}{speed}")
 
     def _send_next(self) -> None:
-        if not self._loop and self._sent == 0 and self._publisher.get_subscription_count() == 0:
-            return
-        frame = self._next_frame()
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._frame_id)
-        self._publisher.publish(to_image(frame.image, header))
-        self._sent += 1
+        if not self._heard:
+            # Once more after the first subscriber was seen: it does not know this publisher yet.
+            self._heard = self._feed.main.get_subscription_count() > 0
+            self._due = time.monotonic() + _SETTLE_S
+            return self._wake_in(_SETTLE_S)
+        step = self._next_step()
+        step.publisher.publish(step.message)
+        self._sent += step.publisher is self._feed.main
+        now = time.monotonic()
+        self._due = max(self._due, now - _LATE_S) + step.pause_s / self._rate
+        return self._wake_in(self._due - now)
 
-    def _next_frame(self) -> Frame:
-        frame = next(self._frames, None)
-        if frame is not None:
-            return frame
+    def _wake_in(self, seconds: float) -> None:
+        self._timer.timer_period_ns = max(1, round(1e9 * seconds))
+        self._timer.reset()
+
+    def _next_step(self) -> Step:
+        step = next(self._steps, None)
+        if step is not None:
+            return step
         if not self._loop:
             self._finish()
-        self._frames = iter(self._source)
-        return next(self._frames)
+        self._steps = iter(self._feed)
+        step = next(self._steps, None)
+        if step is None:
+            raise SourceError(f"{self._path}: expected images, got none that can be read")
+        return step
 
     def _finish(self) -> None:
-        self._publisher.wait_for_all_acked(Duration(seconds=1))
+        self._feed.main.wait_for_all_acked(Duration(seconds=1))
         self.get_logger().info(f"end of {self._path} after {self._sent} images")
         raise SystemExit(0)
 
     def destroy_node(self) -> None:
-        """Releases the camera or file as well."""
-        if hasattr(self, "_source"):
-            self._source.close()
+        """Releases the camera or files as well."""
+        if hasattr(self, "_feed"):
+            self._feed.close()
         super().destroy_node()
 
 

@@ -18,13 +18,14 @@ from _data import add_dataset_arguments, records_of
 from nanodet_kp_core.data.formats import read_dataset
 from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.evaluate.cameras import calibration_camera, label_cameras
+from nanodet_kp_core.evaluate.cameras import label_cameras
 from nanodet_kp_core.evaluate.page import write_report
 from nanodet_kp_core.evaluate.report import build_report
 from nanodet_kp_core.evaluate.text import summary
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.export.onnx_file import load_model
 from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.runtime.calibration import read_calibration
 from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_core.runtime.pose import Camera
 from nanodet_kp_core.train.distributed import pick_device
@@ -104,7 +105,7 @@ def _cameras(calibration: Path | None, labels: Path, records: list[Record]) -> d
     """Cameras by record name: of the calibration file for all, else of the label file where it has them."""
     if calibration is None:
         return label_cameras(labels)
-    camera = calibration_camera(calibration)
+    camera = read_calibration(calibration).camera
     return {record.name: camera for record in records}
 
 

@@ -116,9 +116,17 @@ def _pose(report: Report) -> str:
         [key.replace("_", " ") + units.get(key.partition("_")[0], ""), number(value)]
         for key, value in asdict(report.pose).items()
     ]
+    heads = ["metres", "plates", "distance (m)", "p90", "yaw (degrees)", "yaw nearest", "p90"]
+    by_distance = [
+        [f"{row.low:g} to {row.high:g}" if math.isfinite(row.high) else f"{row.low:g} and more",
+         str(row.plates), *(number(v) for v in (row.distance_median, row.distance_p90, row.yaw_median,
+                                                row.yaw_nearest_median, row.yaw_nearest_p90))]
+        for row in report.pose_rows
+    ]  # fmt: skip
     return (
         "<h2>Pose (PnP with the camera matrix)</h2>"
         + table(["figure", "error"], rows)
+        + table(heads, by_distance)
         + '<p class="note">Difference from the pose of the labelled corners. A far plate turned left looks nearly like '
         "one turned right: of the two solutions the one with the smaller reprojection error counts, and flipped says "
         "how often the other one was nearer (yaw nearest: its error).</p>"

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from nanodet_kp_core.evaluate.figures import Confusion, CurvePoint, SizeRow, plate_widths
 from nanodet_kp_core.evaluate.metrics import Hit
+from nanodet_kp_core.evaluate.pose_error import PoseRow
 from nanodet_kp_core.evaluate.report import Report
 from nanodet_kp_core.geometry import CORNER_NAMES
 
@@ -25,6 +26,8 @@ def plots(report: Report) -> list[tuple[str, bytes]]:
     if any(np.isfinite(hit.err) for hit in hits):
         made.append(("Corner error against plate width", error_by_size(hits, report.sizes)))
         made.append(("Corner errors: share of hits below an error, and where predicted corners lie", corners(hits)))
+    if any(row.plates for row in report.pose_rows[:-1]):
+        made.append(("Pose error against distance (PnP)", pose_by_distance(report.pose_rows)))
     captions = ("classes", "colours", "numbers")
     for caption, table in zip(captions, report.confusion):
         if table.counts.any():
@@ -73,6 +76,27 @@ def error_by_size(hits: list[Hit], rows: list[SizeRow]) -> bytes:
         axes.set_xscale("log")
         axes.set_xticks([8, 16, 32, 64, 128, 256], ["8", "16", "32", "64", "128", "256"])
         axes.minorticks_off()
+    return _png(figure)
+
+
+def pose_by_distance(rows: list[PoseRow]) -> bytes:
+    """Median and 90th percentile of the distance and yaw errors over the distance."""
+    figure, (left, right) = _figure(2)
+    rows = [row for row in rows if row.plates and np.isfinite(row.high)]  # the last row has no end
+    x = [(row.low + row.high) / 2 for row in rows]
+    left.plot(x, [row.distance_median for row in rows], "o-", color=_COLORS[0], label="median")
+    left.plot(x, [row.distance_p90 for row in rows], ":", color=_COLORS[0], label="90th percentile")
+    right.plot(x, [row.yaw_median for row in rows], "o-", color=_COLORS[1], label="median, smaller reprojection error")
+    right.plot(x, [row.yaw_nearest_median for row in rows], "o-", color=_COLORS[0], label="median, nearest solution")
+    right.plot(x, [row.yaw_nearest_p90 for row in rows], ":", color=_COLORS[0], label="90th percentile of it")
+    for k, row in enumerate(rows):
+        left.annotate(
+            str(row.plates), (x[k], row.distance_median), xytext=(0, 5), textcoords="offset points", fontsize=7
+        )
+    _label(left, "distance (m), plates at each point", "distance error (m)", (0, max(x) + 1))
+    _label(right, "distance (m)", "yaw error (degrees)", (0, max(x) + 1))
+    for axes in (left, right):
+        axes.set_ylim(bottom=0)
     return _png(figure)
 
 

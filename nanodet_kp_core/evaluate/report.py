@@ -23,7 +23,7 @@ from nanodet_kp_core.evaluate.figures import (
     size_rows,
 )
 from nanodet_kp_core.evaluate.metrics import Matches, Prediction, Score, match, score_matches
-from nanodet_kp_core.evaluate.pose_error import PoseScore, pose_score
+from nanodet_kp_core.evaluate.pose_error import PoseRow, PoseScore, pose_errors, pose_rows, pose_score
 from nanodet_kp_core.runtime.pose import Camera
 
 
@@ -31,7 +31,7 @@ from nanodet_kp_core.runtime.pose import Camera
 class Report:
     """Figures of one model on one data set.
 
-    scores: by score threshold; corners, sizes, confusion and pose: at the first of them, `threshold`.
+    scores: by score threshold; corners, sizes, confusion, pose and pose_rows: at the first of them, `threshold`.
     curve: over all thresholds from that of the detector on. matches: at that of the detector, for plots and gallery;
     not written to JSON.
     """
@@ -47,6 +47,7 @@ class Report:
     curve: list[CurvePoint]
     confusion: list[Confusion]
     pose: PoseScore | None
+    pose_rows: list[PoseRow]
     matches: Matches
 
     def to_json(self) -> str:
@@ -62,6 +63,7 @@ class Report:
             "corners": [asdict(row) for row in self.corners],
             "sizes": [asdict(row) for row in self.sizes],
             "pose": None if self.pose is None else asdict(self.pose),
+            "pose_by_distance": [asdict(row) for row in self.pose_rows],
             "curve": [asdict(point) for point in self.curve],
             "confusion": [{"names": list(c.names), "counts": c.counts.tolist()} for c in self.confusion],
         }
@@ -86,6 +88,7 @@ def build_report(
     coco = coco_score(records, predictions, class_names, plates_too=True)
     at = {threshold: everything.at(threshold) for threshold in thresholds}
     first = at[thresholds[0]]
+    errors = pose_errors(first.hits, cameras, class_names) if cameras else None
     return Report(
         model=model,
         data=data,
@@ -97,7 +100,8 @@ def build_report(
         sizes=size_rows(first),
         curve=curve(everything, class_names),
         confusion=confusion(first, class_names),
-        pose=pose_score(first.hits, cameras or {}, class_names),
+        pose=None if errors is None else pose_score(errors),
+        pose_rows=[] if errors is None else pose_rows(errors),
         matches=everything,
     )
 

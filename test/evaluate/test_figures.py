@@ -8,11 +8,12 @@ import pytest
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.data.synthetic.geometry import plate_pose
 from nanodet_kp_core.errors import ConfigError, DataError
-from nanodet_kp_core.evaluate.cameras import calibration_camera, label_cameras
+from nanodet_kp_core.evaluate.cameras import label_cameras
 from nanodet_kp_core.evaluate.figures import confusion, corner_errors, curve, plate_widths, size_rows
 from nanodet_kp_core.evaluate.metrics import Prediction, match, score_predictions
-from nanodet_kp_core.evaluate.pose_error import pose_score
+from nanodet_kp_core.evaluate.pose_error import pose_errors, pose_rows, pose_score
 from nanodet_kp_core.plate import BAR_LENGTH, SMALL_WIDTH, corner_points
+from nanodet_kp_core.runtime.calibration import read_calibration
 from nanodet_kp_core.runtime.pose import Camera
 
 MATRIX = [[600.0, 0, 200], [0, 600, 150], [0, 0, 1]]
@@ -97,20 +98,24 @@ def project(yaw, shift=0.0, far=1.0):
     return points[:, :2] / points[:, 2:] * 600 + (200, 150)
 
 
+def pose_of(record, prediction, cameras):
+    hits = match([record], {"a.png": [prediction]}).hits
+    return pose_score(pose_errors(hits, cameras, ARMOR_CLASSES))
+
+
 def test_pose_errors_against_the_labelled_plate(make_record):
     record = make_record([project(0.5)], ["B_3"])
     cameras = {"a.png": Camera(MATRIX, [])}
-    same = pose_score(match([record], {"a.png": [Prediction("B_3", 0.9, project(0.5))]}).hits, cameras, ARMOR_CLASSES)
+    same = pose_of(record, Prediction("B_3", 0.9, project(0.5)), cameras)
     assert same.plates == 1
     assert same.distance_mean == pytest.approx(0, abs=1e-4)
     assert same.yaw_mean == pytest.approx(0, abs=0.05)
-    found = {"a.png": [Prediction("B_3", 0.9, project(0.6, shift=0.03))]}
-    moved = pose_score(match([record], found).hits, cameras, ARMOR_CLASSES)
+    moved = pose_of(record, Prediction("B_3", 0.9, project(0.6, shift=0.03)), cameras)
     assert moved.distance_mean == pytest.approx(0.03, abs=2e-3)
     assert moved.relative_median == pytest.approx(0.02, abs=2e-3)
     assert moved.yaw_mean == pytest.approx(np.degrees(0.1), abs=0.5)
     assert moved.yaw_nearest_median <= moved.yaw_median
-    large = pose_score(match([record], {"a.png": [Prediction("B_1", 0.9, project(0.5))]}).hits, cameras, ARMOR_CLASSES)
+    large = pose_of(record, Prediction("B_1", 0.9, project(0.5)), cameras)
     assert large.wrong_size == 1
     assert large.yaw_mean > 10
 
@@ -121,7 +126,7 @@ def test_a_flipped_solution_is_counted(make_record):
     true, mirrored = (project(yaw, far=6.0) for yaw in (0.5, -0.5))
     record = make_record([true], ["B_3"])
     nearly = Prediction("B_3", 0.9, 0.4 * true + 0.6 * mirrored)
-    score = pose_score(match([record], {"a.png": [nearly]}).hits, {"a.png": camera}, ARMOR_CLASSES)
+    score = pose_score(pose_errors(match([record], {"a.png": [nearly]}).hits, {"a.png": camera}, ARMOR_CLASSES))
     assert (score.plates, score.flipped) == (1, 1)
     assert score.yaw_median > 40
     assert score.yaw_nearest_median < 20
@@ -130,15 +135,29 @@ def test_a_flipped_solution_is_counted(make_record):
 def test_pose_needs_camera_corners_and_a_known_size(make_record):
     record = make_record([project(0.5)], ["B_3"])
     cameras = {"a.png": Camera(MATRIX, [])}
-    found = {"a.png": [Prediction("B_3", 0.9, project(0.5))]}
-    assert pose_score(match([record], found).hits, {}, ARMOR_CLASSES) is None
-    assert pose_score(match([record], found).hits, {"b.png": cameras["a.png"]}, ARMOR_CLASSES).plates == 0
+    found = Prediction("B_3", 0.9, project(0.5))
+    assert pose_of(record, found, {}).plates == 0
+    assert pose_of(record, found, {"b.png": cameras["a.png"]}).plates == 0
     unread = make_record([project(0.5)], ["B_3"], number_known=np.array([False]))
-    assert pose_score(match([unread], found).hits, cameras, ARMOR_CLASSES).plates == 0
+    assert pose_of(unread, found, cameras).plates == 0
     hidden = make_record([project(0.5)], ["B_3"], visible=np.array([[2, 2, 2, 0]], np.int8))
-    none = pose_score(match([hidden], found).hits, cameras, ARMOR_CLASSES)
+    none = pose_of(hidden, found, cameras)
     assert none.plates == 0
     assert np.isnan(none.yaw_median)
+
+
+def test_pose_errors_by_distance(make_record):
+    cameras, errors = {"a.png": Camera(MATRIX, [])}, []
+    for far, shift in ((1.0, 0.03), (2.0, 0.1), (2.1, 0.2), (7.0, 0.3)):  # 1.5, 3, 3.15 and 10.5 m
+        record = make_record([project(0.5, far=far)], ["B_3"])
+        found = {"a.png": [Prediction("B_3", 0.9, project(0.5, shift, far))]}
+        errors += pose_errors(match([record], found).hits, cameras, ARMOR_CLASSES)
+    rows = pose_rows(errors)
+    assert [row.plates for row in rows] == [0, 1, 0, 2, 0, 0, 0, 0, 1]
+    assert rows[1].distance_median == pytest.approx(0.03, abs=2e-3)
+    assert rows[3].distance_median == pytest.approx(0.15, abs=5e-3)
+    assert (rows[3].low, rows[3].high, rows[8].high) == (3, 4, np.inf)
+    assert np.isnan(rows[0].distance_median)
 
 
 def test_cameras_of_a_label_file(tmp_path):
@@ -168,14 +187,14 @@ def test_calibration_files(tmp_path):
         "camera_matrix: {rows: 3, cols: 3, data: [900.0, 0, 320, 0, 910, 240, 0, 0, 1]}\n"
         "distortion_coefficients: {rows: 1, cols: 5, data: [-0.1, 0.02, 0, 0, 0]}\n"
     )
-    camera = calibration_camera(path)
+    camera = read_calibration(path).camera
     assert camera.matrix.tolist() == [[900, 0, 320], [0, 910, 240], [0, 0, 1]]
     assert camera.distortion.tolist() == [-0.1, 0.02, 0, 0, 0]
     path.write_text(f"matrix: {MATRIX}\n")
-    assert calibration_camera(path).matrix[1, 1] == 600
-    for text, message in (("a: [", "expected YAML"), ("a: 1", "expected a mapping"), ("matrix: [1]", "three rows")):
+    assert read_calibration(path).camera.matrix[1, 1] == 600
+    for text, message in (("a: [", "expected YAML"), ("a: 1", "camera_matrix"), ("matrix: [1]", "nine finite")):
         path.write_text(text)
         with pytest.raises(ConfigError, match=message):
-            calibration_camera(path)
+            read_calibration(path)
     with pytest.raises(ConfigError, match="No such file"):
-        calibration_camera(tmp_path / "none.yaml")
+        read_calibration(tmp_path / "none.yaml")

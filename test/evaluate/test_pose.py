@@ -12,6 +12,7 @@ from nanodet_kp_core.plate import BAR_LENGTH, LARGE_WIDTH, SMALL_WIDTH, corner_p
 from nanodet_kp_core.runtime.pose import Camera, is_large, plate_points, solve_pose, solve_poses
 
 MATRIX = np.array([[1200.0, 0, 640], [0, 1180, 512], [0, 0, 1]])
+CAMERA = Camera(MATRIX, [])
 
 
 def project(points, distortion=None):
@@ -32,8 +33,8 @@ def seen(centre, yaw, tilt, large, distortion=None):
 )  # fmt: skip
 def test_a_projected_plate_comes_back(x, y, distance, yaw, tilt, large, lens):
     true, corners = seen((x * distance, y * distance, distance), yaw, tilt, large, lens)
-    candidates = solve_poses(corners, large, MATRIX, None if lens is None else np.array(lens))
-    best = solve_pose(corners, large, MATRIX, None if lens is None else np.array(lens))
+    camera = Camera(MATRIX, lens or [])
+    candidates, best = solve_poses(corners, large, camera), solve_pose(corners, large, camera)
     assert 1 <= len(candidates) <= 2
     assert candidates[0].reprojection_error <= candidates[-1].reprojection_error
     assert best.reprojection_error == candidates[0].reprojection_error < 0.02
@@ -48,7 +49,7 @@ def test_a_projected_plate_comes_back(x, y, distance, yaw, tilt, large, lens):
 @pytest.mark.parametrize("yaw", [-0.8, -0.4, 0.4, 0.8])
 def test_near_plates_are_not_ambiguous(yaw):
     true, corners = seen((0.1, -0.05, 1.0), yaw, np.radians(15), False)
-    pose = solve_pose(corners, False, MATRIX)
+    pose = solve_pose(corners, False, CAMERA)
     assert pose.yaw == pytest.approx(np.arctan2(true.normal[0], -true.normal[2]), abs=1e-3)
     assert pose.rotation @ pose.rotation.T == pytest.approx(np.eye(3), abs=1e-9)
     assert pose.rotation[:, 0] == pytest.approx(true.right, abs=1e-3)
@@ -56,7 +57,7 @@ def test_near_plates_are_not_ambiguous(yaw):
 
 def test_the_wrong_size_turns_the_plate():
     _, corners = seen((0.0, 0.0, 2.0), 0.0, 0.0, False)
-    right, wrong = solve_pose(corners, False, MATRIX), solve_pose(corners, True, MATRIX)
+    right, wrong = solve_pose(corners, False, CAMERA), solve_pose(corners, True, CAMERA)
     assert right.distance == pytest.approx(2.0, rel=1e-4)
     assert wrong.distance == pytest.approx(2.0, rel=0.01)  # the bars are equally long on both
     assert abs(np.degrees(wrong.yaw)) == pytest.approx(np.degrees(np.arccos(135 / 230)), abs=2)
@@ -65,7 +66,7 @@ def test_the_wrong_size_turns_the_plate():
 
 def test_a_view_that_opencv_answers_with_nan():
     true, corners = seen((0.0, 0.0, 0.6), 0.0, -0.26591025521702316, False, [-0.1, 0.02, 0.001, -0.001, 0.0])
-    pose = solve_pose(corners, False, MATRIX, np.array([-0.1, 0.02, 0.001, -0.001, 0.0]))
+    pose = solve_pose(corners, False, Camera(MATRIX, [-0.1, 0.02, 0.001, -0.001, 0.0]))
     assert pose.position == pytest.approx(true.centre, abs=1e-3)
     assert pose.normal == pytest.approx(true.normal, abs=0.01)
 
@@ -81,8 +82,8 @@ def test_a_view_that_opencv_answers_with_nan():
     ],
 )
 def test_what_spans_no_plane_has_no_pose(corners):
-    assert solve_poses(corners, True, MATRIX) == []
-    assert solve_pose(corners, True, MATRIX) is None
+    assert solve_poses(corners, True, CAMERA) == []
+    assert solve_pose(corners, True, CAMERA) is None
 
 
 def test_plate_points_and_sizes():

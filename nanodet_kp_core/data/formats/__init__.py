@@ -27,7 +27,7 @@ from nanodet_kp_core.errors import DataError
 if TYPE_CHECKING:
     from nanodet_kp_core.config import DataConfig
 
-Pictures = Literal["copy", "link", "none"]
+Pictures = Literal["copy", "link", "move", "none"]
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def write_labels(
 ) -> None:
     """Write a data set into `out`, an empty or new folder: images/ and the labels (see written_paths).
 
-    pictures: "copy" them, "link" to them, or "none" when the labels alone are wanted.
+    pictures: "copy" them, "link" to them, "move" them (on one disk), or "none" when the labels alone are wanted.
     Raises DataError when the folder holds something, when the format cannot hold these labels (losses.py counts
     what), when two images would share a label file, or when a file cannot be written.
     """
@@ -186,6 +186,8 @@ def _place(image: LabelledImage, target: Path, pictures: Pictures) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if pictures == "link":
         target.symlink_to(os.path.abspath(image.path))
+    elif pictures == "move":
+        os.replace(image.path, target)
     else:
         shutil.copyfile(image.path, target)
 

@@ -125,10 +125,20 @@ def write(out: Path, images: Sequence[LabelledImage], class_names: Sequence[str]
     """
     used = {plate.name for image in images for plate in image.plates}
     names = [*class_names, *sorted(used - set(class_names))]
-    ids = {name: k for k, name in enumerate(names)}
     (out / "labels").mkdir(parents=True, exist_ok=True)
     for image in images:
-        text_files.write_lines(out / "labels", image, [_written(plate, image, ids) for plate in image.plates])
+        text_files.write_lines(out / "labels", image, lines_of(image, names))
+    (out / "data.yaml").write_text(sheet_of(names), encoding="utf-8")
+
+
+def lines_of(image: LabelledImage, names: Sequence[str]) -> list[str]:
+    """The label file of an image, line by line."""
+    ids = {name: k for k, name in enumerate(names)}
+    return [_written(plate, image, ids) for plate in image.plates]
+
+
+def sheet_of(names: Sequence[str]) -> str:
+    """The text of data.yaml."""
     sheet = {
         "path": ".",
         "train": "images",
@@ -137,8 +147,7 @@ def write(out: Path, images: Sequence[LabelledImage], class_names: Sequence[str]
         "flip_idx": list(MIRROR_LEFT_RIGHT),
         "names": dict(enumerate(names)),
     }
-    text = yaml.safe_dump(sheet, sort_keys=False, allow_unicode=True)
-    (out / "data.yaml").write_text(text, encoding="utf-8")
+    return yaml.safe_dump(sheet, sort_keys=False, allow_unicode=True)
 
 
 def _written(plate: Plate, image: LabelledImage, ids: dict[str, int]) -> str:

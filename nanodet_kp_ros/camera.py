@@ -1,0 +1,57 @@
+"""Cameras out of CameraInfo messages; for calibration files see runtime.calibration."""
+
+from __future__ import annotations
+
+from sensor_msgs.msg import CameraInfo
+
+from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.runtime.calibration import MAX_SIDE, Calibration, check_plausible, lens_camera
+from nanodet_kp_core.runtime.pose import Camera
+
+_MAX_BINNING = 64
+
+
+def camera_from_info(message: CameraInfo, size: tuple[int, int] | None = None) -> Camera:
+    """The camera of the images that come with this message.
+
+    The message's matrix holds for the whole sensor, before the region of interest is cut out and the pixels are binned.
+
+    size: (width, height) of the image, where it is known. An image of the whole sensor's size is taken as that, and one
+    with the same ratio of the sides as a scaled picture.
+    Raises ConfigError, one sentence that begins with `camera_info`, when there is no such camera. A camera that is not
+    calibrated publishes zeros.
+    """
+    if not any(message.k):
+        raise ConfigError(
+            "camera_info: expected a calibration, got a matrix k of zeros, which says that the camera is not "
+            "calibrated; plates are published without pose until it is (ros2 run camera_calibration cameracalibrator)"
+        )
+    if not (0 < message.width <= MAX_SIDE and 0 < message.height <= MAX_SIDE):
+        raise ConfigError(
+            f"camera_info: expected a width and a height of 1 to {MAX_SIDE} pixels, "
+            f"got {message.width}x{message.height}; calibrate again, or mend the camera driver"
+        )
+    matrix, lens = [float(value) for value in message.k], [float(value) for value in message.d]
+    camera = lens_camera("camera_info", matrix, lens, message.distortion_model)
+    whole = (message.width, message.height)
+    check_plausible("camera_info", camera, whole)
+    if size == whole:
+        return camera
+    window, seen = _window(message)
+    camera = camera.window(*window, (max(1, message.binning_x), max(1, message.binning_y)))
+    return camera if size is None else Calibration(camera, seen).fitted(size, "camera_info")
+
+
+def _window(message: CameraInfo) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First pixel (x, y) of the region of interest on the sensor, and the size (width, height) of the image."""
+    binning = (max(1, message.binning_x), max(1, message.binning_y))
+    roi = message.roi
+    width, height = roi.width or message.width, roi.height or message.height
+    fits = roi.x_offset + width <= message.width and roi.y_offset + height <= message.height
+    if not fits or max(binning) > _MAX_BINNING or width < binning[0] or height < binning[1]:
+        raise ConfigError(
+            f"camera_info: expected a region of interest inside {message.width}x{message.height} and a binning of at "
+            f"most {_MAX_BINNING}, got {width}x{height} at ({roi.x_offset}, {roi.y_offset}) binned by "
+            f"{binning[0]}x{binning[1]}"
+        )
+    return (roi.x_offset, roi.y_offset), (width // binning[0], height // binning[1])

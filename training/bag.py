@@ -1,0 +1,69 @@
+"""Turn a bag into a data set: every n-th image, labelled by the model, to be corrected in a label tool.
+
+    python training/bag.py recording.mcap data/match1 --per-second 2
+    python training/bag.py recording/ data/match1 --topic /front/image_raw --every 10 --to coco
+
+OUT gets images/ and the labels. LabelRoboMaster opens its own format as it is; training/convert.py makes any other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import _door  # first: it makes the package of this checkout known
+import numpy as np
+from tqdm import tqdm
+
+from nanodet_kp_core.data.bag_images import Choice, label_bag
+from nanodet_kp_core.data.formats import SHORT_NAMES, written_paths
+from nanodet_kp_core.runtime.bags import IMAGE_TYPES, Bag
+from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_ros.images import from_compressed, from_image
+
+
+def decode(message: Any, type_name: str) -> np.ndarray:
+    """The image of a message, as the node sees it."""
+    return from_image(message) if type_name == IMAGE_TYPES[0] else from_compressed(message)
+
+
+def main() -> int:
+    args = _arguments()
+    choice = Choice(args.every, args.per_second)
+    detector = Detector(args.model, score_threshold=args.score)
+    bag = Bag(args.bag, args.topic)
+    name = SHORT_NAMES[args.to]
+    try:
+        found = label_bag(
+            bag, args.out, name, detector, decode, choice,
+            progress=lambda images: tqdm(images, "images", leave=False, disable=not sys.stderr.isatty()),
+        )  # fmt: skip
+    finally:
+        bag.close()
+    for text in found.broken[:5]:
+        print(f"warning: left out {text}", file=sys.stderr)
+    images, labels = written_paths(name, args.out)
+    plates = sum(len(image.plates) for image in found.images)
+    left_out = f", {len(found.broken)} images left out" if found.broken else ""
+    print(f"{labels}: {len(found.images)} images, {plates} plates found by {detector.model_path.name}{left_out}")
+    print(f"next: correct them, then: python training/check.py --format {args.to} --labels {labels} --images {images}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bag", type=Path, metavar="BAG", help="a rosbag2 folder, or its .mcap or .db3 file")
+    parser.add_argument("out", type=Path, metavar="OUT", help="new or empty folder")
+    parser.add_argument("--topic", default="", help="which images (default: those of the only image topic)")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th image (default: 1)")
+    parser.add_argument("--per-second", type=float, default=0.0, metavar="N", help="take at most N images a second")
+    parser.add_argument("--to", choices=sorted(SHORT_NAMES), default="label-robomaster", help="(default: %(default)s)")
+    parser.add_argument("--model", type=Path, help="ONNX made by training/export.py (default: the bundled one)")
+    parser.add_argument("--score", type=float, default=0.4, help="lowest score of a label (default: %(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    _door.open_door(main)
