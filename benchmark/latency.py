@@ -1,56 +1,232 @@
-"""Milliseconds of a detector call, stage by stage, for several models, thread counts and image sizes in one run.
+"""Milliseconds from an image to its plates: stages, threads, models, image sizes and rivals in one run.
 
-    python benchmark/latency.py --model models/armor_s.onnx --threads 1 2 --size 640x480 1280x1024
+    python benchmark/latency.py                            the bundled model: stages, post-processing, start-up
+    python benchmark/latency.py --published                ... and the published four-point system beside it
+    python benchmark/latency.py --model a.onnx b.onnx --threads 1 --size 1280x1024 --other rival.onnx
 
-The calls of all combinations take turns, so that a noisy machine disturbs them alike; compare within one run only.
-Pictures are rendered by the generator. Medians.
+The calls of all combinations take turns, so that a busy machine disturbs them alike; compare within one run only. All
+figures are medians. --clock cpu counts the processor's time instead of the clock on the wall: on a busy machine that is
+the time one thread would take on a quiet one. Pictures are rendered by the generator.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from published_system import LAYOUT, PLATES, SIZE, STRIDES, PublishedSystem
+from realistic_output import realistic_output
+
+from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.data.synthetic.clip import clip_frames
+from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.runtime.bundled import bundled_model
+from nanodet_kp_core.runtime.decode import Decoder
 from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.metadata import InputSpec, ModelMetadata
+from nanodet_kp_core.runtime.nms import nms
+from nanodet_kp_core.runtime.session import session_options
 
-STAGES = ("preprocess", "network", "decode")
+ROOT = Path(__file__).resolve().parent.parent
+STAGES = ("preprocess", "network", "decode", "reader")
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+_START = """
+import sys, time
+begin = time.perf_counter()
+import cv2, numpy
+outside = time.perf_counter()
+from nanodet_kp_core.runtime.detector import Detector
+imported = time.perf_counter()
+detector = Detector(sys.argv[1], threads=1)
+loaded = time.perf_counter()
+detector(numpy.zeros((1024, 1280, 3), numpy.uint8))
+called = time.perf_counter()
+(peak,) = (int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(outside - begin, imported - outside, loaded - imported, called - loaded, peak / 1024)
+"""
 
 
 def main() -> int:
+    args = _parser().parse_args()
+    cv2.setNumThreads(min(args.threads))
+    models = args.model or [str(bundled_model())]
+    sizes = [tuple(int(side) for side in text.split("x")) for text in args.size]
+    jobs, timed = call_jobs(models, args.threads, sizes, args.clock)
+    others = {("other", path): network_job(Path(path), min(args.threads)) for path in args.other}
+    post = postprocess_jobs()
+    published: dict[Any, PublishedSystem] = {}
+    if args.published:
+        published["published"] = PublishedSystem(min(args.threads), args.clock)
+    taken, stages = run_in_turns(jobs | others | post | published, timed | published, args.rounds, CLOCKS[args.clock])
+    result = {
+        "clock": args.clock, "rounds": args.rounds, "onnxruntime": onnxruntime.__version__,
+        "calls": call_rows(jobs, taken, stages),
+        "others": [{"model": Path(path).name, "network": _median(taken["other", path])} for path in args.other],
+        "postprocess": [{"plates": plates, "ours": _median(taken["post", plates])} for plates in PLATES],
+        "start": start_up(models[0]),
+    }  # fmt: skip
+    if args.published:
+        published["published"].close()
+        add_published(result, stages["published"])
+    print(table(result))
+    if args.json:
+        write_atomically(args.json, json.dumps(result, indent=1).encode())
+    if args.plot:
+        from latency_plot import plot
+
+        plot(result, args.plot)
+    return 0
+
+
+def call_jobs(
+    models: list[str], threads: list[int], sizes: list[tuple[int, ...]], clock: str
+) -> tuple[dict[Any, Callable[[], object]], dict[Any, Detector]]:
+    """Whole calls by (model, threads, size), and the detector of each."""
+    pictures = {size: list(clip_frames(1.0, 4, 5, size)) for size in sizes}
+    jobs: dict[Any, Callable[[], object]] = {}
+    owners: dict[Any, Detector] = {}
+    for model, count in itertools.product(models, threads):
+        detector = Detector(model, threads=count)
+        detector.clock = CLOCKS[clock]
+        for size in sizes:
+            turn = itertools.cycle(pictures[size])
+            jobs[model, count, size] = lambda detector=detector, turn=turn: detector(next(turn))
+            owners[model, count, size] = detector
+    return jobs, owners
+
+
+def network_job(path: Path, threads: int) -> Callable[[], object]:
+    """The network alone of any ONNX file with one input, with our session options and a grey input."""
+    session = onnxruntime.InferenceSession(str(path), session_options(threads), providers=["CPUExecutionProvider"])
+    (tensor,) = session.get_inputs()
+    shape = [side if isinstance(side, int) else 1 for side in tensor.shape]
+    kind = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}[tensor.type]
+    grey = np.full(shape, 114, kind)
+    return lambda: session.run(None, {tensor.name: grey})
+
+
+def postprocess_jobs() -> dict[Any, Callable[[], object]]:
+    """Decode and NMS of the raw output of the published head, by ("post", plates)."""
+    decoder = Decoder(ModelMetadata(ARMOR_CLASSES, STRIDES, InputSpec(*SIZE), corner_codec="unsigned"))
+    jobs: dict[Any, Callable[[], object]] = {}
+    for plates in PLATES:
+        output = realistic_output(LAYOUT, SIZE, STRIDES, plates)
+
+        def ours(output: np.ndarray = output) -> np.ndarray:
+            found = decoder(output, 0.5)
+            return nms(found.boxes, found.scores, 0.5, 100)
+
+        if len(ours()) != plates:
+            raise AssertionError(f"expected {plates} plates in the output, found {len(ours())}")
+        jobs["post", plates] = ours
+    return jobs
+
+
+def run_in_turns(
+    jobs: dict[Any, Callable[[], object]], timed: dict[Any, Any], rounds: int, clock: Callable[[], float]
+) -> tuple[dict[Any, list[float]], dict[Any, list[dict[str, float]]]]:
+    """Milliseconds of every job by key, and `times` of those that keep them."""
+    taken: dict[Any, list[float]] = {key: [] for key in jobs}
+    stages: dict[Any, list[dict[str, float]]] = {key: [] for key in timed}
+    for job in jobs.values():
+        job()
+    for _ in range(rounds):
+        for key, job in jobs.items():
+            start = clock()
+            job()
+            taken[key].append(1000 * (clock() - start))
+            if key in timed:
+                stages[key].append(timed[key].times)
+    return taken, stages
+
+
+def call_rows(jobs: dict[Any, Any], taken: dict[Any, list[float]], stages: dict[Any, Any]) -> list[dict[str, Any]]:
+    """One row per combination; `ratio` is the median of whole call over its own network."""
+    rows = []
+    for key in jobs:
+        model, threads, size = key
+        parts = {stage: [times[stage] for times in stages[key]] for stage in STAGES}
+        rows.append(
+            {"model": Path(model).name, "threads": threads, "image": f"{size[0]}x{size[1]}"}
+            | {stage: _median(values) for stage, values in parts.items()}
+            | {"call": _median(taken[key]), "ratio": _median(np.divide(taken[key], parts["network"]))}
+        )
+    return rows
+
+
+def add_published(result: dict[str, Any], stages: list[dict[str, float]]) -> None:
+    """The published system's figures."""
+    medians = {name: _median([times[name] for times in stages]) for name in stages[0]}
+    whole = _median([times["network"] + times["postprocess_10"] for times in stages])
+    result["published"] = {"network": medians["network"], "postprocess": medians["postprocess_10"], "call": whole}
+    for row in result["postprocess"]:
+        row["published"] = medians[f"postprocess_{row['plates']}"]
+
+
+def start_up(model: str) -> dict[str, float]:
+    """Seconds and MB (highest resident) of a fresh process until its first plates, medians of three. Linux."""
+    command = [sys.executable, "-c", _START, model]
+    runs = [
+        [float(value) for value in subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.split()]
+        for _ in range(3)
+    ]
+    names = ("import_numpy_opencv_s", "import_core_s", "load_s", "first_call_s", "peak_mb")
+    return dict(zip(names, np.median(runs, axis=0).round(3).tolist(), strict=True))
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as Markdown tables."""
+    whole = result.get("published", {}).get("call")
+    head = "| model | threads | image | preprocess | network | decode + NMS | reader | call | call / network |"
+    lines = [head + (" published / call |" if whole else ""), "|---" * (9 + bool(whole)) + "|"]
+    for row in result["calls"]:
+        cells = [row["model"], row["threads"], row["image"], *(f"{row[stage]:.2f}" for stage in STAGES)]
+        cells += [f"{row['call']:.2f}", f"{row['ratio']:.3f}", *([f"{whole / row['call']:.1f}"] if whole else [])]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    lines += [f"\nnetwork of {row['model']} alone: {row['network']:.2f}" for row in result["others"]]
+    if whole:
+        parts = result["published"]
+        lines.append(f"\npublished: network {parts['network']:.2f} + post-processing of ten plates "
+                     f"{parts['postprocess']:.2f} = {whole:.2f}")  # fmt: skip
+    lines.append("\n| plates in the output at 416x416 | decode + NMS | published |\n|---|---|---|")
+    lines += [f"| {row['plates']} | {row['ours']:.2f} | {row.get('published', '')} |" for row in result["postprocess"]]
+    start = result["start"]
+    spent = sum(value for name, value in start.items() if name.endswith("_s"))
+    lines.append(f"\nstart-up: {spent:.2f} s to the first plates, {start['peak_mb']:.0f} MB at most: {start}")
+    return "\n".join(lines)
+
+
+def _median(values: Any) -> float:
+    return round(float(np.median(values)), 3)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", help="exported models (default: the bundled one)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--size", nargs="+", default=["640x480", "1280x1024"], help="image sizes, WIDTHxHEIGHT")
+    parser.add_argument("--other", nargs="+", default=[], metavar="ONNX", help="networks of others, timed alone")
+    parser.add_argument("--published", action="store_true", help="time the published system as well (needs torch)")
+    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
     parser.add_argument("--rounds", type=int, default=60, help="calls of each combination (default %(default)s)")
-    args = parser.parse_args()
-    models = args.model or [str(bundled_model())]
-    sizes = [tuple(int(side) for side in text.split("x")) for text in args.size]
-    pictures = {size: list(clip_frames(1.0, 4, 5, size)) for size in sizes}
-    detectors = {pair: Detector(pair[0], threads=pair[1]) for pair in itertools.product(models, args.threads)}
-    times: dict[tuple[tuple[str, int], tuple[int, ...]], list[list[float]]] = {}
-    for turn in range(args.rounds):
-        for key, size in itertools.product(detectors, sizes):
-            detector = detectors[key]
-            detector(pictures[size][turn % 4])
-            times.setdefault((key, size), []).append([detector.times[stage] for stage in STAGES])
-    stages = " ".join(f"{stage:>10s}" for stage in STAGES)
-    print(f"{'model':28s} threads {'image':>10s} {stages}   call  /network")
-    for ((model, threads), size), rows in times.items():
-        medians = np.median(rows, axis=0)
-        whole = float(np.median(np.sum(rows, axis=1)))
-        columns = " ".join(f"{value:10.2f}" for value in medians)
-        image = f"{size[0]}x{size[1]}"
-        print(f"{Path(model).name:28s} {threads:7d} {image:>10s} {columns} {whole:6.2f} {whole / medians[1]:9.2f}")
-    return 0
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures to this file")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="write a plot (needs matplotlib)")
+    return parser
 
 
 if __name__ == "__main__":

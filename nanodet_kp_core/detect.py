@@ -17,6 +17,7 @@ from nanodet_kp_core.errors import ConfigError, NanodetKpError
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.runtime.detector import Detections, Detector
 from nanodet_kp_core.runtime.draw import draw
+from nanodet_kp_core.runtime.roi import RoiDetector
 from nanodet_kp_core.runtime.sources import IMAGE_EXTENSIONS, Frame, ImageSource, Source, open_source
 
 WINDOW = "nanodet_kp"
@@ -60,13 +61,14 @@ def to_entries(detections: Detections) -> list[dict[str, Any]]:
 
 def _run(args: argparse.Namespace) -> None:
     _check_outputs(args)
-    detector = Detector(
-        args.model,
-        threads=args.threads,
-        score_threshold=args.score,
-        nms_threshold=args.nms,
-        max_detections=args.max_detections,
-    )
+    options = {
+        "threads": args.threads,
+        "score_threshold": args.score,
+        "nms_threshold": args.nms,
+        "max_detections": args.max_detections,
+    }
+    follows = args.roi_every is not None
+    detector = RoiDetector(args.model, every=args.roi_every, **options) if follows else Detector(args.model, **options)
     source = open_source(args.source)
     results: dict[str, list[dict[str, Any]]] = {}
     times: list[dict[str, float]] = []
@@ -221,6 +223,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=_count, default=2, help="threads of the network (default: %(default)s)"
     )
+    parser.add_argument(
+        "--roi-every", type=_count, metavar="N",
+        help="consecutive frames of a video or camera: look around the plates of the last frame, and at all of every "
+        "N-th (default: at all of every frame)",
+    )  # fmt: skip
     parser.add_argument("--max-detections", type=_count, default=50, help="per frame (default: %(default)s)")
     return parser
 

@@ -16,6 +16,8 @@ from _door import open_door, size
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.evaluate.calibrate import calibrate
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
+from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.runtime.reader import Reader
 from nanodet_kp_core.runtime.sources import open_source
 
 
@@ -26,8 +28,18 @@ def main() -> int:
     parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the input (default: data.val.input_size)")
     parser.add_argument("--images", help="image or folder to compare on (default: data.val of the run)")
     parser.add_argument(
+        "--output", choices=("raw", "decoded"), default="raw",
+        help="raw channels of all priors, or the best priors of each level decoded in the graph: boxes and corners in "
+        "input pixels, faster on a CPU, easy to use from C++ (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--batch", type=int, default=1, help="images that one run takes (default: %(default)s)")
+    parser.add_argument(
         "--calibrate", type=float, metavar="PRECISION",
         help="shift the scores so that 0.5 is the lowest threshold with this precision on data.val of the run",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reader", type=Path, metavar="ONNX",
+        help="second stage made by training/train_reader.py; it is copied beside the model, which names it",
     )  # fmt: skip
     args = parser.parse_args()
     if args.calibrate is not None and not 0 < args.calibrate <= 1:
@@ -43,7 +55,12 @@ def main() -> int:
                 break
     if not images:
         raise DataError(f"{args.images}: expected at least one image to compare on, got none")
-    metadata, worst = export_onnx(args.checkpoint, args.onnx, input_size, images, metrics, offset=offset)
+    reader = "" if args.reader is None else Reader(args.reader).path.name
+    metadata, worst = export_onnx(
+        args.checkpoint, args.onnx, input_size, images, metrics, offset, args.output == "decoded", args.batch, reader
+    )
+    if args.reader is not None:
+        write_atomically(args.onnx.parent / reader, args.reader.read_bytes())
     print(f"{args.onnx}: input {metadata.input.width}x{metadata.input.height}, {args.onnx.stat().st_size / 1e6:.2f} MB")
     print(f"torch and onnxruntime differ by {worst:.1e} at most on {len(images)} images; score logits {offset:+.2f}")
     return 0

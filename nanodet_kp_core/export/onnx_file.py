@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.errors import ConfigError, ModelError
+from nanodet_kp_core.export.decoded import NEIGHBOUR_LOGITS, ROWS_PER_LEVEL, DecodedNetwork
 from nanodet_kp_core.export.describe import describe
+from nanodet_kp_core.export.graph import take_bytes
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.model.build import build_detector
-from nanodet_kp_core.runtime.metadata import METADATA_KEY, ModelMetadata
+from nanodet_kp_core.model.detector import OneStageDetector
+from nanodet_kp_core.runtime.decode import Decoder
+from nanodet_kp_core.runtime.metadata import METADATA_KEY, ModelMetadata, OutputSpec
 from nanodet_kp_core.runtime.preprocess import preprocess
 from nanodet_kp_core.train.checkpoint import load_checkpoint
 
@@ -26,38 +35,11 @@ IR_VERSION = 8
 """Both are read by onnxruntime 1.16 and newer."""
 
 TOLERANCE = 2e-3
-"""Largest absolute difference between torch and onnxruntime in raw output values (logits)."""
+"""Largest difference between torch and onnxruntime: absolute in raw output values (logits); in decoded ones (scores and
+input pixels) also a part of the value above 1."""
 
 
-class ExportedGraph(nn.Module):
-    """Grey levels float32 [1, 3, H, W] -> raw output [1, P, C]: normalisation, network, calibrated scores.
-
-    Calibration is an affine map of the score logits, which keeps their order: score 0.5 then means what the
-    validation set says it should.
-    """
-
-    def __init__(self, model: nn.Module, config: TrainConfig, gain: float = 1.0, offset: float = 0.0) -> None:
-        super().__init__()
-        mean, std = config.data.train.pipeline.normalize
-        self.model = model
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1))
-        scale, shift = torch.ones(config.layout.num_channels), torch.zeros(config.layout.num_channels)
-        scale[: config.layout.num_scores] = gain
-        shift[: config.layout.num_scores] = offset
-        self.scale: Tensor
-        self.shift: Tensor
-        self.register_buffer("scale", scale)
-        self.register_buffer("shift", shift)
-
-    def forward(self, image: Tensor) -> Tensor:
-        raw = self.model((image - self.mean) / self.std)
-        return raw * self.scale + self.shift
-
-
-def load_model(checkpoint: Path) -> tuple[nn.Module, TrainConfig, str]:
+def load_model(checkpoint: Path) -> tuple[OneStageDetector, TrainConfig, str]:
     """Averaged weights of a checkpoint in eval mode, without auxiliary branch; its configuration and run id."""
     state = load_checkpoint(checkpoint)
     config = TrainConfig.model_validate(json.loads(state["config"]))
@@ -71,33 +53,41 @@ def export_onnx(
     target: Path,
     size: tuple[int, int],
     images: list[np.ndarray],
-    metrics: dict[str, float] | None = None,
-    gain: float = 1.0,
+    metrics: Mapping[str, Any] | None = None,
     offset: float = 0.0,
+    decoded: bool = False,
+    batch: int = 1,
+    reader: str = "",
 ) -> tuple[ModelMetadata, float]:
     """Write `target` for an input of `size` (width, height); returns its metadata and the worst difference to torch.
 
-    images: uint8 BGR pictures on which torch and onnxruntime are compared. Raises ModelError, and writes nothing,
-    when they differ by more than TOLERANCE; ConfigError for a size that the model cannot take.
+    images: uint8 BGR pictures on which torch and onnxruntime are compared. metrics: kept in the metadata. offset: added
+    to the score logits, so that score 0.5 means what the validation set says it should. decoded: see DecodedNetwork.
+    batch: images per run. reader: file name of the second stage in target's folder.
+
+    Raises ModelError, and writes nothing, when the two differ by more than TOLERANCE; ConfigError for a size or batch
+    that the model cannot take.
     """
     if min(size) < 32 or any(side % 32 for side in size):
         raise ConfigError(f"size: expected width and height that are multiples of 32, got {size[0]}x{size[1]}")
+    if batch < 1:
+        raise ConfigError(f"batch: expected a whole number of at least 1, got {batch}")
     model, config, run_id = load_model(checkpoint)
-    metadata = describe(config, size, run_id, metrics)
-    graph = ExportedGraph(model, config, gain, offset).eval()
-    with TemporaryDirectory() as folder:
-        raw = Path(folder) / "raw.onnx"
-        torch.onnx.export(
-            graph, (torch.zeros(1, 3, size[1], size[0]),), str(raw), input_names=[metadata.input.name],
-            output_names=[metadata.output.name], opset_version=OPSET, dynamo=False,
-        )  # fmt: skip
-        proto = onnx.load(str(raw))
+    shift_scores(model, size, offset)
+    raw = describe(config, size, run_id, metrics)
+    raw = replace(raw, input=replace(raw.input, dtype="uint8", batch=batch), reader=reader)
+    rows = sum(min(ROWS_PER_LEVEL, -(-size[0] // stride) * -(-size[1] // stride)) for stride in raw.strides)
+    output = OutputSpec(layout="NKD", scores="sigmoid", rows=rows) if decoded else raw.output
+    metadata = replace(raw, output=output)
+    mean, std = config.data.train.pipeline.normalize
+    proto = trace(DecodedNetwork(model) if decoded else model, metadata)
+    take_bytes(proto, mean, std)
     proto.ir_version = IR_VERSION
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, metadata.to_json()
     onnx.checker.check_model(proto)
     data = proto.SerializeToString()
-    worst = _worst_difference(graph, data, metadata, images)
+    worst = _worst_difference(model, (mean, std), data, raw, metadata, images)
     if not worst <= TOLERANCE:
         raise ModelError(
             f"{target}: expected onnxruntime and torch to agree within {TOLERANCE}, got {worst:.2g}; "
@@ -107,13 +97,68 @@ def export_onnx(
     return metadata, worst
 
 
+@torch.no_grad()
+def shift_scores(model: OneStageDetector, size: tuple[int, int], offset: float) -> None:
+    """Add `offset` to the score logits, in the bias of the convolutions that give them: no node of its own."""
+    levels = model.head.outputs(model.fpn(model.backbone(torch.zeros(1, 3, size[1], size[0]))))
+    for conv in {id(level[0][1]): level[0][1] for level in levels}.values():  # one may serve several levels
+        assert conv.bias is not None
+        conv.bias[: model.layout.num_scores] += offset
+
+
+def trace(network: nn.Module, metadata: ModelMetadata) -> onnx.ModelProto:
+    """The ONNX graph of a network of normalised images."""
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # sizes are constants: the input has one size
+        raw = Path(folder) / "raw.onnx"
+        torch.onnx.export(
+            network.eval(), (torch.zeros(metadata.input_shape),), str(raw), input_names=[metadata.input.name],
+            output_names=[metadata.output.name], opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+        return onnx.load(str(raw))
+
+
 @torch.inference_mode()
-def _worst_difference(graph: nn.Module, data: bytes, metadata: ModelMetadata, images: list[np.ndarray]) -> float:
+def _worst_difference(
+    model: nn.Module,
+    normalize: tuple[Any, Any],
+    data: bytes,
+    raw: ModelMetadata,
+    metadata: ModelMetadata,
+    images: list[np.ndarray],
+) -> float:
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in normalize)
     worst = 0.0
     for image in images:
         blob, _ = preprocess(image, metadata.input)
-        own = graph(torch.from_numpy(blob)).numpy()
-        other = session.run(None, {metadata.input.name: blob})[0]
-        worst = max(worst, float(np.abs(own - other).max()))
+        blob[:] = blob[0]
+        own = model((torch.from_numpy(blob[:1]).float() - mean) / std)[0].numpy()
+        for other in session.run(None, {metadata.input.name: blob})[0]:
+            is_raw = not metadata.output.is_decoded
+            worst = max(worst, float(np.abs(own - other).max()) if is_raw else decoded_difference(own, other, raw))
     return worst
+
+
+def decoded_difference(own: np.ndarray, rows: np.ndarray, raw: ModelMetadata) -> float:
+    """Worst difference between the candidates of a raw output [P, C] and the decoded rows [K, DECODED_VALUES].
+
+    The candidates count that surely are among the rows (see DecodedNetwork); each must have its row. Classes are left
+    out: where two logits tie either one is right.
+    """
+    spec = raw.input
+    best = own[:, : raw.head.num_scores].max(axis=1)
+    chosen, start = [], 0
+    for stride in raw.strides:
+        shape = (-(-spec.height // stride), -(-spec.width // stride))
+        level = best[start : start + shape[0] * shape[1]].reshape(shape)
+        lead = level - cv2.dilate(level, np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8))  # over its neighbours
+        rank = (level - NEIGHBOUR_LOGITS * (lead < 0)).ravel()
+        last = np.sort(rank)[-ROWS_PER_LEVEL] if rank.size > ROWS_PER_LEVEL else -np.inf
+        chosen += (start + np.flatnonzero((rank > last + 1e-3) & (np.abs(lead.ravel()) > 1e-3))).tolist()
+        start += level.size
+    found = Decoder(raw)(own, 0.0)
+    table = np.concatenate([found.scores[:, None], found.boxes, found.corners.reshape(-1, 8)], axis=1)[chosen]
+    allowed = np.maximum(1, np.abs(table))[:, None]
+    difference = np.abs(table[:, None] - np.delete(rows, 1, axis=1)[None]) / allowed
+    return float(difference.max(axis=2).min(axis=1).max(initial=0))

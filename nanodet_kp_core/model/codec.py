@@ -133,9 +133,13 @@ class HeadCodec(nn.Module):
             sides = box.clamp(max=math.log(DIRECT_REACH)).exp()  # before exp: an infinity would have a NaN gradient
             offsets = corner.clamp(-DIRECT_REACH, DIRECT_REACH)
         else:
-            sides = integral(box, self.box_positions)
-            offsets = integral(corner, self.corner_positions) if self.layout.has_corners else corner
+            sides = self._means(box, self.box_positions)
+            offsets = self._means(corner, self.corner_positions) if self.layout.has_corners else corner
         return sides, offsets if self.layout.has_corners else None
+
+    def _means(self, logits: Tensor, positions: Tensor) -> Tensor:
+        """`integral`; export has another form of it."""
+        return integral(logits, positions)
 
     def box_bins(self, priors: Tensor, boxes: Tensor) -> Tensor:
         """Targets [K, 4] on the bin axis (0..reg_max - 0.1) of boxes [K, 4] at priors [K, 4]."""

@@ -14,10 +14,21 @@ from nanodet_kp_core.model.layers import ConvNormAct, DepthwiseConvNormAct, Scal
 SCORE_BIAS = -4.595
 """logit(0.01): a fresh head scores one percent everywhere, so that background does not swamp the start."""
 
+Output = tuple[Tensor, nn.Conv2d]
+"""The map [N, F, H, W] at the end of a tower and the 1x1 convolution that turns it into raw channels. Every head has
+`outputs(features)`, a list of these per level; their channels in a row are the raw ones, the scores among the first.
+Export computes the convolutions only where the scores are high."""
+
 
 def join_levels(maps: Sequence[Tensor]) -> Tensor:
     """Maps [N, C, H, W] of all levels -> [N, num_priors, C], in the order of geometry.make_priors."""
     return torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps], dim=1)
+
+
+def join_outputs(levels: Sequence[Sequence[Output]]) -> Tensor:
+    """Raw [N, num_priors, C] of a head's outputs."""
+    maps = [[conv(x) for x, conv in level] for level in levels]
+    return join_levels([level[0] if len(level) == 1 else torch.cat(level, dim=1) for level in maps])
 
 
 def init_scores(output: nn.Module, layout: HeadLayout) -> None:
@@ -27,11 +38,17 @@ def init_scores(output: nn.Module, layout: HeadLayout) -> None:
     nn.init.constant_(output.bias[: layout.num_scores], SCORE_BIAS)
 
 
-def _run(x: Tensor, tower: nn.Module, output: nn.Module) -> Tensor:
+def _run(x: Tensor, tower: nn.Module, output: nn.Module) -> Output:
     assert isinstance(tower, nn.ModuleList)
+    assert isinstance(output, nn.Conv2d)
     for conv in tower:
         x = conv(x)
-    return output(x)
+    return x, output
+
+
+def _apply(x: Tensor, tower: nn.Module, output: nn.Module) -> Tensor:
+    last, conv = _run(x, tower, output)
+    return conv(last)
 
 
 class NanoDetPlusHead(nn.Module):
@@ -63,9 +80,11 @@ class NanoDetPlusHead(nn.Module):
         for output in self.gfl_cls:
             init_scores(output, layout)
 
+    def outputs(self, features: Sequence[Tensor]) -> list[list[Output]]:
+        return [[_run(x, *pair)] for x, pair in zip(features, zip(self.cls_convs, self.gfl_cls), strict=True)]
+
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        maps = [_run(x, *pair) for x, pair in zip(features, zip(self.cls_convs, self.gfl_cls), strict=True)]
-        return join_levels(maps)
+        return join_outputs(self.outputs(features))
 
 
 class NanoDetHead(nn.Module):
@@ -107,12 +126,15 @@ class NanoDetHead(nn.Module):
         for output in self.gfl_cls:
             init_scores(output, layout)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        maps = [_run(x, *pair) for x, pair in zip(features, zip(self.cls_convs, self.gfl_cls), strict=True)]
+    def outputs(self, features: Sequence[Tensor]) -> list[list[Output]]:
+        classes = [[_run(x, *pair)] for x, pair in zip(features, zip(self.cls_convs, self.gfl_cls), strict=True)]
         if not len(self.gfl_reg):
-            return join_levels(maps)
-        distances = [_run(x, *pair) for x, pair in zip(features, zip(self.reg_convs, self.gfl_reg), strict=True)]
-        return join_levels([torch.cat(pair, dim=1) for pair in zip(maps, distances, strict=True)])
+            return classes
+        distances = [[_run(x, *pair)] for x, pair in zip(features, zip(self.reg_convs, self.gfl_reg), strict=True)]
+        return [first + second for first, second in zip(classes, distances, strict=True)]
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        return join_outputs(self.outputs(features))
 
 
 class SimpleConvHead(nn.Module):
@@ -159,8 +181,8 @@ class SimpleConvHead(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         maps = []
         for x, scale in zip(features, self.scales, strict=True):
-            level = [_run(x, self.cls_convs, self.gfl_cls), scale(_run(x, self.reg_convs, self.gfl_reg))]
+            level = [_apply(x, self.cls_convs, self.gfl_cls), scale(_apply(x, self.reg_convs, self.gfl_reg))]
             if self.layout.has_corners:
-                level.append(scale(_run(x, self.pts_convs, self.gfl_pts)))
+                level.append(scale(_apply(x, self.pts_convs, self.gfl_pts)))
             maps.append(torch.cat(level, dim=1))
         return join_levels(maps)

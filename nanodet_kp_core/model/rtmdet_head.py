@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from nanodet_kp_core.layout import HeadLayout
-from nanodet_kp_core.model.heads import init_scores, join_levels
+from nanodet_kp_core.model.heads import Output, init_scores, join_outputs
 from nanodet_kp_core.model.layers import init_convolutions, make_activation
 
 
@@ -68,14 +67,22 @@ class RTMDetSepBNHead(nn.Module):
         for output in self.rtm_cls:
             init_scores(output, layout)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        maps = []
+    def outputs(self, features: Sequence[Tensor]) -> list[list[Output]]:
+        levels = []
         for level, x in enumerate(features):
             classes, geometry = x, x
             for cls_conv, reg_conv in zip(self.cls_convs, self.reg_convs, strict=True):
                 classes, geometry = cls_conv(classes, level), reg_conv(geometry, level)
-            found = [self.rtm_cls[level](classes), self.rtm_reg[level](geometry)]
+            found = [(classes, _conv(self.rtm_cls[level])), (geometry, _conv(self.rtm_reg[level]))]
             if self.rtm_pts is not None:
-                found.append(self.rtm_pts[level](geometry))
-            maps.append(torch.cat(found, dim=1))
-        return join_levels(maps)
+                found.append((geometry, _conv(self.rtm_pts[level])))
+            levels.append(found)
+        return levels
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        return join_outputs(self.outputs(features))
+
+
+def _conv(layer: nn.Module) -> nn.Conv2d:
+    assert isinstance(layer, nn.Conv2d)
+    return layer

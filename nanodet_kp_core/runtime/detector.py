@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.errors import ConfigError, ModelError
+from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.runtime.bundled import bundled_model
-from nanodet_kp_core.runtime.decode import decode
+from nanodet_kp_core.runtime.decode import Decoder
 from nanodet_kp_core.runtime.metadata import ModelMetadata
-from nanodet_kp_core.runtime.nms import nms
-from nanodet_kp_core.runtime.preprocess import preprocess
-from nanodet_kp_core.runtime.session import load_session
+from nanodet_kp_core.runtime.nms import first_of, merge_corners, nms, nms_groups
+from nanodet_kp_core.runtime.preprocess import Letterbox, Preprocessor
+from nanodet_kp_core.runtime.reader import MOST_PROPOSALS, Reader
+from nanodet_kp_core.runtime.session import Session, load_session
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class InferenceSession(Protocol):
     metadata: ModelMetadata
 
     def run(self, blob: np.ndarray) -> np.ndarray:
-        """Input float32 [1, 3, H, W] -> output [num_priors, channels]."""
+        """Input [batch, 3, H, W] -> output [rows, columns] of the first image."""
         ...
 
 
@@ -60,8 +63,13 @@ class Detector:
     Attributes:
         metadata: what the model says about itself.
         score_threshold, nms_threshold, max_detections: may be changed between calls.
-        times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS). Empty before the
-            first.
+        merge_corners: whether corners are the weighted mean of all candidates that suppression finds on the plate, down
+            to half of the score threshold, instead of those of the best one: 10 % nearer on real frames
+            (docs/runtime.md). Which plates are found, their scores and boxes do not depend on it. Proposals for a
+            reader are not merged: it sees for itself.
+        times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS), "reader" (the second
+            stage; 0 without one). Empty before the first.
+        clock: what `times` are taken from; `time.process_time` tells the work apart from a busy machine's waiting.
 
     An instance serves one thread at a time.
     """
@@ -75,9 +83,10 @@ class Detector:
         nms_threshold: float = 0.5,
         max_detections: int = 50,
         session: InferenceSession | None = None,
+        second_stage: bool = True,
     ) -> None:
         """Load the model; None takes the bundled one. `session` replaces loading: evaluation puts a torch
-        model there.
+        model there. `second_stage` False leaves out the reader that the model names.
 
         Raises:
             ModelError: see `load_session` and `bundled_model`.
@@ -88,10 +97,19 @@ class Detector:
         if max_detections < 1:
             raise ConfigError(f"max_detections: expected a whole number of at least 1, got {max_detections}")
         self._session = session or load_session(bundled_model() if model is None else model, threads)
+        self._preprocess = Preprocessor(self.metadata.input)
+        self._decoder = Decoder(self.metadata)
+        self.reader: Reader | None = None
+        if second_stage and self.metadata.reader:
+            self.reader = Reader(self.model_path.parent / self.metadata.reader, threads)
+            if self.reader.metadata.class_names != self.metadata.class_names:
+                raise ModelError(f"model {self.reader.path}: expected the class names of {self.model_path}, got others")
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
+        self.merge_corners = True
         self.times: dict[str, float] = {}
+        self.clock: Callable[[], float] = time.perf_counter
 
     @property
     def metadata(self) -> ModelMetadata:
@@ -102,38 +120,88 @@ class Detector:
         """The file that was loaded."""
         return self._session.path
 
-    def __call__(self, image: np.ndarray) -> Detections:
-        """Detect the plates of a BGR image.
+    def __call__(self, image: np.ndarray, channel_order: str = "bgr") -> Detections:
+        """Detect the plates of an image.
 
         Args:
-            image: uint8 [height, width, 3]; it is not changed.
+            image: uint8 [height, width, 3], or [height, width] for "mono". It is not changed, and not copied either
+                where rows lie in memory one after the other, with gaps or without.
+            channel_order: "bgr", "rgb" or "mono".
 
         Raises:
             ImageError: the image is empty or of another type or shape.
+            ConfigError: an unknown channel order.
         """
-        start = time.perf_counter()
-        blob, placed = preprocess(image, self.metadata.input)
-        prepared = time.perf_counter()
+        start = self.clock()
+        blob, placed = self._preprocess(image, channel_order)
+        prepared = self.clock()
         output = self._session.run(blob)
-        computed = time.perf_counter()
-        found = decode(output, self.metadata, self.score_threshold)
-        kept = nms(found.boxes, found.scores, self.nms_threshold, self.max_detections)
-        boxes = placed.to_image(found.boxes[kept].reshape(-1, 2, 2)).reshape(-1, 4)
-        corners = placed.to_image(found.corners[kept])
-        detections = Detections(
-            scores=found.scores[kept],
-            class_ids=found.class_ids[kept],
-            boxes=boxes.astype(np.float32),
-            corners=corners.astype(np.float32),
-            class_names=self.metadata.class_names,
-        )
-        done = time.perf_counter()
+        computed = self.clock()
+        detections = self._decode(output, placed)
+        decoded = self.clock()
+        detections = self._look_again(image, detections, channel_order)
+        done = self.clock()
         self.times = {
             "preprocess": 1000 * (prepared - start),
             "network": 1000 * (computed - prepared),
-            "decode": 1000 * (done - computed),
+            "decode": 1000 * (decoded - computed),
+            "reader": 1000 * (done - decoded),
         }
         return detections
+
+    def detect_all(self, images: Sequence[np.ndarray], channel_order: str = "bgr") -> list[Detections]:
+        """Detect the plates of images of one size, such as those of several cameras, as many in one run as the model
+        takes (`training/export.py --batch`). Raises as a call does."""
+        size = self.metadata.input.batch
+        if not isinstance(self._session, Session) or size == 1:
+            return [self(image, channel_order) for image in images]
+        found = []
+        for first in range(0, len(images), size):
+            part = images[first : first + size]
+            blob, placed = self._preprocess.batch(part, channel_order)
+            outputs = self._session.run_batch(blob)
+            decoded = [self._decode(output, placed) for output in outputs[: len(part)]]
+            found += [self._look_again(*pair, channel_order) for pair in zip(part, decoded)]
+        return found
+
+    def _decode(self, output: np.ndarray, placed: Letterbox) -> Detections:
+        """Detections, or with a reader the proposals for it."""
+        score, most = self.score_threshold, self.max_detections
+        if self.reader is not None:
+            score, most = self.reader.metadata.proposal_score, MOST_PROPOSALS
+        merges = self.merge_corners and self.metadata.head.has_corners and self.reader is None
+        found = self._decoder(output, score / 2 if merges else score)
+        groups = nms_groups(found.boxes, found.scores, self.nms_threshold, most, score)
+        kept = first_of(groups)
+        merged = merge_corners(groups, found.scores, found.corners) if merges else found.corners[kept]
+        # One mapping for the box's two points and the four corners: many small steps cost more than large ones.
+        points = np.concatenate([found.boxes[kept].reshape(-1, 2, 2), merged], axis=1)
+        points = placed.to_image(points).astype(np.float32)
+        return Detections(
+            scores=found.scores[kept],
+            class_ids=found.class_ids[kept],
+            boxes=points[:, :2].reshape(-1, 4),
+            corners=np.ascontiguousarray(points[:, 2:]),
+            class_names=self.metadata.class_names,
+        )
+
+    def _look_again(self, image: np.ndarray, proposals: Detections, channel_order: str) -> Detections:
+        """What the reader makes of the proposals; they themselves without a reader.
+
+        It looks twice: from corners that are nearly right it reads and corrects better than from those of the network.
+        """
+        corners, proposed = proposals.corners, proposals.scores
+        if self.reader is None or not len(corners):
+            return proposals
+        for least in (self.score_threshold / 2, self.score_threshold):
+            found = self.reader(image, corners, proposed, channel_order)
+            likely = np.flatnonzero(found.scores >= least)
+            boxes = boxes_of_corners(found.corners[likely])
+            kept = likely[nms(boxes, found.scores[likely], self.nms_threshold, self.max_detections)]
+            corners, proposed = found.corners[kept], proposed[kept]
+        return Detections(
+            found.scores[kept], found.class_ids[kept], boxes_of_corners(corners), corners, self.metadata.class_names
+        )
 
 
 def _check_fraction(name: str, value: float) -> None:

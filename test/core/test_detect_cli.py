@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_model import TinyPlate, make_tiny_model
+from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
 
 from nanodet_kp_core import detect
 from nanodet_kp_core.runtime.detector import Detector
@@ -114,6 +114,27 @@ def test_video(tmp_path, model):
     names = ["frame_000000", "frame_000001", "frame_000002"]
     assert list(json.loads(out.read_text())) == names
     assert sorted(path.name for path in pictures.iterdir()) == [f"{name}.jpg" for name in names]
+
+
+def test_following_plates_takes_the_frames_between_in_part(tmp_path, monkeypatch, capsys):
+    """Every second of four frames is looked at around the plate, which comes out where it was found in the part."""
+    looked_at = []
+    regions = detect.RoiDetector.__call__
+
+    def spy(self, *arguments):
+        found = regions(self, *arguments)
+        looked_at.append(self.region)
+        return found
+
+    monkeypatch.setattr(detect.RoiDetector, "__call__", spy)
+    model = make_tiny_model(tmp_path / "m.onnx", PLATES[:1], tiny_metadata(256, 256))
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((1024, 1024, 3), np.uint8))
+    out = tmp_path / "out.json"
+    assert detect.main([str(tmp_path), "--model", str(model), "--roi-every", "2", "--json", str(out)]) == 0
+    assert [region is None for region in looked_at] == [True, False, True, False]
+    assert [len(plates) for plates in json.loads(out.read_text()).values()] == [1, 1, 1, 1]
+    assert "4 frames" in capsys.readouterr().out
 
 
 def test_unreadable_images_are_counted_and_not_fatal(tmp_path, model, folder):

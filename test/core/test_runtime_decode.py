@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_model import OFF, TinyPlate, encode, tiny_metadata
+from tiny_model import OFF, TinyPlate, decoded_rows, encode, tiny_metadata
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.geometry import make_priors
@@ -204,3 +204,17 @@ def test_scores_after_a_sigmoid_are_taken_as_they_are():
 def test_extreme_thresholds(threshold, count):
     meta = tiny_metadata()
     assert len(decode(encode(meta, []), meta, threshold).scores) == count
+
+
+def test_rows_that_the_graph_decoded_are_taken_as_they_are():
+    meta = tiny_metadata(rows=6)
+    rows = decoded_rows(meta, [TinyPlate("B_1", 0.9, TILTED), TinyPlate("P_Bb", 0.5, TILTED)])
+    found = decode(rows, meta, 0.6)
+    assert [meta.class_names[k] for k in found.class_ids] == ["B_1"]
+    np.testing.assert_allclose(found.scores, [0.9], atol=1e-6)
+    np.testing.assert_allclose(found.boxes, [[12, 20, 40.5, 33]], atol=1e-3)
+    np.testing.assert_allclose(found.corners, [TILTED], atol=1e-3)
+    both = decode(rows, meta, float(rows[:, 0][rows[:, 0] > 0].min()))  # at the threshold counts
+    assert sorted(meta.class_names[k] for k in both.class_ids) == ["B_1", "P_Bb"]
+    rows[:, 9] = np.nan
+    assert decode(rows, meta, 0.0).corners.shape == (0, 4, 2)

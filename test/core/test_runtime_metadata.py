@@ -26,6 +26,7 @@ def _edited(**changes):
         tiny_metadata(40, 24, class_layout="factored", corner_codec="unsigned"),
         tiny_metadata(regression="direct", prior_offset=0.5, corner_codec="none"),
         tiny_metadata(class_names=("a",), mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), channel_order="rgb"),
+        tiny_metadata(dtype="uint8", batch=3, rows=7),
     ],
 )
 def test_round_trip(metadata):
@@ -36,15 +37,21 @@ def test_json_form_is_the_documented_one():
     data = json.loads(tiny_metadata(416, 320).to_json())
     assert list(data) == [
         "format_version", "class_names", "strides", "input", "output",
-        "class_layout", "reg_max", "corner_codec", "regression", "prior_offset", "run_id", "metrics",
+        "class_layout", "reg_max", "corner_codec", "regression", "prior_offset", "run_id", "metrics", "reader",
     ]  # fmt: skip
     assert data["format_version"] == 1
     assert data["strides"] == [8, 16, 32]
     assert data["input"] == {
         "name": "image", "width": 416, "height": 320, "layout": "NCHW", "dtype": "float32",
-        "resize": "letterbox", "pad_value": 114, "channel_order": "bgr", "mean": None, "std": None,
+        "resize": "letterbox", "pad_value": 114, "channel_order": "bgr", "mean": None, "std": None, "batch": 1,
     }  # fmt: skip
-    assert data["output"] == {"name": "output", "layout": "NPC", "scores": "logits"}
+    assert data["output"] == {"name": "output", "layout": "NPC", "scores": "logits", "rows": 0}
+
+
+def test_shapes_of_the_tensors():
+    assert tiny_metadata(40, 24, class_names=("a",)).output_shape == (1, 23, 1 + 4 * 8 + 8 * 15)
+    decoded = tiny_metadata(40, 24, batch=2, rows=7)
+    assert (decoded.input_shape, decoded.output_shape) == ((2, 3, 24, 40), (2, 7, 14))
 
 
 def test_number_of_priors_rounds_up():
@@ -81,7 +88,16 @@ def test_number_of_priors_rounds_up():
         ({"input__height": "416"}, "input.height: expected"),
         ({"input__name": ""}, "input.name: expected"),
         ({"input__layout": "NHWC"}, "input.layout: expected 'NCHW', got 'NHWC'"),
-        ({"input__dtype": "uint8"}, "input.dtype: expected 'float32'"),
+        ({"input__dtype": "int8"}, "input.dtype: expected 'float32' or 'uint8', got 'int8'"),
+        (
+            {"input__dtype": "uint8", "input__mean": [1, 2, 3], "input__std": [1, 2, 3]},
+            "expected null for uint8, whose graph normalises",
+        ),
+        ({"input__batch": 0}, "input.batch: expected a whole number of at least 1, got 0"),
+        ({"output__layout": "NKD", "output__rows": 5}, "output.scores: expected 'sigmoid', got 'logits'"),
+        ({"output__layout": "NKD", "output__scores": "sigmoid"}, "output.rows: expected 0 for NPC"),
+        ({"output__rows": 5}, "output.rows: expected 0 for NPC"),
+        ({"output__rows": -1}, "output.rows: expected 0 for NPC"),
         ({"input__resize": "crop"}, "input.resize: expected 'letterbox' or 'stretch', got 'crop'"),
         ({"input__resize": ["letterbox"]}, "input.resize: expected"),
         ({"input__channel_order": "grb"}, "input.channel_order: expected"),
@@ -115,7 +131,7 @@ def test_missing_keys_are_named(key):
 
 def test_a_model_from_before_the_later_keys_is_read_with_their_defaults():
     data = json.loads(tiny_metadata().to_json())
-    del data["regression"], data["prior_offset"]
+    del data["regression"], data["prior_offset"], data["input"]["batch"], data["output"]["rows"]
     assert ModelMetadata.from_json(json.dumps(data)) == tiny_metadata()
 
 

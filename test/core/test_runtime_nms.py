@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.geometry import box_iou
-from nanodet_kp_core.runtime.nms import multiclass_nms, nms
+from nanodet_kp_core.runtime.nms import merge_corners, multiclass_nms, nms, nms_groups
 
 
 def _random_boxes(seed, count):
@@ -40,6 +40,27 @@ def test_nothing_in_nothing_out(limit):
     assert kept.dtype == np.int64
 
 
+def _slow_nms(boxes, scores, threshold):
+    """The definition with the whole table of overlaps."""
+    overlap = box_iou(boxes, boxes)
+    kept = []
+    for candidate in sorted(range(len(boxes)), key=lambda k: (-scores[k], k)):
+        if all(overlap[better, candidate] <= threshold for better in kept):
+            kept.append(candidate)
+    return kept
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 60), iou=st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+def test_exactly_the_definition(seed, count, iou):
+    # Whole numbers: overlaps equal to the threshold, equal scores and empty boxes occur.
+    rng = np.random.default_rng(seed)
+    low = rng.integers(0, 12, (count, 2))
+    boxes = np.concatenate([low, low + rng.integers(-1, 6, (count, 2))], axis=1).astype(np.float32)
+    scores = rng.integers(0, 5, count).astype(np.float32)
+    assert nms(boxes, scores, iou).tolist() == _slow_nms(boxes, scores, iou)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1), count=st.integers(1, 40), iou=st.floats(0, 1), limit=st.integers(-1, 12)
@@ -58,6 +79,34 @@ def test_properties(seed, count, iou, limit):
     for gone in set(range(count)) - set(kept.tolist()):
         reason = [k for k in kept if overlap[k, gone] > iou and scores[k] >= scores[gone]]
         assert reason, "a box went without a better one over it"
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 40), least=st.floats(0, 1))
+def test_groups_hold_what_each_kept_box_took_away(seed, count, least):
+    boxes, scores = _random_boxes(seed, count)
+    groups = nms_groups(boxes, scores, 0.3, -1, least)
+    # Boxes below the threshold change nothing about the others.
+    above = np.flatnonzero(scores >= least)
+    assert [group[0] for group in groups] == above[nms(boxes[above], scores[above], 0.3)].tolist()
+    members = [k for group in groups for k in group.tolist()]
+    assert len(members) == len(set(members))
+    assert set(above.tolist()) <= set(members)
+    overlap = box_iou(boxes, boxes)
+    for number, group in enumerate(groups):
+        assert (np.diff(scores[group]) <= 0).all()
+        assert (overlap[group[0], group[1:]] > 0.3).all()
+        earlier = [other[0] for other in groups[:number]]
+        assert (overlap[np.ix_(earlier, group)] <= 0.3).all()
+
+
+def test_merged_corners_by_hand():
+    corners = np.arange(3 * 8, dtype=np.float32).reshape(3, 4, 2)
+    scores = np.array([0.5, 1.0, 0.7], np.float32)
+    merged = merge_corners([np.array([1, 0]), np.array([2])], scores, corners)
+    np.testing.assert_allclose(merged[0], (corners[1] * 1.0 + corners[0] * 0.25) / 1.25, rtol=1e-6)
+    np.testing.assert_array_equal(merged[1], corners[2])
+    assert merge_corners([], scores, corners).shape == (0, 4, 2)
 
 
 @settings(max_examples=30, deadline=None)

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanodet_kp_core.errors import ImageError
+from nanodet_kp_core.errors import ConfigError, ImageError
 from nanodet_kp_core.runtime.metadata import InputSpec
-from nanodet_kp_core.runtime.preprocess import fit, preprocess
+from nanodet_kp_core.runtime.preprocess import Preprocessor, fit, preprocess
 
 SPEC = InputSpec(width=416, height=416)
 
@@ -146,3 +146,67 @@ def test_other_images_are_refused(image, got):
     with pytest.raises(ImageError, match="expected an image as uint8") as error:
         preprocess(image, SPEC)
     assert f"got {got}" in str(error.value)
+
+
+@pytest.mark.parametrize("size", [(1280, 1024), (1281, 721), (416, 416), (200, 300)])
+@pytest.mark.parametrize("order", ["bgr", "rgb"])
+def test_bytes_are_the_same_pixels_as_numbers(size, order):
+    image = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    as_bytes, placed = preprocess(image, InputSpec(width=416, height=320, dtype="uint8", channel_order=order))
+    as_numbers, same = preprocess(image, InputSpec(width=416, height=320, channel_order=order))
+    assert (as_bytes.dtype, placed) == (np.uint8, same)
+    np.testing.assert_array_equal(as_bytes, as_numbers)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_the_order_of_the_image_makes_no_difference(dtype):
+    spec = InputSpec(width=96, height=64, dtype=dtype)
+    image = np.random.default_rng(2).integers(0, 256, (150, 200, 3), np.uint8)
+    wanted, _ = preprocess(image, spec)
+    np.testing.assert_array_equal(Preprocessor(spec)(np.ascontiguousarray(image[..., ::-1]), "rgb")[0], wanted)
+    grey = np.repeat(image[..., :1], 3, axis=2)
+    wanted, _ = preprocess(grey, spec)
+    np.testing.assert_array_equal(Preprocessor(spec)(np.ascontiguousarray(image[..., 0]), "mono")[0], wanted)
+
+
+@pytest.mark.parametrize("order", ["bgr", "mono"])
+def test_rows_with_padding_are_read_where_they_lie(order):
+    """A message's `step` may be larger than its row; the view of its bytes has gaps then."""
+    channels = 1 if order == "mono" else 3
+    memory = np.random.default_rng(3).integers(0, 256, (90, 130 * channels), np.uint8)
+    rows = memory[:, : 120 * channels]
+    image = rows if order == "mono" else np.lib.stride_tricks.as_strided(rows, (90, 120, 3), (390, 3, 1))
+    image.setflags(write=False)
+    spec = InputSpec(width=64, height=64)
+    blob = Preprocessor(spec)(image, order)[0]
+    np.testing.assert_array_equal(blob, Preprocessor(spec)(image.copy(), order)[0])
+
+
+def test_one_preprocessor_takes_images_of_changing_sizes():
+    """The padding of one size must not hold pixels of the size before."""
+    spec = InputSpec(width=64, height=64)
+    one = Preprocessor(spec)
+    for width, height in [(200, 100), (100, 200), (64, 64), (30, 100), (200, 100)]:
+        image = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
+        np.testing.assert_array_equal(one(image)[0], preprocess(image, spec)[0])
+        np.testing.assert_array_equal(one(image[..., 0], "mono")[0][:, :1], preprocess(image, spec)[0][:, :1])
+
+
+def test_a_batch_holds_every_image():
+    spec = InputSpec(width=64, height=32, batch=3)
+    images = list(np.random.default_rng(4).integers(0, 256, (3, 50, 70, 3), np.uint8))
+    blob, placed = Preprocessor(spec).batch(images)
+    assert blob.shape == (3, 3, 32, 64)
+    for image, own in zip(images, blob, strict=True):
+        alone, same = preprocess(image, InputSpec(width=64, height=32))
+        np.testing.assert_array_equal(own, alone[0])
+        assert placed == same
+    with pytest.raises(ImageError, match="images of one size"):
+        Preprocessor(spec).batch([images[0], images[0][:-1]])
+
+
+def test_an_unknown_order_is_refused():
+    with pytest.raises(ConfigError, match="channel_order: expected one of"):
+        Preprocessor(SPEC)(np.zeros((4, 4, 3), np.uint8), "hsv")
+    with pytest.raises(ImageError, match=r"uint8 \[height, width\] \(MONO\)"):
+        Preprocessor(SPEC)(np.zeros((4, 4, 3), np.uint8), "mono")

@@ -2,7 +2,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
+from tiny_model import TinyPlate, decoded_rows, encode, make_tiny_model, tiny_metadata
 
 from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.runtime.metadata import METADATA_KEY
@@ -26,6 +26,28 @@ def test_a_good_model_runs(tmp_path):
     output = loaded.run(np.zeros((1, 3, 64, 64), np.float32))
     np.testing.assert_array_equal(output, encode(metadata, [PLATE]))
     assert loaded.metadata == metadata
+
+
+@pytest.mark.parametrize("rows", [0, 5])
+def test_bytes_a_batch_and_decoded_rows(tmp_path, rows):
+    metadata = tiny_metadata(dtype="uint8", batch=2, rows=rows)
+    loaded = load_session(make_tiny_model(tmp_path / "m.onnx", [PLATE], metadata), 1)
+    blob = np.zeros((2, 3, 64, 64), np.uint8)
+    wanted = decoded_rows(metadata, [PLATE]) if rows else encode(metadata, [PLATE])
+    np.testing.assert_array_equal(loaded.run_batch(blob), [wanted, wanted])
+    np.testing.assert_array_equal(loaded.run(blob), wanted)
+
+
+def test_numbers_where_bytes_are_promised(tmp_path):
+    entry = tiny_metadata(dtype="uint8").to_json()
+    text = _refused(make_tiny_model(tmp_path / "m.onnx", entry=entry))
+    assert "expected tensor(uint8) [1, 3, 64, 64], got tensor(float) [1, 3, 64, 64]" in text
+
+
+def test_rows_that_do_not_fit(tmp_path):
+    output = decoded_rows(tiny_metadata(rows=5), [])
+    text = _refused(make_tiny_model(tmp_path / "m.onnx", metadata=tiny_metadata(rows=6), output=output))
+    assert "expected tensor(float) [1, 6, 14], got tensor(float) [1, 5, 14]" in text
 
 
 def test_threads_are_set_and_do_not_spin(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 
 from nanodet_kp_core.classes import ARMOR_CLASSES, factors
 from nanodet_kp_core.geometry import boxes_of_corners, make_priors
+from nanodet_kp_core.runtime.decode import decode
 from nanodet_kp_core.runtime.metadata import METADATA_KEY, InputSpec, ModelMetadata, OutputSpec
 
 OFF = -12.0
@@ -41,14 +42,15 @@ def tiny_metadata(
     corner_codec: str = "signed",
     regression: str = "distribution",
     prior_offset: float = 0.0,
+    rows: int = 0,
     **input_values: object,
 ) -> ModelMetadata:
-    """Metadata of a tiny model; further keywords go to its InputSpec."""
+    """Metadata of a tiny model; rows makes it one whose graph decodes; further keywords go to its InputSpec."""
     return ModelMetadata(
         class_names=tuple(class_names),
         strides=(8, 16, 32),
         input=InputSpec(width=width, height=height, **input_values),
-        output=OutputSpec(),
+        output=OutputSpec(layout="NKD", scores="sigmoid", rows=rows) if rows else OutputSpec(),
         class_layout=class_layout,
         corner_codec=corner_codec,
         regression=regression,
@@ -81,6 +83,18 @@ def encode(metadata: ModelMetadata, plates: Sequence[TinyPlate]) -> np.ndarray:
     return output
 
 
+def decoded_rows(metadata: ModelMetadata, plates: Sequence[TinyPlate]) -> np.ndarray:
+    """The output [rows, DECODED_VALUES] of a graph that decodes, these plates first, then rows of no score."""
+    raw = replace(metadata, output=OutputSpec())
+    found = decode(encode(raw, plates), raw, 0.1)
+    rows = np.zeros((metadata.output.rows, 14), np.float32)
+    rows[: len(found.scores), 0] = found.scores
+    rows[: len(found.scores), 1] = found.class_ids
+    rows[: len(found.scores), 2:6] = found.boxes
+    rows[: len(found.scores), 6:] = found.corners.reshape(-1, 8)
+    return rows
+
+
 def make_tiny_model(
     path: str | Path,
     detections: Sequence[TinyPlate] = (),
@@ -100,14 +114,16 @@ def make_tiny_model(
         output: the constant output [num_priors, channels] instead of the one for `detections`.
     """
     meta = metadata or tiny_metadata()
-    value = encode(meta, detections) if output is None else output
-    shape = [1, 3, meta.input.height, meta.input.width]
+    if output is None:
+        output = decoded_rows(meta, detections) if meta.output.is_decoded else encode(meta, detections)
+    value = np.repeat(output[None].astype(np.float32), meta.input.batch, axis=0)
+    kind = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}[meta.input.dtype]
     graph = helper.make_graph(
         [helper.make_node("Identity", ["value"], [meta.output.name])],
         "tiny",
-        [helper.make_tensor_value_info(meta.input.name, TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(meta.output.name, TensorProto.FLOAT, [1, *value.shape])],
-        [onnx.numpy_helper.from_array(value[None].astype(np.float32), "value")],
+        [helper.make_tensor_value_info(meta.input.name, kind, meta.input_shape)],
+        [helper.make_tensor_value_info(meta.output.name, TensorProto.FLOAT, value.shape)],
+        [onnx.numpy_helper.from_array(value, "value")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     if with_entry:

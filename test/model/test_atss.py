@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nanodet_kp_core.assign.atss import ATSSAssigner
-from nanodet_kp_core.assign.targets import GroundTruths, Targets
+from nanodet_kp_core.assign.targets import GroundTruths, Targets, least_of_rows
 from nanodet_kp_core.model.codec import prior_tensor
 
 STRIDES = (8, 16, 32)
@@ -21,7 +21,7 @@ def join(*plates: torch.Tensor, ignore=None) -> GroundTruths:
         targets.append(Targets(boxes, labels, corners, known[:, None].expand(-1, 4), known, torch.zeros(0, 4)))
     if ignore is not None:
         targets[-1].ignore_boxes = ignore
-    return GroundTruths.join(targets, torch.device("cpu"))
+    return GroundTruths.join(targets)
 
 
 def random_boxes(count: int, seed: int) -> torch.Tensor:
@@ -114,3 +114,8 @@ def test_anchors_in_an_ignore_box_are_left_out_of_their_image_only():
     left = PRIORS[matches.prior, 0] < 56
     assert left[matches.image == 0].any()
     assert not left[matches.image == 1].any()
+
+
+def test_least_of_rows_takes_the_first_of_equals():
+    row, value = torch.tensor([2, 0, 2, 2]), torch.tensor([3.0, 1.0, -1.0, -1.0])
+    assert least_of_rows(row, value, 4).tolist() == [1, 4, 2, 4]

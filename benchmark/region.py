@@ -1,0 +1,69 @@
+"""What looking at the region of interest gains: labelled pictures, first whole, then around what was found.
+
+    python benchmark/region.py --labels labels.json --images images/ --model models/armor_s.onnx
+
+Far plates are those with a diagonal below --far pixels. Times are medians of processor time for one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "training"))
+
+from _data import add_dataset_arguments, records_of
+
+from nanodet_kp_core.command import open_door
+from nanodet_kp_core.evaluate.metrics import match, score_matches
+from nanodet_kp_core.evaluate.torch_detector import predict
+from nanodet_kp_core.runtime.roi import RoiDetector
+
+TURNS = ("whole", "then region")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="exported model (default: the bundled one)")
+    parser.add_argument("--far", type=float, default=50, help="pixels (default: %(default)s)")
+    add_dataset_arguments(parser)
+    args = parser.parse_args()
+    detector = RoiDetector(args.model, threads=1, every=2)
+    detector.clock = time.process_time
+    names = detector.metadata.class_names
+    records = records_of(args, names)
+    found: dict[str, dict] = {turn: {} for turn in TURNS}
+    taken: dict[str, list[float]] = {turn: [] for turn in TURNS}
+    regions = 0
+    for record in records:
+        detector.forget()
+        for turn in TURNS:
+            found[turn] |= predict(detector, [record])
+            taken[turn].append(sum(detector.times.values()))
+        regions += detector.region is not None
+    print(f"{len(records)} pictures, {regions} with a region in the second turn")
+    print("| | precision | recall | recall of far plates | err | number | ms |\n|---|---|---|---|---|---|---|")
+    for turn in TURNS:
+        matches = match(records, found[turn], 0.5)
+        score = score_matches(matches, names)
+        far = sum(int((diagonals(record.corners) < args.far).sum()) for record in records)
+        hit = sum(match_.diagonal < args.far for match_ in matches.hits)
+        print(
+            f"| {turn} | {score.precision:.3f} | {score.recall:.3f} | {hit / max(far, 1):.3f} of {far} | "
+            f"{score.err:.4f} | {score.number:.3f} | {np.median(taken[turn]):.2f} |"
+        )
+    return 0
+
+
+def diagonals(corners: np.ndarray) -> np.ndarray:
+    """Mean of the two diagonals [K] of corners [K, 4, 2], pixels."""
+    return np.linalg.norm(corners[:, :2] - corners[:, 2:], axis=2).mean(axis=1)
+
+
+if __name__ == "__main__":
+    open_door(main)

@@ -1,0 +1,176 @@
+"""The second stage: a small network that looks at each proposal of the detector again, upright and at the resolution of
+the camera. It says whether that is a plate, of which colour and number, and where exactly its corners are.
+
+The detector sees a reduced picture, and a corner there is a guess from a wide view; two plates whose inner bars look
+like a third are told apart only close by.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nanodet_kp_core.classes import factors
+from nanodet_kp_core.errors import ModelError, shown
+from nanodet_kp_core.runtime.patches import PATCH_CORNERS, PATCH_SIZE, are_usable, cut_patches, from_patches
+from nanodet_kp_core.runtime.session import open_session, read_entry
+
+READER_KEY = "nanodet_kp_reader"
+"""Key in the ONNX `metadata_props` that holds the JSON text of ReaderMetadata."""
+
+READER_VERSION = 1
+
+CORNER_SCALE = 4.0
+"""Patch pixels of a corner output of 1."""
+
+MOST_PROPOSALS = 16
+"""Of one picture, best first: what a reader's time is bounded by."""
+
+
+@dataclass(frozen=True)
+class ReaderMetadata:
+    """What a reader says about itself.
+
+    class_names: every COLOUR_NUMBER pair, colour by colour, as the detector's.
+    proposal_score: detections of the first stage from this score on are looked at again, in 0..1.
+    detector_weight, offset: the final logit is the reader's, plus detector_weight times the detector's, plus offset.
+        The detector has seen more of the surroundings; the offset makes 0.5 the threshold to use.
+    run_id: of the training. Raises ModelError for other values.
+    """
+
+    class_names: tuple[str, ...]
+    proposal_score: float
+    detector_weight: float = 0.0
+    offset: float = 0.0
+    run_id: str = ""
+
+    def __post_init__(self) -> None:
+        if factors(self.class_names) is None:
+            got = shown(self.class_names[:4])
+            raise ModelError(f"reader: expected class names that are COLOUR_NUMBER pairs, got {got}")
+        for name, low, high in (("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100)):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+                raise ModelError(f"reader: {name}: expected a number in {low}..{high}, got {shown(value)}")
+        if not isinstance(self.run_id, str):
+            raise ModelError(f"reader: run_id: expected a text, got {shown(self.run_id)}")
+
+    def to_json(self) -> str:
+        """The text for `metadata_props`."""
+        return json.dumps({"format_version": READER_VERSION, "patch": PATCH_SIZE, **asdict(self)}, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ReaderMetadata:
+        """Raises ModelError when it is not what to_json of this version writes."""
+        try:
+            values = json.loads(text)
+            version, patch = values.pop("format_version"), tuple(values.pop("patch"))
+            names = tuple(str(name) for name in values.pop("class_names"))
+            made = cls(class_names=names, **values)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ModelError(f"reader: expected the metadata of a reader, got {shown(text)} ({shown(error)})") from None
+        if (version, patch) != (READER_VERSION, PATCH_SIZE):
+            raise ModelError(
+                f"reader: expected version {READER_VERSION} with patches of {PATCH_SIZE}, got {shown(version)} with "
+                f"{shown(patch)}; "
+                "export it again"
+            )
+        return made
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the reader makes of K proposals: scores float32 [K] in 0..1 that each is a plate with these corners,
+    class_ids int64 [K], corners float32 [K, 4, 2] in pixels of the image."""
+
+    scores: np.ndarray
+    class_ids: np.ndarray
+    corners: np.ndarray
+
+
+class Reader:
+    """Reads proposals; one thread at a time.
+
+    Raises ModelError when the file is missing, is no reader, or its tensors are not those of one.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        self.path = Path(path)
+        self._session = open_session(self.path, threads)
+        try:
+            self.metadata = ReaderMetadata.from_json(read_entry(self.path, self._session, READER_KEY))
+        except ModelError as error:
+            raise ModelError(f"model {self.path}: {error}") from None
+        pair = factors(self.metadata.class_names)
+        assert pair is not None
+        self._colors, self._numbers = len(pair[0]), len(pair[1])
+        width, height = PATCH_SIZE
+        output = self._session.run(None, {"patches": np.zeros((2, 3, height, width), np.uint8)})[0]
+        if output.shape != (2, self.num_values):
+            raise ModelError(f"model {self.path}: expected {self.num_values} values a patch, got {output.shape}")
+
+    @property
+    def num_values(self) -> int:
+        """Values that the network gives for a patch: plate, colours, numbers, corners."""
+        return 1 + self._colors + self._numbers + 8
+
+    def __call__(
+        self, image: np.ndarray, corners: np.ndarray, proposed: np.ndarray, channel_order: str = "bgr"
+    ) -> Readings:
+        """Read the proposals of an image.
+
+        Args:
+            image: uint8 [height, width, 3], or [height, width] for "mono".
+            corners: float32 [K, 4, 2], pixels of the image. Proposals that cannot be turned upright score 0.
+            proposed: float32 [K], the detector's scores in 0..1.
+        """
+        scores = np.zeros(len(corners), np.float32)
+        class_ids = np.zeros(len(corners), np.int64)
+        corners = np.array(corners, np.float32)
+        usable = np.flatnonzero(are_usable(corners))
+        if not len(usable):
+            return Readings(scores, class_ids, corners)
+        patches, homographies = cut_patches(image, corners[usable])
+        if channel_order == "mono":
+            patches = np.repeat(patches[..., None], 3, axis=3)
+        elif channel_order == "rgb":
+            patches = patches[..., ::-1]
+        blob = np.ascontiguousarray(patches.transpose(0, 3, 1, 2))
+        values = self._session.run(None, {"patches": blob})[0]
+        found = read_values(values, self._colors, self._numbers)
+        refined = from_patches(found.corners, homographies).astype(np.float32)
+        kept = are_usable(refined)
+        logits = found.logits + self.metadata.detector_weight * _logit(proposed[usable]) + self.metadata.offset
+        scores[usable] = np.where(kept, _sigmoid(logits), 0)
+        class_ids[usable] = found.class_ids
+        corners[usable[kept]] = refined[kept]
+        return Readings(scores, class_ids, corners)
+
+
+@dataclass(frozen=True)
+class Values:
+    """The network's output in words: logits float64 [K], class_ids int64 [K], corners [K, 4, 2] of the patch."""
+
+    logits: np.ndarray
+    class_ids: np.ndarray
+    corners: np.ndarray
+
+
+def read_values(values: np.ndarray, colors: int, numbers: int) -> Values:
+    """What the network's output [K, 1 + colors + numbers + 8] says."""
+    color = values[:, 1 : 1 + colors].argmax(axis=1)
+    number = values[:, 1 + colors : 1 + colors + numbers].argmax(axis=1)
+    corners = PATCH_CORNERS + CORNER_SCALE * values[:, 1 + colors + numbers :].reshape(-1, 4, 2)
+    return Values(values[:, 0].astype(np.float64), (color * numbers + number).astype(np.int64), corners)
+
+
+def _logit(scores: np.ndarray) -> np.ndarray:
+    inside = np.clip(scores.astype(np.float64), 1e-6, 1 - 1e-6)
+    return np.log(inside / (1 - inside))
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))

@@ -1,0 +1,196 @@
+"""The second stage: proposals turned upright, read, corrected; what it says replaces what the detector said."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
+from tiny_reader import make_tiny_reader
+
+from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.metadata import METADATA_KEY, ModelMetadata
+from nanodet_kp_core.runtime.patches import PATCH_CORNERS, are_usable, cut_patches, from_patches
+from nanodet_kp_core.runtime.reader import READER_KEY, Reader, ReaderMetadata
+
+HALF = np.full(2, 0.5, np.float32)
+QUAD = np.array([[10, 20], [10, 36], [46, 36], [46, 20]], np.float32)
+
+
+def quads():
+    """Convex plates: a rectangle, turned by up to 40 degrees, each corner moved by up to a fifth of the height."""
+    number = st.floats(-1, 1, allow_nan=False)
+    return st.tuples(
+        st.floats(8, 60), st.floats(1.2, 4), st.floats(-40, 40), st.lists(number, min_size=8, max_size=8)
+    ).map(_quad)
+
+
+def _quad(drawn):
+    height, ratio, degrees, moves = drawn
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    corners = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) / 2 * (height * ratio, height)
+    return (corners @ turn.T + 100 + 0.2 * height * np.reshape(moves, (4, 2))).astype(np.float32)
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(quads())
+def test_patches_and_image_map_onto_each_other(quad):
+    image = np.zeros((200, 200), np.uint8)
+    assert are_usable(quad[None])[0]
+    _, homographies = cut_patches(image, quad[None])
+    assert np.allclose(from_patches(PATCH_CORNERS[None], homographies)[0], quad, atol=1e-2)
+
+
+def test_a_patch_shows_the_plate_upright():
+    """A picture whose grey values are coordinates: a patch must show those of the place it was cut from."""
+    y, x = np.mgrid[0:200, 0:240]
+    image = np.dstack([x, y, 0 * x]).astype(np.uint8)
+    angle = np.radians(20)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    for scale in (0.6, 1.0, 2.5, 3.5):
+        quad = ((PATCH_CORNERS - (32, 20)) * scale @ turn.T + (120, 100)).astype(np.float32)
+        patches, homographies = cut_patches(image, quad[None])
+        grid = np.stack(np.meshgrid(np.arange(16.0, 49), np.arange(14.0, 27)), axis=-1).reshape(1, -1, 2)
+        expected = from_patches(grid, homographies)[0]
+        shown = patches[0][grid[0, :, 1].astype(int), grid[0, :, 0].astype(int), :2]
+        assert np.abs(shown - expected).max() < 1.1  # grey values are whole numbers
+
+
+def test_which_quadrilaterals_can_be_turned_upright():
+    mirrored, crossed, point = QUAD[[3, 2, 1, 0]], QUAD[[0, 2, 1, 3]], np.zeros((4, 2), np.float32)
+    broken, dented = QUAD.copy(), QUAD.copy()
+    broken[1, 0], dented[0] = np.nan, (40, 34)
+    assert are_usable(np.stack([QUAD, mirrored, crossed, point, broken, dented])).tolist() == [True] + [False] * 5
+
+
+def test_readings_of_proposals(tmp_path):
+    reader = Reader(make_tiny_reader(tmp_path / "r.onnx", "N_Bs", shift=(2.0, -1.0), logit=1.0))
+    mirrored = QUAD[[3, 2, 1, 0]]
+    found = reader(np.zeros((64, 64, 3), np.uint8), np.stack([QUAD, mirrored]), HALF)
+    assert found.scores.tolist() == pytest.approx([1 / (1 + np.exp(-1.0)), 0.0], abs=1e-6)
+    assert ARMOR_CLASSES[found.class_ids[0]] == "N_Bs"
+    assert np.allclose(found.corners[0], QUAD + (2.0, -1.0), atol=1e-3)  # this quadrilateral is as large as the patch
+    assert np.array_equal(found.corners[1], mirrored)
+    assert len(reader(np.zeros((64, 64, 3), np.uint8), np.zeros((0, 4, 2), np.float32), HALF[:0]).scores) == 0
+
+
+def test_what_the_detector_said_counts_too(tmp_path):
+    text = ReaderMetadata(ARMOR_CLASSES, 0.2, detector_weight=2.0, offset=-0.5).to_json()
+    reader = Reader(make_tiny_reader(tmp_path / "r.onnx", logit=1.0, metadata=text))
+    proposed = np.array([0.5, 0.9], np.float32)
+    scores = reader(np.zeros((64, 64, 3), np.uint8), np.stack([QUAD, QUAD + 5]), proposed).scores
+    assert np.log(scores / (1 - scores)) == pytest.approx([0.5, 0.5 + 2 * np.log(9)], abs=1e-3)
+
+
+def test_a_correction_that_breaks_the_corners_is_no_plate(tmp_path):
+    reader = Reader(make_tiny_reader(tmp_path / "r.onnx", shift=(float("nan"), 0.0)))
+    found = reader(np.zeros((64, 64, 3), np.uint8), QUAD[None], HALF[:1])
+    assert found.scores.tolist() == [0.0]
+    assert np.array_equal(found.corners[0], QUAD)
+
+
+@pytest.mark.parametrize(("order", "blue"), [("bgr", 40.0), ("rgb", 200.0), ("mono", 100.0)])
+def test_the_reader_sees_blue_where_it_is(tmp_path, order, blue):
+    reader = Reader(make_tiny_reader(tmp_path / "r.onnx", per_blue=0.01, logit=0.0))
+    image = np.full((64, 64), 100, np.uint8) if order == "mono" else np.full((64, 64, 3), (40, 90, 200), np.uint8)
+    score = reader(image, QUAD[None], HALF[:1], order).scores[0]
+    assert np.log(score / (1 - score)) == pytest.approx(0.01 * blue, abs=1e-3)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A detector that proposes one plate with score 0.3 and another far from it with 0.1, and names reader.onnx."""
+    far = (QUAD + (70, 60)).tolist()
+    plates = [TinyPlate("B_1", 0.3, QUAD), TinyPlate("B_1", 0.1, far)]
+    return name_reader(make_tiny_model(tmp_path / "m.onnx", plates, tiny_metadata(128, 128)), "reader.onnx")
+
+
+def name_reader(path, name):
+    proto = onnx.load(path)
+    (entry,) = (entry for entry in proto.metadata_props if entry.key == METADATA_KEY)
+    entry.value = json.dumps({**json.loads(entry.value), "reader": name})
+    onnx.save(proto, path)
+    return path
+
+
+def test_the_detector_says_what_the_reader_says(model, tmp_path):
+    make_tiny_reader(tmp_path / "reader.onnx", "R_3", shift=(2.0, 0.0), logit=3.0)
+    image = np.zeros((128, 128, 3), np.uint8)
+    found = Detector(model)(image)
+    assert found.labels == ["R_3"]  # the other one lies below the reader's proposal_score
+    assert found.scores[0] == pytest.approx(1 / (1 + np.exp(-3.0)), abs=1e-5)
+    assert np.allclose(found.corners[0], QUAD + (4.0, 0.0), atol=0.05)  # moved by each of the two looks
+    assert np.allclose(found.boxes[0], [14, 20, 50, 36], atol=0.05)
+    assert len(Detector(model, score_threshold=0.96)(image)) == 0
+    alone = Detector(model, second_stage=False, score_threshold=0.2)
+    assert alone(image).labels == ["B_1"]
+    assert alone.times["reader"] == pytest.approx(0, abs=1)
+
+
+def test_a_proposal_that_the_reader_refuses(model, tmp_path):
+    make_tiny_reader(tmp_path / "reader.onnx", logit=-3.0)
+    assert len(Detector(model)(np.zeros((128, 128, 3), np.uint8))) == 0
+
+
+def test_a_reader_that_is_not_there(model):
+    with pytest.raises(ModelError, match=r"reader\.onnx: expected an ONNX file, got no such file"):
+        Detector(model)
+
+
+@pytest.mark.parametrize("name", ["../reader.onnx", "a/b.onnx", "/etc/passwd", "..\\b.onnx", 3])
+def test_a_reader_outside_the_folder_is_refused(model, name):
+    with pytest.raises(ModelError, match="reader: expected the name of a file in the model's folder"):
+        Detector(name_reader(model, name))
+
+
+def test_a_file_that_is_no_reader(model, tmp_path):
+    make_tiny_model(tmp_path / "reader.onnx", [])
+    with pytest.raises(ModelError, match=f"expected an ONNX model with a '{READER_KEY}' metadata entry"):
+        Detector(model)
+
+
+GOOD = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.2).to_json())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no json", "expected the metadata of a reader"),
+        ("[1]", "expected the metadata of a reader"),
+        (json.dumps({**GOOD, "format_version": 2}), r"expected version 1 .*got 2"),
+        (json.dumps({**GOOD, "patch": [32, 32]}), r"got 1 with \(32, 32\)"),
+        (json.dumps({**GOOD, "class_names": ["a", "b"]}), "COLOUR_NUMBER"),
+        (json.dumps({**GOOD, "proposal_score": 2}), "proposal_score: expected a number in 0..1"),
+        (json.dumps({**GOOD, "offset": "1"}), r"offset: expected a number in -100..100, got '1'"),
+        (json.dumps({**GOOD, "more": 2}), "expected the metadata of a reader"),
+    ],
+)
+def test_wrong_metadata_of_a_reader(tmp_path, text, message):
+    path = make_tiny_reader(tmp_path / "r.onnx", metadata=text)
+    with pytest.raises(ModelError, match=message):
+        Reader(path)
+
+
+def test_a_reader_with_other_values(tmp_path):
+    with pytest.raises(ModelError, match="expected 22 values a patch"):
+        Reader(make_tiny_reader(tmp_path / "r.onnx", values=30))
+
+
+def test_a_reader_for_other_classes(model, tmp_path):
+    names = tuple(f"{color}_{number}" for color in "BR" for number in "12345678")
+    make_tiny_reader(tmp_path / "reader.onnx", metadata=ReaderMetadata(names, 0.2).to_json(), values=19)
+    with pytest.raises(ModelError, match="expected the class names of"):
+        Detector(model)
+
+
+def test_models_from_before_there_was_a_reader(tmp_path):
+    path = make_tiny_model(tmp_path / "m.onnx", [])
+    proto = onnx.load(path)
+    values = json.loads(next(entry.value for entry in proto.metadata_props if entry.key == METADATA_KEY))
+    del values["reader"]
+    assert ModelMetadata.from_json(json.dumps(values)).reader == ""
