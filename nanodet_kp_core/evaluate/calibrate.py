@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,9 +11,11 @@ from torch import nn
 
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.data.formats import read_dataset
+from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.errors import TrainingError
-from nanodet_kp_core.evaluate.metrics import match, score_matches
+from nanodet_kp_core.evaluate.metrics import Score, match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
+from nanodet_kp_core.runtime.detector import Detector
 
 
 def calibrate(model: nn.Module, config: TrainConfig, precision: float) -> tuple[float, dict[str, float]]:
@@ -25,16 +28,25 @@ def calibrate(model: nn.Module, config: TrainConfig, precision: float) -> tuple[
     data = config.data.val
     records = read_dataset(data, config.class_names)
     detector = torch_detector(model, config, data.input_size, torch.device("cpu"), score_threshold=0.05)
+    offset, score = offset_for(precision, records, detector)
+    values = {k: float(getattr(score, k)) for k in ("precision", "recall", "err", "err_px", "colour", "number")}
+    return offset, {f"val_{k}": round(v, 4) for k, v in values.items() if math.isfinite(v)}
+
+
+def offset_for(precision: float, records: Sequence[Record], detector: Detector) -> tuple[float, Score]:
+    """What to add to the score logits so that 0.5 is the lowest threshold with that precision (or the most precise one
+    where none reaches it), and the score of the records there. `detector` must let low scores through.
+
+    Raises TrainingError when nothing is found.
+    """
     matches = match(records, predict(detector, records))
     best, chosen = None, 0.5
-    for threshold in np.linspace(0.1, 0.8, 71).tolist():
-        score = score_matches(matches.at(threshold), config.class_names)
+    for threshold in np.linspace(0.1, 0.99, 90).tolist():
+        score = score_matches(matches.at(threshold), detector.metadata.class_names)
         if score.hits and (best is None or score.precision > best.precision):
             best, chosen = score, threshold
         if score.hits and score.precision >= precision:
             break
     if best is None:
-        raise TrainingError(f"{data.ann_path}: expected detections to calibrate on, got none; train longer")
-    values = {k: float(getattr(best, k)) for k in ("precision", "recall", "err", "err_px", "colour", "number")}
-    metrics = {f"val_{k}": round(v, 4) for k, v in values.items() if math.isfinite(v)}
-    return -math.log(chosen / (1 - chosen)), metrics
+        raise TrainingError(f"{len(records)} pictures: expected detections to calibrate on, got none; train longer")
+    return -math.log(chosen / (1 - chosen)), best

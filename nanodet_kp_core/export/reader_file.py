@@ -1,0 +1,60 @@
+"""A trained reader as an ONNX file, compared with torch before it is written."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.export.onnx_file import IR_VERSION, OPSET, TOLERANCE
+from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.model.reader_network import ReaderNetwork
+from nanodet_kp_core.runtime.reader import READER_KEY, Reader, ReaderMetadata
+
+
+def export_reader(network: ReaderNetwork, target: Path, metadata: ReaderMetadata, patches: np.ndarray) -> float:
+    """Write `target`; returns the worst difference to torch on `patches` (uint8 [N, 40, 64, 3]).
+
+    Raises ModelError, and writes nothing, when that is above TOLERANCE.
+    """
+    images = torch.from_numpy(patches).permute(0, 3, 1, 2).contiguous()
+    network = network.eval()
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        raw = Path(folder) / "raw.onnx"
+        torch.onnx.export(
+            network, (images[:2],), str(raw), input_names=["patches"], output_names=["values"], opset_version=OPSET,
+            dynamic_axes={"patches": {0: "proposals"}, "values": {0: "proposals"}}, dynamo=False,
+        )  # fmt: skip
+        proto = onnx.load(str(raw))
+    proto.ir_version = IR_VERSION
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = READER_KEY, metadata.to_json()
+    onnx.checker.check_model(proto)
+    data = proto.SerializeToString()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        own = network(images).numpy()
+    worst = float(np.abs(own - session.run(None, {"patches": images.numpy()})[0]).max())
+    if not worst <= TOLERANCE:
+        raise ModelError(f"{target}: expected onnxruntime and torch to agree within {TOLERANCE}, got {worst:.2g}")
+    write_atomically(target, data)
+    return worst
+
+
+def shift_reader(path: Path, offset: float) -> ReaderMetadata:
+    """Add `offset` to that in the file of a reader; returns the new metadata. Raises ModelError when it is none."""
+    metadata = Reader(path).metadata
+    metadata = replace(metadata, offset=round(metadata.offset + offset, 4))
+    proto = onnx.load(path)
+    (entry,) = (entry for entry in proto.metadata_props if entry.key == READER_KEY)
+    entry.value = metadata.to_json()
+    write_atomically(path, proto.SerializeToString())
+    return metadata

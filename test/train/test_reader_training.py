@@ -1,0 +1,231 @@
+"""The second stage's training: which proposals teach what, collection and training that go on after a stop."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.data import proposals
+from nanodet_kp_core.data.proposals import Patches, collect, patches_of, quads_of, shaken
+from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.data.synthetic.records import RenderedRecords
+from nanodet_kp_core.errors import DataError, ModelError, TrainingError
+from nanodet_kp_core.evaluate.calibrate import offset_for
+from nanodet_kp_core.export.onnx_file import export_onnx
+from nanodet_kp_core.export.reader_file import export_reader, shift_reader
+from nanodet_kp_core.model.reader_network import ReaderNetwork
+from nanodet_kp_core.geometry import boxes_of_corners
+from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_core.runtime.patches import PATCH_CORNERS, cut_patches
+from nanodet_kp_core.runtime.reader import Reader, ReaderMetadata
+from nanodet_kp_core.train.loop import train
+from nanodet_kp_core.train.reader import ReaderRecipe, ReaderTraining, load_reader_state, train_reader
+
+ROOT = Path(__file__).resolve().parents[2]
+QUAD = np.array([[0, 0], [0, 20], [40, 20], [40, 0]], np.float32)
+
+
+@pytest.fixture
+def sample():
+    """Two plates in a row and an ignore box; the second one's number is unknown."""
+    image = np.random.default_rng(0).integers(0, 255, (120, 200, 3), np.uint8)
+    corners = np.stack([QUAD + (20, 40), QUAD + (120, 40)])
+    return Sample(
+        image=image, corners=corners, labels=np.array([ARMOR_CLASSES.index("R_3"), ARMOR_CLASSES.index("B_1")]),
+        number_known=np.array([True, False]), ignore_boxes=np.array([[60, 90, 110, 120]], np.float32),
+    )  # fmt: skip
+
+
+def test_what_a_proposal_teaches(sample):
+    size = np.hypot(40, 20)
+    near, between = sample.corners[0] + 0.2 * size * np.array([1, 0]), sample.corners[0] + (0.35 * size, 0)
+    far, ignored = QUAD + (70, 10), QUAD + (65, 95)
+    rng = np.random.default_rng(1)
+    quads, owners = quads_of(sample, np.stack([near, between, far, ignored]), rng)
+    assert np.allclose(quads[:2], np.stack([near, far]))
+    assert owners[:4].tolist() == [0, -1, 0, 1]  # then both plates shaken
+    assert set(owners[4:].tolist()) <= {-1}
+
+
+def test_bars_of_two_plates_make_none(sample):
+    """Between the plates at x = 20 to 60 and 120 to 160; what came too near to one of them is left out."""
+    middles = []
+    for seed in range(20):
+        quads, owners = quads_of(sample, np.zeros((0, 4, 2)), np.random.default_rng(seed))
+        assert owners[:2].tolist() == [0, 1] and (owners[2:] == -1).all()
+        off = np.linalg.norm(quads[2:, None] - sample.corners[None], axis=3).mean(axis=2) / np.hypot(40, 20)
+        assert (off > proposals.MISS - 1e-6).all()
+        middles += quads[2:].mean(axis=1).tolist()
+    assert sum(np.abs(np.subtract(middle, (90, 50))).max() < 15 for middle in middles) > 5  # the two inner bars
+
+
+def test_targets_lead_back_to_the_labels(sample):
+    patches = patches_of(sample, sample.corners + 3.0, 9, np.random.default_rng(2))
+    assert patches.plate[:2].all() and len(patches) >= 4
+    assert patches.colors[:2].tolist() == [1, 0]
+    assert patches.numbers[:2].tolist() == [3, -1]
+    _, homographies = cut_patches(sample.image, (sample.corners + 3.0).astype(np.float32))
+    labelled = cv2.perspectiveTransform(sample.corners[:1].astype(np.float64), homographies[0])[0]
+    assert np.allclose(PATCH_CORNERS + patches.offsets[0], labelled, atol=1e-3)
+    wrong = ~patches.plate
+    assert (patches.colors[wrong] == -1).all() and (patches.offsets[wrong] == 0).all()
+
+
+def test_shaking_stays_near(sample):
+    rng = np.random.default_rng(3)
+    moved = np.stack([shaken(rng, sample.corners[0], 1.0) for _ in range(300)]) - sample.corners[0]
+    off = np.linalg.norm(moved, axis=2).mean(axis=1) / np.hypot(40, 20)
+    assert 0.05 < np.median(off) < 0.2 and off.max() < 0.5
+
+
+@pytest.fixture(scope="module")
+def detector(tiny_config, tmp_path_factory):
+    """An untrained detector, exported."""
+    folder = tmp_path_factory.mktemp("run")
+    config = tiny_config(folder, side=64, schedule={"total_epochs": 1, "val_intervals": 1})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nanodet_kp_core.train.loop.plot_results", lambda *_: None)
+        patch.setattr("nanodet_kp_core.train.loop.export_onnx", lambda *_: None)
+        train(config)
+    export_onnx(folder / "best.pt", folder / "model.onnx", (96, 96), [np.zeros((96, 96, 3), np.uint8)])
+    return folder / "model.onnx"
+
+
+def test_collection_goes_on_where_it_stopped(tmp_path, detector, monkeypatch):
+    monkeypatch.setattr(proposals, "CHUNK", 3)
+    records = RenderedRecords(6, 300, (96, 96), (20, 60))
+    first = Patches.joined(list(collect(tmp_path, records, detector, 9, 5, 1)))
+    files = sorted(tmp_path.glob("*.npz"))
+    assert len(files) == 2 and first.plate.any()
+    stamp = files[0].stat().st_mtime_ns
+    files[1].unlink()
+    second = Patches.joined(list(collect(tmp_path, records, detector, 9, 5, 1)))
+    assert files[0].stat().st_mtime_ns == stamp
+    assert np.array_equal(first.images, second.images) and np.array_equal(first.offsets, second.offsets)
+    with pytest.raises(DataError, match="choose another folder"):
+        list(collect(tmp_path, RenderedRecords(6, 301, (96, 96)), detector, 9, 5, 1))
+
+
+@pytest.fixture(scope="module")
+def patches():
+    """Sixty bright quadrilaterals, cut out somewhat beside where they are, and twenty patches of nothing."""
+    rng = np.random.default_rng(4)
+    images, offsets = [], []
+    for k in range(80):
+        image = rng.integers(0, 30, (100, 140, 3), np.uint8)
+        corners = QUAD + (50, 40)
+        if k < 60:
+            for x in (50, 90):
+                cv2.line(image, (x, 40), (x, 60), (250, 80, 40) if k % 2 else (40, 80, 250), 4)
+        cut, homographies = cut_patches(image, shaken(rng, corners, 0.6)[None].astype(np.float32))
+        images.append(cut[0])
+        offsets.append(cv2.perspectiveTransform(corners[None].astype(np.float64), homographies[0])[0] - PATCH_CORNERS)
+    order, plate = rng.permutation(80), np.arange(80) < 60
+    colors = np.where(plate, 1 - np.arange(80) % 2, -1)
+    shifts = np.where(plate[:, None, None], np.array(offsets), 0).astype(np.float32)
+    numbers = np.where(plate, np.arange(80) % 3, -1)
+    return Patches(np.array(images)[order], plate[order], colors[order], numbers[order], shifts[order])
+
+
+def test_a_reader_overfits(patches, tmp_path):
+    """Held out is a copy of what it learns from."""
+    recipe = ReaderRecipe(steps=150, batch=32, warmup=5, decay=0.9, held_out=0.5)
+    training = ReaderTraining(Patches.joined([patches, patches]), 4, 9, recipe)
+    train_reader(training, tmp_path / "reader.pt")
+    figures = training.figures()
+    assert figures["precision"] > 0.9 and figures["recall"] > 0.9 and figures["colour"] > 0.9
+    assert figures["err"] < 0.4 * figures["err_before"]
+
+
+def test_a_stopped_training_goes_on(patches, tmp_path):
+    recipe = ReaderRecipe(steps=4, batch=8, warmup=1)
+    whole, stopped = ReaderTraining(patches, 4, 9, recipe), ReaderTraining(patches, 4, 9, recipe)
+    losses = [whole.train_step() for _ in range(4)]
+    assert losses[:2] == [stopped.train_step() for _ in range(2)]
+    torch.save(stopped.state(), tmp_path / "reader.pt")
+    again = ReaderTraining(patches, 4, 9, recipe)
+    again.restore(load_reader_state(tmp_path / "reader.pt"))
+    assert losses[2:] == [again.train_step() for _ in range(2)]
+    for name, value in whole.average.model.state_dict().items():
+        assert torch.equal(value, again.average.model.state_dict()[name]), name
+
+
+def test_patches_without_plates_and_files_of_others(patches, tmp_path):
+    nothing = Patches(*(values[~patches.plate] for values in vars(patches).values()))
+    with pytest.raises(TrainingError, match="expected patches to train on, got 20, of plates 0"):
+        ReaderTraining(nothing, 4, 9, ReaderRecipe())
+    (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
+    torch.save({"model": {}}, tmp_path / "other.pt")
+    for name in ("bad.pt", "other.pt", "none.pt"):
+        with pytest.raises(ModelError, match=r"expected a checkpoint of training/train_reader\.py"):
+            load_reader_state(tmp_path / name)
+
+
+def test_an_exported_reader_reads_as_torch_does(patches, tmp_path):
+    torch.manual_seed(0)
+    network = ReaderNetwork(4, 9).eval()
+    worst = export_reader(network, tmp_path / "r.onnx", ReaderMetadata(ARMOR_CLASSES, 0.2), patches.images)
+    assert worst < 1e-3
+    reader = Reader(tmp_path / "r.onnx")
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    quads = np.stack([QUAD + (20, 30), QUAD + (80, 60), QUAD + (60, 20)]).astype(np.float32)
+    found = reader(image, quads, np.full(3, 0.5, np.float32))
+    cut, _ = cut_patches(image, quads)
+    with torch.inference_mode():
+        logit = network(torch.from_numpy(cut).permute(0, 3, 1, 2))[:, 0]
+    assert np.allclose(found.scores, logit.sigmoid().numpy(), atol=1e-4)
+
+
+def test_a_shift_adds_up(tmp_path):
+    path = tmp_path / "r.onnx"
+    export_reader(ReaderNetwork(4, 9), path, ReaderMetadata(ARMOR_CLASSES, 0.2), np.zeros((2, 40, 64, 3), np.uint8))
+    image, half = np.zeros((64, 64, 3), np.uint8), np.full(1, 0.5, np.float32)
+    quad = (QUAD + 10)[None]
+    before = Reader(path)(image, quad, half).scores
+    assert shift_reader(path, 1.5).offset == 1.5
+    assert shift_reader(path, -0.5).offset == 1.0
+    after = Reader(path)(image, quad, half).scores
+    assert np.log(after / (1 - after)) == pytest.approx(np.log(before / (1 - before)) + 1.0, abs=1e-3)
+
+
+def test_calibration_finds_the_threshold(sample):
+    """Hits with scores 0.9 and 0.6, false alarms with 0.8 and 0.3: full precision from above 0.8 on, a half at 0.3."""
+
+    class Known:
+        metadata = SimpleNamespace(class_names=ARMOR_CLASSES, head=SimpleNamespace(has_corners=True))
+
+        def __call__(self, image):
+            corners = np.stack([sample.corners[0], QUAD + (150, 90), sample.corners[1], QUAD + (0, 90)])
+            scores = np.array([0.9, 0.8, 0.6, 0.3], np.float32)
+            return Detections(scores, np.array([12, 0, 1, 0]), boxes_of_corners(corners), corners, ARMOR_CLASSES)
+
+    record = SimpleNamespace(**vars(sample), load=lambda: sample)
+    record.name, record.fields = "a", None
+    for precision, threshold in ((1.0, 0.81), (0.65, 0.31), (0.5, 0.1)):
+        offset, score = offset_for(precision, [record], Known())
+        assert offset == pytest.approx(-np.log(threshold / (1 - threshold)), abs=1e-6)
+        assert score.precision >= precision
+
+
+def test_the_script(tmp_path, detector):
+    command = [sys.executable, str(ROOT / "training/train_reader.py"), str(detector), str(tmp_path / "out")]
+    command += ["--pictures", "6", "--steps", "2", "--workers", "1", "--threads", "1", "--seed", "7", "--size", "96x96"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "step 2 of 2: loss" in done.stderr and "reader.onnx: torch and onnxruntime differ" in done.stdout
+    assert Reader(tmp_path / "out" / "reader.onnx").metadata.class_names == ARMOR_CLASSES
+    broken = subprocess.run([*command, "--start", str(detector)], capture_output=True, text=True, env=environment)
+    assert broken.returncode == 0  # the finished run is there: nothing is left to start
+    calibrate = [sys.executable, str(ROOT / "training/calibrate_reader.py"), str(detector), "--labels", "none.json"]
+    alone = subprocess.run(calibrate, capture_output=True, text=True, env=environment)
+    assert alone.returncode == 2 and "expected one that names a reader" in alone.stderr
+    other = subprocess.run([*command, "--steps", "0"], capture_output=True, text=True, env=environment)
+    assert other.returncode == 2 and "must be positive" in other.stderr

@@ -1,0 +1,41 @@
+"""Shift the scores of a model's second stage so that 0.5 is the threshold to use.
+
+    python training/calibrate_reader.py models/armor_s.onnx --labels val/labels.json --precision 0.97
+
+The model with its reader runs over labelled pictures; the offset in the reader's metadata is changed so that 0.5 is the
+lowest threshold with that precision there. Models that share a reader share its offset.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from _data import add_dataset_arguments, records_of
+from _door import open_door
+
+from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.evaluate.calibrate import offset_for
+from nanodet_kp_core.export.reader_file import shift_reader
+from nanodet_kp_core.runtime.detector import Detector
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="ONNX file that names a reader")
+    add_dataset_arguments(parser)
+    parser.add_argument("--precision", type=float, default=0.97, help="wanted (default %(default)s)")
+    args = parser.parse_args()
+    if not 0 < args.precision <= 1:
+        parser.error(f"--precision: expected a number above 0 and up to 1, got {args.precision:g}")
+    detector = Detector(args.model, score_threshold=0.05)
+    if detector.reader is None:
+        raise ModelError(f"model {args.model}: expected one that names a reader, got one without; see docs/reader.md")
+    offset, score = offset_for(args.precision, records_of(args, detector.metadata.class_names), detector)
+    metadata = shift_reader(detector.reader.path, offset)
+    print(f"{detector.reader.path}: offset {metadata.offset:+.2f}; at score 0.5: {score.line()}")
+    return 0
+
+
+if __name__ == "__main__":
+    open_door(main)
