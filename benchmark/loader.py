@@ -1,6 +1,6 @@
 """Samples a second of the data loader against those of the training step, by workers and augmentation, in one run.
 
-    python benchmark/loader.py --config config/armor_s.yaml --workers 0 1 2 --size 1280x1024
+    python benchmark/loader.py --config config/own_data.yaml --workers 0 1 2 --size 1280x1024
 
 Pictures are rendered and written as JPEG (what cameras' recordings are); decoding is part of what is measured. The step
 is the configured one (model, loss, optimizer, average) on the device that the configuration chooses, run alone: a
@@ -127,7 +127,7 @@ def measure(config: TrainConfig, workers: list[int], rounds: int, repeat: int) -
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="config/armor_s.yaml", help="training configuration (default %(default)s)")
+    parser.add_argument("--config", default="config/own_data.yaml", help="training configuration (default %(default)s)")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the pictures (default %(default)s)")
     parser.add_argument("--pictures", type=int, default=16, help="rendered pictures (default %(default)s)")
@@ -141,9 +141,11 @@ def main() -> int:
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as folder:
         labels = rendered_set(Path(folder), args.pictures, (width, height))
-        train = config.data.train.model_copy(
-            update={"name": "CocoDataset", "img_path": Path(folder), "ann_path": labels}
-        )
+        wanted = config.data.train
+        train = DataConfig(
+            img_path=Path(folder), ann_path=labels, input_size=wanted.input_size, keep_ratio=wanted.keep_ratio,
+            pipeline=wanted.pipeline,
+        )  # fmt: skip
         data = config.data.model_copy(update={"train": train})
         measure(config.model_copy(update={"data": data}), args.workers, args.rounds, args.repeat)
     return 0

@@ -1,6 +1,6 @@
 """Show what training sees: a sheet of augmented pictures with their labels.
 
-    python training/show_augmentation.py OUT.jpg --config config/armor_s.yaml
+    python training/show_augmentation.py OUT.jpg --config config/own_data.yaml
     python training/show_augmentation.py OUT.jpg
 
 With --config the pictures of its data.train as they are in --epoch; without, rendered pictures, a row for each kind of

@@ -39,9 +39,10 @@ def config(tmp_path):
         cv2.imwrite(str(tmp_path / f"{k}.png"), image)
         samples.append((f"{k}.png", Sample(image=image, corners=corners, labels=np.array([k]))))
     (tmp_path / "labels.json").write_text(json.dumps(coco_document(samples, ARMOR_CLASSES)))
-    raw = yaml.safe_load((ROOT / "config" / "armor_s.yaml").read_text())
+    raw = yaml.safe_load((ROOT / "config" / "own_data.yaml").read_text())
     for part in raw["data"].values():
-        part |= {"img_path": str(tmp_path), "ann_path": str(tmp_path / "labels.json"), "input_size": [96, 64]}
+        part |= {"name": "CocoDataset", "img_path": str(tmp_path), "ann_path": str(tmp_path / "labels.json")}
+        part["input_size"] = [96, 64]
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(raw))
     return path

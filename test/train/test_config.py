@@ -135,9 +135,10 @@ def test_rendered_training_data_needs_no_paths(tmp_path):
 
 
 def test_paths_that_do_not_exist(tmp_path):
-    path = changed(tmp_path, _set("data", "val", {"img_path": str(tmp_path / "none"), "ann_path": str(tmp_path)}))
+    here, gone = str(tmp_path), str(tmp_path / "none")
+    train, val = {"img_path": here, "ann_path": here}, {"img_path": gone, "ann_path": here}
+    path = changed(tmp_path, lambda raw: raw.update(data={"train": train, "val": val}))
     config = load_config(path)
-    config.data.train.img_path = config.data.train.ann_path = tmp_path
     config.schedule.load_model = tmp_path / "start.pt"
     with pytest.raises(ConfigError) as caught:
         check_paths(config, path)

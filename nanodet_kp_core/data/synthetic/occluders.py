@@ -64,10 +64,15 @@ def broadcast_overlay(rng: np.random.Generator, picture: np.ndarray, owner: np.n
     color = (int(shade[0]), int(shade[1]), int(shade[2]))
     left, right = sorted(int(v) for v in rng.uniform(-0.5, 1.5, 2) * w)
     cv2.rectangle(picture, (left, top), (right, top + height), color, -1)
+    if rng.random() < 0.4:  # the other team's half
+        cv2.rectangle(picture, ((left + right) // 2, top), (right, top + height), color[::-1], -1)
     for _ in range(rng.integers(1, 4)):
         at = (int(rng.uniform(left, right + 1)), top + height // 2)
         if rng.random() < 0.65:
-            _badge(rng, picture, owner, at, max(2, int(height * rng.uniform(0.35, 0.9))), color)
+            radius = max(2, int(height * rng.uniform(0.35, 0.9)))
+            _badge(rng, picture, owner, at, radius, color)
+            if rng.random() < 0.6:
+                _counts_beside(rng, picture, at, radius)
         else:
             letters = "".join("0123456789ABRGK "[k] for k in rng.integers(0, 16, int(rng.integers(2, 9))))
             cv2.putText(picture, letters, (at[0], top + height - 2), 0, height / 32, (255, 255, 255), 1, cv2.LINE_AA)
@@ -88,6 +93,14 @@ def _badge(
         closed = bool(rng.random() < 0.5)
         cv2.polylines(picture, [mark.astype(np.int32)], closed, ink, max(1, radius // 5), cv2.LINE_AA)
     owner[max(0, at[1] - radius) : at[1] + radius, max(0, at[0] - radius) : at[0] + radius] = OCCLUDER
+
+
+def _counts_beside(rng: np.random.Generator, picture: np.ndarray, at: tuple[int, int], radius: int) -> None:
+    """The teams' counts left and right of a clock: two light strokes at the same height, as the bars of a plate are."""
+    apart, size, letter = radius * rng.uniform(1.3, 3.0), radius / rng.uniform(14, 28), "01I|8"[int(rng.integers(5))]
+    for side in (-1, 1):
+        place = (int(at[0] + side * apart - 10 * size), int(at[1] + 11 * size))
+        cv2.putText(picture, letter, place, 0, size, (245, 245, 245), max(1, int(2 * size)), cv2.LINE_AA)
 
 
 def _number_on(picture: np.ndarray, at: tuple[int, int], radius: int, ink: Code, number: str) -> None:
