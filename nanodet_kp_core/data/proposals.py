@@ -150,7 +150,7 @@ def patches_of(sample: Sample, proposals: np.ndarray, numbers: int, rng: np.rand
     offsets = np.zeros((len(quads), 4, 2), np.float32)
     for k in np.flatnonzero(plate):
         corners = sample.corners[owners[k]][None].astype(np.float64)
-        offsets[k] = cv2.perspectiveTransform(corners, homographies[k])[0] - PATCH_CORNERS
+        offsets[k] = cv2.perspectiveTransform(corners, np.linalg.inv(homographies[k]))[0] - PATCH_CORNERS
     colors, read = np.full(len(quads), -1), np.full(len(quads), -1)
     colors[plate] = labels // numbers
     read[plate] = np.where(sample.number_known[owners[plate]], labels % numbers, -1)

@@ -12,14 +12,16 @@ PATCH_CORNERS = np.array([[14, 12], [14, 28], [50, 28], [50, 12]], np.float32)
 """Where the proposed corners come to lie in the patch, [4, 2]. Around them there is room for bars that were proposed at
 the wrong place, and for the panel, which is more than twice as high as its bars."""
 
+SHRUNK_TWICE = 3.0
+"""Plates this many times as large as the patch are averaged down, smaller ones sampled as they are: a plate of many
+pixels has detail enough, and time counts."""
+
 _NEXT = [1, 2, 3, 0]  # corners in turn
 
-_TWICE = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
-"""From pixels of the patch to those of one twice as fine."""
+_SAMPLED = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
-SHRUNK_TWICE = 3.0
-"""Plates this many times as large as the patch are averaged down, smaller ones sampled as they are; larger ones than
-twice that are sampled with gaps: they have detail enough, and time counts."""
+_FROM_TWICE = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])
+"""From pixels of a patch twice as fine to those of the patch."""
 
 
 def are_usable(corners: np.ndarray) -> np.ndarray:
@@ -42,28 +44,26 @@ def cut_patches(image: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.
         corners: float [K, 4, 2], pixels of the image.
 
     Returns:
-        patches uint8 [K, 40, 64, channels], and the homographies [K, 3, 3] from image to patch pixels.
+        patches uint8 [K, 40, 64, channels], and the homographies [K, 3, 3] from patch to image pixels.
     """
     width, height = PATCH_SIZE
     patches = np.empty((len(corners), height, width, *image.shape[2:]), np.uint8)
     homographies = np.empty((len(corners), 3, 3))
     quads = np.ascontiguousarray(corners, np.float32)
-    large = _sizes(quads) >= SHRUNK_TWICE
-    for k, quad in enumerate(quads):
-        matrix = cv2.getPerspectiveTransform(quad, PATCH_CORNERS)
-        homographies[k] = matrix
-        if not large[k]:
-            patches[k] = cv2.warpPerspective(image, matrix, PATCH_SIZE, borderMode=cv2.BORDER_REPLICATE)
+    for k, large in enumerate((_sizes(quads) >= SHRUNK_TWICE).tolist()):
+        homographies[k] = matrix = cv2.getPerspectiveTransform(PATCH_CORNERS, quads[k])
+        if not large:
+            patches[k] = cv2.warpPerspective(image, matrix, PATCH_SIZE, None, _SAMPLED, cv2.BORDER_REPLICATE)
             continue
-        patch = cv2.warpPerspective(image, _TWICE @ matrix, (2 * width, 2 * height), borderMode=cv2.BORDER_REPLICATE)
+        fine = (2 * width, 2 * height)
+        patch = cv2.warpPerspective(image, matrix @ _FROM_TWICE, fine, None, _SAMPLED, cv2.BORDER_REPLICATE)
         patches[k] = cv2.resize(patch, PATCH_SIZE, interpolation=cv2.INTER_AREA)
     return patches, homographies
 
 
 def from_patches(points: np.ndarray, homographies: np.ndarray) -> np.ndarray:
-    """Points [K, 4, 2] of the patches in pixels of the image."""
-    full = np.concatenate([points, np.ones((*points.shape[:2], 1))], axis=2)
-    mapped = full @ np.linalg.inv(homographies).transpose(0, 2, 1)
+    """Points [K, P, 2] of the patches in pixels of the image."""
+    mapped = points @ homographies[:, :, :2].transpose(0, 2, 1) + homographies[:, None, :, 2]
     return mapped[..., :2] / mapped[..., 2:]
 
 

@@ -72,7 +72,7 @@ def test_targets_lead_back_to_the_labels(sample):
     assert patches.colors[:2].tolist() == [1, 0]
     assert patches.numbers[:2].tolist() == [3, -1]
     _, homographies = cut_patches(sample.image, (sample.corners + 3.0).astype(np.float32))
-    labelled = cv2.perspectiveTransform(sample.corners[:1].astype(np.float64), homographies[0])[0]
+    labelled = cv2.perspectiveTransform(sample.corners[:1].astype(np.float64), np.linalg.inv(homographies[0]))[0]
     assert np.allclose(PATCH_CORNERS + patches.offsets[0], labelled, atol=1e-3)
     wrong = ~patches.plate
     assert (patches.colors[wrong] == -1).all() and (patches.offsets[wrong] == 0).all()
@@ -126,7 +126,8 @@ def patches():
                 cv2.line(image, (x, 40), (x, 60), (250, 80, 40) if k % 2 else (40, 80, 250), 4)
         cut, homographies = cut_patches(image, shaken(rng, corners, 0.6)[None].astype(np.float32))
         images.append(cut[0])
-        offsets.append(cv2.perspectiveTransform(corners[None].astype(np.float64), homographies[0])[0] - PATCH_CORNERS)
+        inverse = np.linalg.inv(homographies[0])
+        offsets.append(cv2.perspectiveTransform(corners[None].astype(np.float64), inverse)[0] - PATCH_CORNERS)
     order, plate = rng.permutation(80), np.arange(80) < 60
     colors = np.where(plate, 1 - np.arange(80) % 2, -1)
     shifts = np.where(plate[:, None, None], np.array(offsets), 0).astype(np.float32)
