@@ -13,6 +13,7 @@ from launch_ros.actions import Node
 
 # Fast DDS 3 reads the first, Fast DDS 2 the second; other middlewares read neither.
 _PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+_PROFILE = _PROFILES[os.environ.get("ROS_DISTRO") in ("humble", "jazzy")]
 _OWN_SETTINGS = (*_PROFILES, "FASTDDS_BUILTIN_TRANSPORTS")
 
 
@@ -21,9 +22,16 @@ def generate_launch_description():
     params_file = os.path.join(config, "detector.yaml")
     arguments = [
         DeclareLaunchArgument("image", default_value="image_raw", description="image topic of the camera"),
+        DeclareLaunchArgument("camera_info", default_value="", description="empty: the one beside the image topic"),
         DeclareLaunchArgument("model", default_value="", description="ONNX file; empty: as the parameter file says"),
         DeclareLaunchArgument("params_file", default_value=params_file, description="parameters of detector_node"),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes"),
+        DeclareLaunchArgument(
+            "respawn",
+            default_value="true",
+            choices=["true", "false"],
+            description="start the detector again if it dies",
+        ),
         DeclareLaunchArgument("player_source", default_value="", description="image, folder, video or camera to play"),
         DeclareLaunchArgument("fps", default_value="0.0", description="of the player; 0: as the source says"),
         DeclareLaunchArgument("loop", default_value="true", choices=["true", "false"], description="of the player"),
@@ -31,7 +39,7 @@ def generate_launch_description():
     # With the defaults of Fast DDS most images above half a megabyte are lost on the way. Who set it up keeps his way.
     chosen = any(name in os.environ for name in _OWN_SETTINGS)
     profiles = os.path.join(config, "fastdds_images.xml")
-    transports = [] if chosen else [SetEnvironmentVariable(name, profiles) for name in _PROFILES]
+    transports = [] if chosen else [SetEnvironmentVariable(_PROFILE, profiles)]
     return LaunchDescription([*arguments, *transports, OpaqueFunction(function=_nodes)])
 
 
@@ -39,14 +47,24 @@ def _nodes(context):
     def value(name):
         return LaunchConfiguration(name).perform(context)
 
+    remappings = [("image_raw", value("image"))]
+    if value("camera_info"):
+        remappings.append(("camera_info", value("camera_info")))
     common = {
         "package": "nanodet_kp_ros",
         "namespace": value("namespace"),
-        "remappings": [("image_raw", value("image"))],
+        "remappings": remappings,
         "output": "screen",
     }
     model = {"model": value("model")} if value("model") else {}
-    nodes = [Node(executable="detector_node", parameters=[value("params_file"), model], **common)]
+    detector = Node(
+        executable="detector_node",
+        parameters=[value("params_file"), model],
+        respawn=value("respawn") == "true",
+        respawn_delay=1.0,
+        **common,
+    )
+    nodes = [detector]
     if value("player_source"):
         player = {"source": value("player_source"), "fps": float(value("fps")), "loop": value("loop") == "true"}
         nodes.append(Node(executable="player_node", parameters=[player], **common))

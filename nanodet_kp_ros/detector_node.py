@@ -3,122 +3,230 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.time import Time
-from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import SetBool
 
-from nanodet_kp_core.errors import ConfigError, ImageError
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.draw import draw
-from nanodet_kp_ros.images import from_compressed, from_image, to_image
-from nanodet_kp_ros.messages import to_armor_array
-from nanodet_kp_ros.msg import ArmorArray
-from nanodet_kp_ros.parameters import Setting, checked, declare
-from nanodet_kp_ros.qos import armors_qos, image_qos
+from nanodet_kp_core.errors import ImageError, NanodetKpError
+from nanodet_kp_ros.camera_source import CameraSource
+from nanodet_kp_ros.complaints import Complaints
+from nanodet_kp_ros.counters import Counters, Summary
+from nanodet_kp_ros.diagnostics import MOST_LOST, Health, report_line, to_diagnostics
+from nanodet_kp_ros.engine import UNSURE, Engine, make_engine, prove
+from nanodet_kp_ros.image_input import ImageInput, ImageMessage
+from nanodet_kp_ros.memory import give_back
+from nanodet_kp_ros.outputs import Outputs
+from nanodet_kp_ros.parameters import Value, checked, declare
+from nanodet_kp_ros.pipeline import Frame, Pipeline
+from nanodet_kp_ros.recorder import Recorder
 from nanodet_kp_ros.runner import run
-from nanodet_kp_ros.watchdog import Watchdog
+from nanodet_kp_ros.settings import DETECTOR, MODEL, SETTINGS
+from nanodet_kp_ros.slot import Slot
+from nanodet_kp_ros.stamps import Stamps, plausible_age_ms
+from nanodet_kp_ros.watchdog import LOSS_ADVICE, Watchdog
+from nanodet_kp_ros.worker import Worker
 
-SETTINGS = (
-    Setting("model", "", "ONNX model with nanodet_kp metadata; empty: the bundled one"),
-    Setting("score_threshold", 0.5, "plates with a lower score are left out", 0.0, 1.0, live=True),
-    Setting("nms_threshold", 0.5, "of two plates that overlap more (IoU), the better one stays", 0.0, 1.0, live=True),
-    Setting("max_detections", 50, "most plates in one message", 1, 1000, live=True),
-    Setting("threads", 2, "threads of onnxruntime for one image", 1, 64),
-    Setting("image_transport", "raw", "what the camera sends", choices=("raw", "compressed")),
-    Setting("image_qos", "best_effort", "best_effort receives from both kinds of publisher",
-            choices=("best_effort", "reliable")),
-    Setting("image_timeout", 3.0, "seconds without an image until the warning", 0.1, 3600.0),
-)  # fmt: skip
-
-_REPORT_PERIOD_S = 10.0
-_ERROR_PERIOD_S = 5.0
+_LISTEN_PERIOD_S = 0.2
+_DIAGNOSTICS_PERIOD_S = 1.0
+_REPORT_EVERY = 10  # diagnostics
+_LOSS_PERIOD_S = 60.0
+_LEAST_LOST = 5  # images, before a share of them means anything
+_PATIENCE_S = 1.0  # for the image in hand, when the node ends
 
 
 class DetectorNode(Node):
-    """Runs the detector on the latest image of `image_raw` and publishes what it finds, with the image's header.
+    """Answers the latest image of `image_raw` with what is found, under the image's header.
 
-    Raises ConfigError for a parameter and ModelError for a model that cannot be used.
+    The executor's thread only receives: it leaves each image in a slot, from which the worker's thread takes the latest
+    when it is free. Raises ConfigError for a parameter and ModelError for a model that cannot be used.
     """
 
     def __init__(self) -> None:
         super().__init__("detector_node")
-        values = declare(self, SETTINGS)
-        self._detector = Detector(
-            values["model"] or None,
-            threads=values["threads"],
-            score_threshold=values["score_threshold"],
-            nms_threshold=values["nms_threshold"],
-            max_detections=values["max_detections"],
+        self._values: dict[str, Value] = declare(self, SETTINGS)
+        self._live = {setting.name: setting for setting in SETTINGS if setting.live}
+        self._enabled = True
+        self._counters, self._stamps = Counters(), Stamps()
+        self._complaints = Complaints(self.get_logger())
+        engine = make_engine(self._values)
+        self._slot: Slot[Frame] = Slot()
+        transport, reliability = str(self._values["image_transport"]), str(self._values["image_qos"])
+        self._input = ImageInput(self, transport, reliability, self._on_image)
+        self._outputs = Outputs(self)
+        self._recorder = _recorder(self._values)
+        self._pipeline = Pipeline(
+            engine,
+            self._input.view,
+            self._outputs,
+            CameraSource(self, self._input.image_topic, str(self._values["camera_info_file"]), self._complaints),
+            self._recorder,
+            self._counters,
+            self._complaints,
+            self.get_clock(),
+            self.get_logger(),
         )
+        self._pipeline.debug = bool(self._values["debug"])
+        self._loader = ThreadPoolExecutor(1, "loader")  # one for all: each thread has a heap of its own, which stays
+        self._worker = Worker(self._slot, self._pipeline.process, self._failed)
+        timeout_s = float(self._values["image_timeout"])
+        self._watchdog = Watchdog(self, self._input.topic, self._input.type_name, self._input.qos, timeout_s)
+        self._listen()
         self.add_on_set_parameters_callback(self._on_parameters)
-        self._latencies_ms: list[float] = []
-        self._inference_ms: list[float] = []
-        self._reported = time.monotonic()
-        self._armors = self.create_publisher(ArmorArray, "armors", armors_qos())
-        # Reliable, because image viewers ask for either kind.
-        self._annotated = self.create_publisher(Image, "armors/image", image_qos("reliable"))
-        self._subscribe(values["image_transport"], values["image_qos"], values["image_timeout"])
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._until_report = _REPORT_EVERY
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still, or jump
+        self.create_timer(_LISTEN_PERIOD_S, self._listen, clock=steady)
+        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._tell, clock=steady)
+        self.get_logger().info(f"model {engine.detector.model_path}: {self._input.topic} -> {self._outputs.topic}")
 
-    def _subscribe(self, transport: str, reliability: str, timeout_s: float) -> None:
-        # As image_transport does it: the compressed topic follows the remapped name of the raw one.
-        topic = self.resolve_topic_name("image_raw")
-        message_type, convert = Image, from_image
-        if transport == "compressed":
-            topic, message_type, convert = f"{topic}/compressed", CompressedImage, from_compressed
-        qos = image_qos(reliability)
-        self._convert = convert
-        # Depth 1: while one image is worked on the middleware keeps the newest of those that come, and drops the rest.
-        self._subscription = self.create_subscription(message_type, topic, self._on_image, qos)
-        self._watchdog = Watchdog(self, topic, f"sensor_msgs/msg/{message_type.__name__}", qos, timeout_s)
-        self.get_logger().info(f"model {self._detector.model_path}: {topic} -> {self._armors.topic_name}")
-
-    def _on_image(self, message: Image | CompressedImage) -> None:
+    def _on_image(self, message: ImageMessage, sequence: int | None, publisher: bytes) -> None:
+        arrived_s, now_s = time.monotonic(), self.get_clock().now().nanoseconds / 1e9
+        stamp_s = message.header.stamp.sec + message.header.stamp.nanosec / 1e9
         self._watchdog.image_arrived()
+        self._counters.count("received")
+        self._counters.count("lost", self._stamps.lost_before(stamp_s, sequence, publisher))
         try:
-            image = self._convert(message)
+            self._input.check(message)
         except ImageError as error:
-            self.get_logger().error(str(error), throttle_duration_sec=_ERROR_PERIOD_S)
+            self._pipeline.failed(error)
             return
-        started = time.perf_counter()
-        detections = self._detector(image)
-        self._inference_ms.append(1e3 * (time.perf_counter() - started))
-        height, width = image.shape[:2]
-        self._armors.publish(to_armor_array(detections, message.header, width, height))
-        self._latencies_ms.append((self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds / 1e6)
-        if self._annotated.get_subscription_count() > 0:
-            self._annotated.publish(to_image(draw(image, detections), message.header))
-        self._report()
+        complaint = self._stamps.complaint(stamp_s, arrived_s, now_s)
+        if complaint is not None:
+            self._complaints.warning("stamps", f"{self._input.topic}: {complaint}")
+        if self._slot.put(Frame(message, stamp_s, arrived_s, plausible_age_ms(stamp_s, now_s))):
+            self._counters.count("replaced")
 
-    def _report(self) -> None:
-        """Every ten seconds one line with the rate, the time in the detector and the age of the result."""
-        elapsed = time.monotonic() - self._reported
-        if elapsed < _REPORT_PERIOD_S:
+    def _failed(self, error: Exception) -> None:
+        if self.context.ok():  # after a signal nothing can be published, and nobody has to be told
+            self._pipeline.failed(error)
+
+    def _state(self) -> str:
+        if not self._enabled:
+            return "off"
+        needed = not self._values["lazy"] or self._recorder is not None or self._outputs.wanted()
+        return "on" if needed else "idle"
+
+    def _listen(self) -> None:
+        """Subscribes to the camera or gives it up, as it is needed."""
+        wanted = self._state() == "on"
+        if not wanted:
+            self._watchdog.image_arrived()  # nobody misses one
+        if wanted == self._input.listening:
             return
-        rate = len(self._latencies_ms) / elapsed
-        inference, latency = np.median(self._inference_ms), np.median(self._latencies_ms)
-        self.get_logger().info(
-            f"{rate:.1f} images/s, detector {inference:.1f} ms, image stamp to publish {latency:.1f} ms (medians)"
-        )
-        self._inference_ms.clear()
-        self._latencies_ms.clear()
-        self._reported = time.monotonic()
+        self._stamps.forget()
+        self._input.listen(wanted)
+        if not wanted and self._slot.clear():
+            self._counters.count("replaced")
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._enabled = request.data
+        self._listen()
+        response.success = True
+        response.message = {"on": "enabled", "idle": "enabled; nobody listens", "off": "disabled"}[self._state()]
+        return response
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         """Checks all, then takes over all: the set is atomic. Read-only ones were refused before."""
-        live = {setting.name: setting for setting in SETTINGS if setting.live}
         try:
-            values = {p.name: checked(live[p.name], p.value) for p in parameters if p.name in live}
-        except ConfigError as error:
+            new = {p.name: checked(self._live[p.name], p.value) for p in parameters if p.name in self._live}
+            values = self._values | new
+            engine = self._engine_for(values, new)
+        except NanodetKpError as error:
+            self._complaints.warning("parameters", f"parameters stay as they are: {error}")
             return SetParametersResult(successful=False, reason=str(error))
-        for name, value in values.items():
-            setattr(self._detector, name, value)
+        exchanged = engine.detector is not self._pipeline.engine.detector
+        self._pipeline.engine = engine
+        if exchanged:
+            give_back()
+        self._values = values
+        self._pipeline.debug = bool(values["debug"])
+        self._watchdog.timeout_s = float(values["image_timeout"])
         return SetParametersResult(successful=True)
+
+    def _engine_for(self, values: Mapping[str, Value], new: Mapping[str, Value]) -> Engine:
+        engine = self._pipeline.engine
+        if any(name in new for name in MODEL):
+            engine = self._load(values)
+            self.get_logger().info(f"model {engine.detector.model_path}, threads {engine.threads}: in use from now on")
+        elif any(name in new for name in DETECTOR):
+            engine = make_engine(values, engine.detector)
+        return engine
+
+    def _load(self, values: Mapping[str, Value]) -> Engine:
+        """A new engine, proved on the last image. Images go on to the old one meanwhile."""
+        future = self._loader.submit(lambda: prove(make_engine(values), self._pipeline.picture))
+        while not future.done() and self.context.ok():
+            if not self._input.pump():
+                time.sleep(0.002)
+        return future.result()
+
+    def _tell(self) -> None:
+        """/diagnostics, and every ten seconds a line in the log."""
+        summary, state = self._counters.summary(), self._state()
+        self._input.count_publishers()
+        engine, picture = self._pipeline.engine, self._pipeline.picture
+        health = Health(
+            summary=summary,
+            state=state,
+            silent=self._watchdog.silent,
+            topic=self._input.topic,
+            image="none yet" if picture is None else f"{picture.pixels.shape[1]}x{picture.pixels.shape[0]}",
+            model=str(engine.detector.model_path),
+            run_id=engine.detector.metadata.run_id,
+            threads=engine.threads,
+            last_error=self._complaints.last(),
+        )
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, stamp))
+        self._until_report -= 1
+        if self._until_report == 0:
+            self._until_report = _REPORT_EVERY
+            self._report(summary)
+
+    def _report(self, summary: Summary) -> None:
+        if summary.recent["received"] == 0:
+            return
+        self.get_logger().info(report_line(summary))
+        lost, received = summary.recent["lost"], summary.recent["received"]
+        if lost >= _LEAST_LOST and summary.lost_share > MOST_LOST:
+            sentence = (
+                f"{self._input.topic}: of {lost + received} images sent in {summary.seconds:.0f} s {lost} did "
+                f"not arrive ({summary.lost_share:.0%}): {LOSS_ADVICE}"
+            )
+            self._complaints.warning("loss", sentence, _LOSS_PERIOD_S)
+
+    def destroy_node(self) -> None:
+        """Ends the worker first: it publishes on what is destroyed here."""
+        if hasattr(self, "_worker"):
+            self._worker.stop(_PATIENCE_S)
+            self._loader.shutdown(wait=False)
+            if self._recorder is not None:
+                closing = threading.Thread(target=self._recorder.close, daemon=True)
+                closing.start()
+                closing.join(_PATIENCE_S)  # a disk may hang
+        super().destroy_node()
+
+
+def _recorder(values: Mapping[str, Value]) -> Recorder | None:
+    if not values["record_folder"]:
+        return None
+    threshold = float(values["score_threshold"])
+    return Recorder(
+        Path(str(values["record_folder"])),
+        max_bytes=int(values["record_max_mb"]) * 1_000_000,
+        max_per_second=float(values["record_per_second"]),
+        score_band=(max(0.0, threshold - UNSURE), threshold + UNSURE),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

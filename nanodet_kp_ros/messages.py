@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from std_msgs.msg import Header
 
 from nanodet_kp_core.classes import split_label
 from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_core.runtime.pose import Pose
 from nanodet_kp_ros.msg import Armor, ArmorArray, Point2D
+from nanodet_kp_ros.poses import to_pose
 
 _COLORS = {"B": Armor.COLOR_BLUE, "R": Armor.COLOR_RED, "N": Armor.COLOR_NONE, "P": Armor.COLOR_PURPLE}
 
 
-def to_armor_array(detections: Detections, header: Header, width: int, height: int) -> ArmorArray:
+def to_armor_array(
+    detections: Detections, header: Header, width: int, height: int, poses: Sequence[Pose | None] = ()
+) -> ArmorArray:
     """An array with the detections in their order, best first.
 
-    header: that of the image, kept as it is. width, height: size of the image in pixels.
+    header: that of the image, kept as it is. width, height: size of the image in pixels. poses: one for each detection
+    (None where it has none), or none at all.
     """
-    count = len(detections.scores)
     message = ArmorArray(header=header, image_width=width, image_height=height)
-    message.armors = [_to_armor(detections, row) for row in range(count)]
+    message.armors = [_to_armor(detections, row, poses[row] if poses else None) for row in range(len(detections))]
     return message
 
 
-def _to_armor(detections: Detections, row: int) -> Armor:
+def _to_armor(detections: Detections, row: int, pose: Pose | None) -> Armor:
     label = detections.class_names[int(detections.class_ids[row])]
     color, number = split_label(label)
     armor = Armor(label=label, number=number, score=float(detections.scores[row]))
     armor.color = Armor.COLOR_UNKNOWN if color is None else _COLORS[color]
     armor.bbox = detections.boxes[row].astype("float32")
     armor.corners = [Point2D(x=float(x), y=float(y)) for x, y in detections.corners[row]]
+    if pose is not None:
+        armor.has_pose = True
+        armor.pose = to_pose(pose)
+        armor.reprojection_error = float(pose.reprojection_error)
     return armor

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ros_helpers import ROOT, NodeProcess, make_image_model
+from ros_helpers import ROOT, DetectorPeer, NodeProcess, make_image_model
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,22 @@ def start() -> Iterator[Callable[..., NodeProcess]]:
     yield start_node
     for process in started:
         process.stop()
+
+
+@pytest.fixture
+def peer() -> Iterator[DetectorPeer]:
+    """Sends raw images and receives the plates."""
+    from sensor_msgs.msg import Image
+
+    peer = DetectorPeer(Image)
+    yield peer
+    peer.close()
+
+
+@pytest.fixture(scope="session")
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, slower than any camera: it takes some tenths of a second."""
+    return make_image_model(tmp_path_factory.mktemp("model") / "slow_model.onnx", layers=6)
 
 
 @pytest.fixture(scope="session")

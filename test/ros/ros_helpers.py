@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -19,16 +21,23 @@ from nanodet_kp_core.runtime.metadata import METADATA_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 
+FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
+"""Inputs of each fuzz test; some hundred thousand were run with FUZZ_EXAMPLES=200000."""
+
+DEADLINE_S = 60.0
+"""For what must come, on a machine that is busy with other things."""
+
 PLATES = (
     TinyPlate("B_3", 0.9, [[12, 20], [14, 31], [40.5, 33], [38, 22.25]]),
     TinyPlate("R_Bb", 0.75, [[60, 60], [61, 80], [90, 81], [89, 59]]),
 )
 
 
-def make_image_model(path: Path, plates: Sequence[TinyPlate] = PLATES) -> Path:
+def make_image_model(path: Path, plates: Sequence[TinyPlate] = PLATES, layers: int = 0) -> Path:
     """A model that reports these plates, their corners moved by the image's mean blue, green and red.
 
     A node that answers with another image's plates, or mixes up the channels, is then seen.
+    layers: of a convolution that changes nothing but takes 1.4 milliards of multiplications each.
     """
     metadata = tiny_metadata(width=96, height=96)
     value = encode(metadata, plates)
@@ -38,19 +47,41 @@ def make_image_model(path: Path, plates: Sequence[TinyPlate] = PLATES) -> Path:
     nodes = [
         helper.make_node("ReduceMean", ["image"], ["means"], axes=[2, 3], keepdims=0),
         helper.make_node("MatMul", ["means", "gain"], ["moves"]),
-        helper.make_node("Add", ["value", "moves"], ["output"]),
+        helper.make_node("Add", ["value", "moves"], ["answer"]),
+        *_slow_nodes(layers),
+        helper.make_node("Add", ["answer", f"nothing_{layers}"], ["output"]),
     ]
     graph = helper.make_graph(
         nodes,
         "image_model",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 96, 96])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, *value.shape])],
-        [numpy_helper.from_array(gain, "gain"), numpy_helper.from_array(value[None], "value")],
+        [
+            numpy_helper.from_array(gain, "gain"),
+            numpy_helper.from_array(value[None], "value"),
+            numpy_helper.from_array(np.zeros(1, np.float32), "nothing_0"),
+            numpy_helper.from_array(np.full((128, 3, 1, 1), 1e-9, np.float32), "first"),
+            numpy_helper.from_array(np.full((128, 128, 3, 3), 1e-9, np.float32), "middle"),
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     onnx.save(model, str(path))
     return path
+
+
+def _slow_nodes(layers: int) -> list[onnx.NodeProto]:
+    if layers == 0:
+        return []
+    names = [f"slow_{number}" for number in range(layers + 1)]
+    convolutions = [
+        helper.make_node("Conv", [before, "middle"], [after], pads=[1, 1, 1, 1])
+        for before, after in itertools.pairwise(names)
+    ]
+    last = helper.make_node("ReduceMean", [names[-1]], [f"mean_{layers}"], axes=[1, 2, 3], keepdims=0)
+    flat = helper.make_node("Reshape", [f"mean_{layers}", "one"], [f"nothing_{layers}"])
+    one = helper.make_node("Constant", [], ["one"], value=numpy_helper.from_array(np.array([1], np.int64)))
+    return [helper.make_node("Conv", ["image", "first"], [names[0]]), *convolutions, one, last, flat]
 
 
 def colored_images(count: int, height: int = 120, width: int = 160) -> list[np.ndarray]:
@@ -81,10 +112,20 @@ class NodeProcess:
         return "".join(self._lines)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def processor_s(self) -> float:
+        """Seconds of processor time that it took so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def wait_for(self, text: str, timeout_s: float = 20.0) -> str:
+    def wait_for(self, text: str, timeout_s: float = DEADLINE_S) -> str:
         """Waits until the output holds `text`; the output. Fails with the output when it does not come."""
         deadline = time.monotonic() + timeout_s
         while text not in self.output:
@@ -96,7 +137,7 @@ class NodeProcess:
             time.sleep(0.02)
         return self.output
 
-    def wait(self, timeout_s: float = 20.0) -> int:
+    def wait(self, timeout_s: float = DEADLINE_S) -> int:
         """Waits for its own end; the exit code."""
         code = self._process.wait(timeout=timeout_s)
         self._reader.join(timeout=5)
@@ -107,11 +148,11 @@ class NodeProcess:
         self._process.send_signal(signal.SIGINT)
 
     def stop(self, signal_number: int = signal.SIGINT) -> int:
-        """Sends the signal; the exit code. A process that does not end within ten seconds is killed and fails."""
+        """Sends the signal; the exit code. A process that does not end is killed, and fails."""
         if self.running:
             self._process.send_signal(signal_number)
         try:
-            return self.wait(10)
+            return self.wait(20)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -131,14 +172,34 @@ class Peer:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
 
-    def spin_until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+    def spin_until(self, condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> bool:
         """Handles what comes until the condition holds; whether it does."""
         deadline = time.monotonic() + timeout_s
         while not condition():
-            if time.monotonic() > deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return False
-            self._executor.spin_once(timeout_sec=0.05)
+            self._executor.spin_once(timeout_sec=min(0.05, left))
         return True
+
+    def call(self, service_type: type, name: str, request, timeout_s: float = DEADLINE_S):
+        """The answer of a service."""
+        client = self.node.create_client(service_type, name)
+        try:
+            assert self.spin_until(client.service_is_ready, timeout_s), f"no service {name}"
+            future = client.call_async(request)
+            assert self.spin_until(future.done, timeout_s), f"no answer of {name}"
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+    def set_parameters(self, node: str = "detector_node", **values):
+        """The result of each, from the node's service."""
+        from rcl_interfaces.srv import SetParameters
+        from rclpy.parameter import Parameter
+
+        messages = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        return self.call(SetParameters, f"{node}/set_parameters", SetParameters.Request(parameters=messages)).results
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -147,30 +208,47 @@ class Peer:
 
 
 class DetectorPeer(Peer):
-    """Sends images to a detector and collects its answers by stamp."""
+    """Sends images to a detector and collects its answers by stamp, and /diagnostics."""
 
-    def __init__(self, message_type: type, topic: str = "image_raw", reliability: str = "reliable") -> None:
+    def __init__(
+        self, message_type: type, topic: str = "image_raw", reliability: str = "reliable", listens: bool = True
+    ) -> None:
         super().__init__()
+        from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
         from nanodet_kp_ros.msg import ArmorArray
         from nanodet_kp_ros.qos import armors_qos, image_qos
 
         self.answers: dict[tuple[int, int], ArmorArray] = {}
+        self.arrays = 0  # of all, the several answers to an image that was sent several times too
+        self.diagnostics: list[DiagnosticStatus] = []
         self.publisher = self.node.create_publisher(message_type, topic, image_qos(reliability))
-        self.node.create_subscription(ArmorArray, "armors", self._on_armors, armors_qos())
+        if listens:
+            self.node.create_subscription(ArmorArray, "armors", self._on_armors, armors_qos())
+        self.node.create_subscription(
+            DiagnosticArray, "/diagnostics", lambda message: self.diagnostics.extend(message.status), 10
+        )
 
     def _on_armors(self, message) -> None:
+        self.arrays += 1
         self.answers[message.header.stamp.sec, message.header.stamp.nanosec] = message
 
-    def ask(self, message, tries: int = 8):
+    def figures(self) -> dict[str, str]:
+        """What the node says about itself in /diagnostics, from two messages on from now."""
+        before = len(self.diagnostics)
+        assert self.spin_until(lambda: len(self.diagnostics) >= before + 2, DEADLINE_S), "no /diagnostics"
+        return {pair.key: pair.value for pair in self.diagnostics[-1].values}
+
+    def ask(self, message, tries: int = 120):
         """Sends the image until an answer with its stamp comes; the answer. Best effort may lose one on the way."""
         key = (message.header.stamp.sec, message.header.stamp.nanosec)
         for _ in range(tries):
             self.publisher.publish(message)
-            if self.spin_until(lambda: key in self.answers, timeout_s=2.0):
+            if self.spin_until(lambda: key in self.answers, timeout_s=0.5):
                 return self.answers[key]
         raise AssertionError(f"no answer with the stamp {key} after {tries} images")
 
-    def wait_for_detector(self, timeout_s: float = 20.0) -> None:
+    def wait_for_detector(self, timeout_s: float = DEADLINE_S) -> None:
         """Until the detector listens to us and we to it."""
         assert self.spin_until(
             lambda: self.publisher.get_subscription_count() > 0 and self.node.count_publishers("armors") > 0,

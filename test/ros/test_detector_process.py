@@ -1,6 +1,7 @@
 """`detector_node` as a process over real DDS: what arrives is what the runtime finds in the same images."""
 
 import array
+import itertools
 import json
 import signal
 import time
@@ -12,11 +13,11 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
 
 from builtin_interfaces.msg import Time
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
-from ros_helpers import DetectorPeer, colored_images
-from sensor_msgs.msg import CompressedImage, Image
+from ros_helpers import DEADLINE_S, DetectorPeer, colored_images, make_image_model
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
+from tiny_model import TinyPlate
+from visualization_msgs.msg import MarkerArray
 
 from nanodet_kp_core.runtime.bundled import bundled_model
 from nanodet_kp_core.runtime.detector import Detector
@@ -27,13 +28,6 @@ from nanodet_kp_ros.qos import image_qos
 CORNER_TOLERANCE_PX = 0.01
 # One of seven of the real frames: all sources, and seconds instead of a minute.
 REAL_STEP = 7
-
-
-@pytest.fixture
-def peer():
-    peer = DetectorPeer(Image)
-    yield peer
-    peer.close()
 
 
 def header(number: int) -> Header:
@@ -124,39 +118,79 @@ def test_annotated_image_for_a_listener(start, peer, image_model):
     assert annotated[-1].header.frame_id.startswith("optical_")
 
 
-def test_thresholds_are_live_and_the_model_is_not(start, peer, image_model):
-    start("detector_node", "-p", f"model:={image_model}")
+CALIBRATION = """
+image_width: 160
+image_height: 120
+camera_matrix: {rows: 3, cols: 3, data: [200.0, 0.0, 80.0, 0.0, 200.0, 60.0, 0.0, 0.0, 1.0]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [0.0, 0.0, 0.0, 0.0, 0.0]}
+"""
+
+
+def test_poses_and_markers_with_a_calibration_file(start, peer, image_model, tmp_path):
+    """Every plate has its pose; an image of another shape, for which there is no calibration, still has its plates."""
+    file = tmp_path / "camera.yaml"
+    file.write_text(CALIBRATION)
+    node = start("detector_node", "-p", f"model:={image_model}", "-p", f"camera_info_file:={file}")
     peer.wait_for_detector()
-    client = peer.node.create_client(SetParameters, "detector_node/set_parameters")
-    assert client.wait_for_service(timeout_sec=10)
+    arrays = []
+    peer.node.create_subscription(MarkerArray, "armors/markers", arrays.append, 10)
+    assert peer.spin_until(lambda: peer.node.count_publishers("armors/markers") > 0)
 
-    def set_parameter(name, value):
-        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
-        future = client.call_async(request)
-        assert peer.spin_until(future.done)
-        (result,) = future.result().results
-        return result
+    def marked():
+        answer = peer.ask(to_image(colored_images(1)[0], header(len(peer.answers))))
+        assert all(armor.has_pose and armor.pose.position.z > 0 for armor in answer.armors)
+        assert len(answer.armors) == 2
+        return arrays
 
-    image = colored_images(1)[0]
-    labels = [armor.label for armor in peer.ask(to_image(image, header(0))).armors]
-    assert labels == ["B_3", "R_Bb"]
-    assert set_parameter("score_threshold", 0.8).successful
-    assert [armor.label for armor in peer.ask(to_image(image, header(1))).armors] == ["B_3"]
-    assert set_parameter("score_threshold", 1).successful  # an integer for a number
-    assert peer.ask(to_image(image, header(2))).armors == []
-    for name, value, reason in [
-        ("score_threshold", 2, "expected a number from 0 to 1, got 2"),
-        ("score_threshold", 1.5, "Max: 1.0"),
-        ("score_threshold", "high", "expected a number from 0 to 1, got 'high'"),
-        ("max_detections", 0, "Min: 1"),
-        ("model", "other.onnx", "read-only"),
-    ]:
-        result = set_parameter(name, value)
-        assert not result.successful
-        assert reason in result.reason
-    assert set_parameter("score_threshold", 0.5).successful
-    assert set_parameter("max_detections", 1).successful
-    assert [armor.label for armor in peer.ask(to_image(image, header(3))).armors] == ["B_3"]
+    assert peer.spin_until(marked)
+    assert {marker.ns for marker in arrays[-1].markers if marker.ns} == {"plate", "label"}
+    other = peer.ask(to_image(colored_images(1, 100, 100)[0], header(500)))
+    assert [armor.has_pose for armor in other.armors] == [False, False]
+    node.wait_for("camera.yaml: expected the calibration of a 100x100 image")
+
+
+def test_poses_with_camera_info_and_without(start, tmp_path):
+    """A calibration that is wrong is said and costs the poses, not the plates."""
+    plate = TinyPlate("B_3", 0.9, [[30, 40], [31, 55], [65, 56], [64, 41]])
+    model = make_image_model(tmp_path / "plate.onnx", [plate])
+    node = start("detector_node", "-p", f"model:={model}", "-r", "image_raw:=/front/image_raw")
+    peer = DetectorPeer(Image, "/front/image_raw")
+    infos = peer.node.create_publisher(CameraInfo, "/front/camera_info", 10)
+    try:
+        peer.wait_for_detector()
+        assert peer.spin_until(lambda: infos.get_subscription_count() > 0)
+        assert not peer.ask(to_image(colored_images(1)[0], header(0))).armors[0].has_pose
+        info = CameraInfo(width=160, height=120, distortion_model="plumb_bob", d=[0.0] * 5)
+        info.k = [float("nan"), 0.0, 80.0, 0.0, 200.0, 60.0, 0.0, 0.0, 1.0]
+        ask_with(peer, infos, info, lambda: "camera_info: " in node.output)
+        assert not peer.ask(to_image(colored_images(1)[0], header(1))).armors[0].has_pose
+        info.k[0] = 200.0
+        ask_with(peer, infos, info, lambda: peer.answers[max(peer.answers)].armors[0].has_pose)
+        (armor,) = peer.answers[max(peer.answers)].armors
+        assert 0.2 < armor.pose.position.z < 1.0  # 135 mm over some 60 pixels, at a focal length of 200
+        assert armor.reprojection_error < 10
+    finally:
+        peer.close()
+
+
+def ask_with(peer, infos, info, condition):
+    """Sends both until the condition holds."""
+    deadline = time.monotonic() + DEADLINE_S
+    for number in itertools.count(100):
+        assert time.monotonic() < deadline
+        infos.publish(info)
+        peer.ask(to_image(colored_images(1)[0], header(number)))
+        if condition():
+            return
+
+
+def test_a_calibration_file_without_a_camera_is_refused(start, image_model, tmp_path):
+    (tmp_path / "camera.yaml").write_text("camera: [1, 2]")
+    node = start("detector_node", "-p", f"model:={image_model}", "-p", f"camera_info_file:={tmp_path}/camera.yaml")
+    assert node.wait() == 2
+    assert "camera.yaml: expected" in node.output
+    assert "Traceback" not in node.output
 
 
 def test_parameter_file_namespace_and_remapping(start, image_model, tmp_path):

@@ -56,13 +56,42 @@ def test_launch_with_a_player(image_model, tmp_path, monkeypatch):
     assert all("config/fastdds_images.xml" in environment for environment in environments)
 
 
+def test_a_killed_detector_is_started_again(image_model, tmp_path):
+    for number, image in enumerate(colored_images(2)):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    arguments = [f"model:={image_model}", f"player_source:={tmp_path}", "fps:=20.0"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, str(ROOT / "launch" / "detector.launch.py"), *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    peer = Peer()
+    try:
+        messages = []
+        peer.node.create_subscription(ArmorArray, "/armors", messages.append, armors_qos())
+        assert peer.spin_until(lambda: len(messages) >= 5)
+        (detector,) = [pid for pid in _children(process.pid) if "detector_node" in _text(pid, "cmdline")]
+        os.kill(detector, signal.SIGKILL)
+        assert peer.spin_until(lambda: not os.path.exists(f"/proc/{detector}"))
+        peer.spin_until(lambda: False, timeout_s=0.5)  # what was under way
+        before = len(messages)
+        assert peer.spin_until(lambda: len(messages) >= before + 5)
+    finally:
+        peer.close()
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert "process has died" in output
+
+
 def _environments(parent: int) -> list[str]:
     """The environments of the parent's child processes."""
-    children = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True
-    ).stdout.split()
-    found = []
-    for child in children:
-        with open(os.path.join("/proc", child, "environ"), encoding="utf-8") as text:
-            found.append(text.read())
-    return found
+    return [_text(child, "environ") for child in _children(parent)]
+
+
+def _children(parent: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def _text(pid: int, name: str) -> str:
+    with open(os.path.join("/proc", str(pid), name), encoding="utf-8") as file:
+        return file.read()

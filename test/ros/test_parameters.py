@@ -3,11 +3,14 @@
 import math
 
 import pytest
+import yaml
 
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
 
+from ros_helpers import ROOT
+
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_ros import detector_node, player_node
+from nanodet_kp_ros import player_node, settings
 from nanodet_kp_ros.parameters import Setting, checked
 
 THRESHOLD = Setting("threshold", 0.5, "", 0.0, 1.0)
@@ -57,7 +60,25 @@ def test_refused(setting, value, expectation):
     assert str(raised.value) == f"parameter {setting.name}: expected {expectation}, got {value!r}"
 
 
-@pytest.mark.parametrize("setting", [*detector_node.SETTINGS, *player_node.SETTINGS], ids=lambda s: s.name)
+@pytest.mark.parametrize("setting", [*settings.SETTINGS, *player_node.SETTINGS], ids=lambda s: s.name)
 def test_defaults_are_accepted_and_described(setting):
     assert checked(setting, setting.default) == setting.default
     assert setting.description
+
+
+def test_the_parameter_file_holds_the_defaults_of_all():
+    document = yaml.safe_load((ROOT / "config" / "detector.yaml").read_text())
+    assert document["/**"]["ros__parameters"] == {setting.name: setting.default for setting in settings.SETTINGS}
+
+
+def test_the_table_in_the_readme_is_that_of_the_declarations():
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")]
+    for setting in settings.SETTINGS:
+        assert row_of(setting) in rows
+
+
+def row_of(setting):
+    default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default
+    shown = "empty" if default == "" else f"{default}"
+    live = "yes" if setting.live else ""
+    return f"| `{setting.name}` | {shown} | {setting.expected()} | {live} | {setting.description} |"

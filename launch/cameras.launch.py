@@ -1,0 +1,40 @@
+"""Starts a detector for each camera, in a namespace of the camera's name.
+
+`ros2 launch nanodet_kp_ros cameras.launch.py cameras:="front rear"`: /front/image_raw -> /front/armors, and the same
+for rear. Each is a process of its own, with `threads` threads: together not more than the machine has cores.
+"""
+
+import os
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+
+
+def generate_launch_description():
+    share = get_package_share_directory("nanodet_kp_ros")
+    params_file = os.path.join(share, "config", "detector.yaml")
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("cameras", description="names, separated by spaces"),
+            DeclareLaunchArgument("image", default_value="image_raw", description="topic in each camera's namespace"),
+            DeclareLaunchArgument("params_file", default_value=params_file, description="parameters of all of them"),
+            OpaqueFunction(function=_detectors, args=[os.path.join(share, "launch", "detector.launch.py")]),
+        ]
+    )
+
+
+def _detectors(context, launch_file):
+    def value(name):
+        return LaunchConfiguration(name).perform(context)
+
+    shared = {"image": value("image"), "params_file": value("params_file")}
+    return [
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(launch_file),
+            launch_arguments={**shared, "namespace": camera}.items(),
+        )
+        for camera in value("cameras").split()
+    ]

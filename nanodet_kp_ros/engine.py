@@ -1,0 +1,87 @@
+"""The detector with the parameters that belong to it; made anew, and proved, when the model changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.runtime.detector import Detections, Detector
+from nanodet_kp_core.runtime.roi import RoiDetector
+from nanodet_kp_ros.images import Picture
+from nanodet_kp_ros.keep import select, wanted_classes
+from nanodet_kp_ros.parameters import Value
+
+UNSURE = 0.2
+"""Scores this near to score_threshold are what the recorder is after."""
+
+_MOST_BEFORE_KEEP = 1000  # plates that the detector may report where others are thrown away afterwards
+
+
+@dataclass(frozen=True)
+class Found:
+    """published: plates as the parameters ask for them. all: with those of other classes, and of scores down to UNSURE
+    below the threshold while images are recorded."""
+
+    published: Detections
+    all: Detections
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Replaced as a whole, so that an image is never answered with half of the old parameters."""
+
+    detector: Detector
+    threads: int
+    score_threshold: float
+    nms_threshold: float
+    most: int
+    wanted: frozenset[int] | None
+    recording: bool
+
+    def __call__(self, picture: Picture) -> Found:
+        """Raises ImageError, ModelError as the detector does."""
+        detector = self.detector
+        detector.score_threshold = max(0.0, self.score_threshold - UNSURE) if self.recording else self.score_threshold
+        detector.nms_threshold = self.nms_threshold
+        detector.max_detections = self.most if self.wanted is None else _MOST_BEFORE_KEEP
+        found = detector(picture.pixels, channel_order=picture.order)
+        threshold = self.score_threshold if self.recording else 0.0  # else the detector has applied it already
+        return Found(select(found, threshold, self.wanted, self.most), found)
+
+
+def make_engine(values: Mapping[str, Value], detector: Detector | None = None) -> Engine:
+    """An engine by the node's parameters. With the detector of another engine no model is loaded.
+
+    Raises ModelError for a model that cannot be used, ConfigError for a `keep` that names classes it does not have.
+    """
+    detector = detector or _load(str(values["model"]) or None, int(values["threads"]), int(values["roi_every"]))
+    return Engine(
+        detector=detector,
+        threads=int(values["threads"]),
+        score_threshold=float(values["score_threshold"]),
+        nms_threshold=float(values["nms_threshold"]),
+        most=int(values["max_detections"]),
+        wanted=wanted_classes(str(values["keep"]), detector.metadata.class_names),
+        recording=bool(values["record_folder"]),
+    )
+
+
+def _load(model: str | None, threads: int, roi_every: int) -> Detector:
+    if roi_every:
+        return RoiDetector(model, threads=threads, every=roi_every)
+    return Detector(model, threads=threads)
+
+
+def prove(engine: Engine, picture: Picture | None) -> Engine:
+    """The engine, after it has answered this picture, if there is one. Raises ModelError when it cannot."""
+    if picture is None:
+        return engine
+    try:
+        engine(picture)
+    except Exception as error:  # onnxruntime's own errors share no base class but Exception
+        raise ModelError(
+            f"model {engine.detector.model_path}: expected an answer to the camera's last image, got: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    return engine

@@ -1,0 +1,61 @@
+"""All that the node publishes about an image. Everything but `armors` is only made while somebody listens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_core.runtime.draw import draw
+from nanodet_kp_core.runtime.pose import Pose
+from nanodet_kp_ros import vision
+from nanodet_kp_ros.images import Picture, to_image
+from nanodet_kp_ros.markers import to_markers
+from nanodet_kp_ros.messages import to_armor_array
+from nanodet_kp_ros.msg import ArmorArray
+from nanodet_kp_ros.qos import armors_qos, image_qos
+
+
+class Outputs:
+    """The publishers."""
+
+    def __init__(self, node: Node) -> None:
+        self._armors = node.create_publisher(ArmorArray, "armors", armors_qos())
+        # Reliable, because image viewers ask for either kind.
+        self._annotated = node.create_publisher(Image, "armors/image", image_qos("reliable"))
+        self._markers = node.create_publisher(MarkerArray, "armors/markers", armors_qos())
+        self._all = [self._armors, self._annotated, self._markers]
+        self._boxes = None
+        if vision.AVAILABLE:
+            self._boxes = node.create_publisher(vision.Detection2DArray, "armors/detections", armors_qos())
+            self._all.append(self._boxes)
+
+    @property
+    def topic(self) -> str:
+        """Name of the main one."""
+        return self._armors.topic_name
+
+    def wanted(self) -> bool:
+        """Whether anybody listens to any of them."""
+        return any(publisher.get_subscription_count() > 0 for publisher in self._all)
+
+    def publish(
+        self, detections: Detections, poses: Sequence[Pose | None], header: Header, width: int, height: int
+    ) -> None:
+        """The plates. width, height: of the image, pixels. poses: one for each plate, or none at all."""
+        self._armors.publish(to_armor_array(detections, header, width, height, poses))
+
+    def publish_views(
+        self, picture: Picture, detections: Detections, poses: Sequence[Pose | None], header: Header
+    ) -> None:
+        """The same for other nodes and for people, as far as they listen."""
+        if self._boxes is not None and self._boxes.get_subscription_count() > 0:
+            self._boxes.publish(vision.to_detection2d_array(detections, poses, header))
+        if self._markers.get_subscription_count() > 0:
+            self._markers.publish(to_markers(detections, poses, header))
+        if self._annotated.get_subscription_count() > 0:
+            self._annotated.publish(to_image(draw(picture.bgr, detections), header))

@@ -1,0 +1,127 @@
+"""JPEG and PNG bytes: decoded, or one sentence; the size is known before anything is decoded."""
+
+import array
+import struct
+import tracemalloc
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ros_helpers import FUZZ_EXAMPLES
+from sensor_msgs.msg import CompressedImage
+
+from nanodet_kp_core.errors import ImageError
+from nanodet_kp_ros.compressed import image_size
+from nanodet_kp_ros.images import from_compressed
+
+
+def picture(height=30, width=50):
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([4 * x, 5 * y, 200 - 3 * x], axis=2).astype(np.uint8)
+
+
+def encoded(extension, image=None, *options):
+    return cv2.imencode(extension, picture() if image is None else image, list(options))[1].tobytes()
+
+
+def message(data):
+    return CompressedImage(format="jpeg", data=array.array("B", data))
+
+
+def png_of_size(width, height):
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100_000))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def jpeg_of_size(width, height):
+    data = bytearray(encoded(".jpg"))
+    place = data.index(b"\xff\xc0")
+    data[place + 5 : place + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 2), (cv2.IMWRITE_JPEG_OPTIMIZE, 1)],
+)
+def test_size_of_a_jpeg(options):
+    data = encoded(".jpg", None, *options)
+    assert image_size(np.frombuffer(data, np.uint8)) == (50, 30)
+    assert from_compressed(message(data)).shape == (30, 50, 3)
+
+
+def test_a_jpeg_with_a_preview_in_it_has_its_own_size():
+    """Cameras put a small JPEG into the first segment."""
+    preview = encoded(".jpg", picture(8, 8))
+    whole = encoded(".jpg")
+    data = whole[:2] + b"\xff\xe1" + struct.pack(">H", len(preview) + 2) + preview + whole[2:]
+    assert image_size(np.frombuffer(data, np.uint8)) == (50, 30)
+
+
+@pytest.mark.parametrize("image", [picture(), picture()[..., 0], picture().astype(np.uint16) * 257])
+def test_png_of_any_depth_is_eight_bit_colour(image):
+    decoded = from_compressed(message(encoded(".png", image)))
+    expected = picture() if image.ndim == 3 else np.repeat(picture()[..., :1], 3, axis=2)
+    np.testing.assert_array_equal(decoded, expected)
+
+
+@pytest.mark.parametrize("data", [png_of_size(60000, 60000), jpeg_of_size(65000, 65000), png_of_size(2**31 - 1, 1)])
+def test_a_small_file_that_claims_gigabytes_takes_no_memory(data):
+    tracemalloc.start()  # knows of numpy's memory, in which OpenCV puts its images
+    try:
+        with pytest.raises(ImageError, match="of at most 67108864 pixels"):
+            from_compressed(message(data))
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", [b"IDAT", b"zTXt"])
+def test_a_part_of_a_png_that_claims_gigabytes_is_not_given_to_opencv(name):
+    """OpenCV 4.14 takes the memory before it looks whether so much came: 1 s and 4 GB for a hundred bytes."""
+    data = bytearray(encoded(".png"))
+    place = data.index(b"IDAT")
+    data[place - 4 : place + 4] = struct.pack(">I", 2**31 - 1) + name
+    assert image_size(np.frombuffer(bytes(data), np.uint8)) is None
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        from_compressed(message(bytes(data)))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xd8\xff\xe0 no picture", b"\xff\xd8" + b"\xff" * 50, encoded(".bmp"), encoded(".png")[:20]]
+)
+def test_bad_data(data):
+    with pytest.raises(ImageError, match=rf"got {len(data)} bytes marked 'jpeg'"):
+        from_compressed(message(data))
+
+
+@settings(max_examples=FUZZ_EXAMPLES, deadline=None)
+@given(st.sampled_from([".jpg", ".png"]), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=8),
+       st.integers(0, 3000))  # fmt: skip
+def test_damaged_bytes_are_an_image_or_one_sentence(extension, changes, length):
+    data = bytearray(encoded(extension))
+    for place, value in changes:
+        data[place % len(data)] = value
+    outcome = outcome_of(message(bytes(data[:length])))
+    if isinstance(outcome, str):
+        assert outcome and "\n" not in outcome
+    else:
+        assert outcome.ndim == 3 and outcome.shape[2] == 3 and outcome.dtype == np.uint8
+
+
+def outcome_of(made):
+    """The image, or the sentence of the only error that is allowed."""
+    try:
+        return from_compressed(made)
+    except ImageError as error:
+        return str(error)
