@@ -20,8 +20,8 @@ from nanodet_kp_core.errors import DataError, ModelError, TrainingError
 from nanodet_kp_core.evaluate.calibrate import offset_for
 from nanodet_kp_core.export.onnx_file import export_onnx
 from nanodet_kp_core.export.reader_file import export_reader, shift_reader
-from nanodet_kp_core.model.reader_network import ReaderNetwork
 from nanodet_kp_core.geometry import boxes_of_corners
+from nanodet_kp_core.model.reader_network import ReaderNetwork
 from nanodet_kp_core.runtime.detector import Detections
 from nanodet_kp_core.runtime.patches import PATCH_CORNERS, cut_patches
 from nanodet_kp_core.runtime.reader import Reader, ReaderMetadata
