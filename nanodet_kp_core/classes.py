@@ -32,6 +32,8 @@ def factors(class_names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...
         return None
     colors = tuple(dict.fromkeys(pair[0] for pair in pairs))
     numbers = tuple(dict.fromkeys(pair[1] for pair in pairs))
+    if len(colors) * len(numbers) != len(pairs):  # before the product, which would be the square of a hostile list
+        return None
     if [f"{c}_{n}" for c in colors for n in numbers] != list(class_names):
         return None
     return colors, numbers

@@ -1,5 +1,7 @@
 """Errors that a user can act on: each message is one sentence with what was expected, what came and what to do."""
 
+import reprlib
+
 
 class NanodetKpError(Exception):
     """Base of every error that this package raises on bad input; command-line tools print it and exit with 2."""
@@ -27,3 +29,13 @@ class DataError(NanodetKpError):
 
 class TrainingError(NanodetKpError):
     """Training cannot go on: the loss is not finite, or a checkpoint belongs to another run."""
+
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxlist, _short.maxtuple = 2, 12, 12
+_short.maxstring = _short.maxother = 60
+
+
+def shown(value: object) -> str:
+    """A value for a message: on one line, printable, and short, however long or deep what a file holds is."""
+    return _short.repr(value)

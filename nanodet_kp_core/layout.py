@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanodet_kp_core.classes import factors
-from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.errors import ConfigError, shown
 
 CORNER_SIGNS = (-1, -1, -1, 1, 1, 1, 1, -1)
 """Unsigned codec: direction of x0, y0, .. x3, y3 away from the prior, corners in the order of geometry.CORNER_NAMES."""
@@ -60,7 +60,7 @@ class HeadLayout:
         if self.class_layout == "factored" and factors(self.class_names) is None:
             raise ConfigError(
                 "class_layout: 'factored' needs class names that are every COLOUR_NUMBER pair, colour by colour "
-                f"(B_G, B_1, ...), got {list(self.class_names)[:4]}...; use 'joint'"
+                f"(B_G, B_1, ...), got {shown(list(self.class_names[:4]))}...; use 'joint'"
             )
 
     @property
@@ -138,4 +138,4 @@ class HeadLayout:
 
 def _check(name: str, value: object, choices: tuple[object, ...]) -> None:
     if value not in choices:
-        raise ConfigError(f"{name}: expected one of {choices}, got {value!r}")
+        raise ConfigError(f"{name}: expected one of {choices}, got {shown(value)}")

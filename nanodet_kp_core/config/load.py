@@ -15,7 +15,10 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config.data import DataConfig, SyntheticConfig
 from nanodet_kp_core.config.model import ArchConfig, GhostPanConfig
 from nanodet_kp_core.config.training import TrainConfig
-from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.errors import ConfigError, shown
+
+# What PyYAML lets through besides its own errors, for such things as a month 13 or brackets nested 5000 deep.
+_YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
 
 MOST_VALUES = 100_000
 """Values in a file with its aliases written out: nested aliases can turn a few lines into millions."""
@@ -36,8 +39,8 @@ def load_config(path: str | Path) -> TrainConfig:
         raise ConfigError(f"{path}: expected YAML in UTF-8, got bytes that are no text") from None
     try:
         raw = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from None
+    except _YAML_ERRORS as error:
+        raise ConfigError(f"{path}: expected YAML, got: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping with keys like save_dir and model, got {type(raw).__name__}")
     if _size(raw, {}) > MOST_VALUES:
@@ -92,10 +95,10 @@ def _explain(path: Path, fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{path}: {key}: expected this key, got none"
     if fault["type"] == "union_tag_invalid":
-        return f"{path}: {key}.name: expected one of {fault['ctx']['expected_tags']}, got {fault['ctx']['tag']!r}"
+        return f"{path}: {key}.name: expected one of {fault['ctx']['expected_tags']}, got {shown(fault['ctx']['tag'])}"
     if fault["type"] != "extra_forbidden":
         message = fault["msg"].removeprefix("Value error, ")
-        return f"{path}: {key}: {message[0].lower()}{message[1:]}, got {fault['input']!r}"
+        return f"{path}: {key}: {message[0].lower()}{message[1:]}, got {shown(fault['input'])}"
     near = difflib.get_close_matches(where[-1], list(section.model_fields), n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"valid keys here: {', '.join(section.model_fields)}"
     return f"{path}: {key}: unknown key; {hint}"
@@ -115,7 +118,7 @@ def _locate(loc: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:
         if tagged and len(choices) > 1:
             choices = tagged
             continue
-        where.append(part)
+        where.append(part if len(part) <= 60 and part.isprintable() else shown(part))
         if not choices:
             continue
         section = choices[0]
@@ -136,7 +139,7 @@ def _disagreements(config: TrainConfig) -> Iterator[str]:
     """What is wrong between the parts, each as one sentence that starts with the key."""
     arch, classes = config.model.arch, len(config.class_names)
     if len(set(config.class_names)) != classes or not classes:
-        yield f"class_names: expected a list of different names, got {list(config.class_names)}"
+        yield f"class_names: expected a list of different names, got {shown(list(config.class_names))}"
     for where in ("head", "aux_head"):
         head = getattr(arch, where)
         if head is not None and head.num_classes not in (None, classes):
@@ -145,7 +148,7 @@ def _disagreements(config: TrainConfig) -> Iterator[str]:
             )
     for where, data in (("train", config.data.train), ("val", config.data.val)):
         if data.class_names not in (None, config.class_names):
-            got = list(data.class_names or ())
+            got = shown(list(data.class_names or ()))
             yield f"data.{where}.class_names: expected the same names as class_names, got {got}"
     yield from _synthetic_disagreements(config)
     yield from _arch_disagreements(arch)

@@ -36,12 +36,13 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 def read_model(path: Path) -> bytes:
     """Raises ModelError when the file cannot be read, is too large, is no ONNX, or has tensors in other files."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= MAX_BYTES else b""
     except OSError as error:
         raise ModelError(f"model {path}: expected an ONNX file, got: {error.strerror}; check the path") from None
-    if len(data) > MAX_BYTES:
-        raise ModelError(f"model {path}: expected an ONNX file of at most {MAX_BYTES} bytes, got a larger one")
+    if size > MAX_BYTES:
+        wanted = f"an ONNX file of at most {MAX_BYTES} bytes"
+        raise ModelError(f"model {path}: expected {wanted}, got {size}; check the path")
     try:
         outside = has_outside_tensors(data)
     except ValueError as error:

@@ -108,7 +108,14 @@ class Reader:
         assert pair is not None
         self._colors, self._numbers = len(pair[0]), len(pair[1])
         width, height = PATCH_SIZE
-        output = self._session.run(None, {"patches": np.zeros((2, 3, height, width), np.uint8)})[0]
+        try:
+            output = self._session.run(None, {"patches": np.zeros((2, 3, height, width), np.uint8)})[0]
+        except Exception as error:  # onnxruntime's own errors share no base class but Exception
+            reason = " ".join(str(error).split())
+            raise ModelError(
+                f"model {self.path}: expected a reader of uint8 patches of {width}x{height}, got one that fails on "
+                f"them ({reason}); export it again"
+            ) from None
         if output.shape != (2, self.num_values):
             raise ModelError(f"model {self.path}: expected {self.num_values} values a patch, got {output.shape}")
 

@@ -16,6 +16,9 @@ from nanodet_kp_core.runtime.model_file import read_model
 ONNX_TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 """onnxruntime's names of the types that the metadata knows."""
 
+MAX_ENTRY = 1 << 20
+"""Characters of a metadata entry; ours have a few thousand, and JSON of lists takes tens of bytes for each."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -104,12 +107,17 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
 
 
 def read_entry(path: Path, session: onnxruntime.InferenceSession, key: str) -> str:
-    """Text of an entry of the model's metadata. Raises ModelError when it is not there."""
+    """Text of an entry of the model's metadata. Raises ModelError when it is not there, or far too long."""
     text = session.get_modelmeta().custom_metadata_map.get(key)
     if text is None:
         raise ModelError(
             f"model {path}: expected an ONNX model with a '{key}' metadata entry, got one without; "
             "export it with `python training/export.py`"
+        )
+    if len(text) > MAX_ENTRY:
+        raise ModelError(
+            f"model {path}: expected a '{key}' metadata entry of at most {MAX_ENTRY} characters, got {len(text)}; "
+            "export it again with `python training/export.py`"
         )
     return text
 

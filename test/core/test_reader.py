@@ -181,6 +181,21 @@ def test_a_reader_with_other_values(tmp_path):
         Reader(make_tiny_reader(tmp_path / "r.onnx", values=30))
 
 
+@pytest.mark.parametrize("change", ["name", "type", "size"])
+def test_a_reader_of_other_patches(tmp_path, change):
+    proto = onnx.load(make_tiny_reader(tmp_path / "r.onnx"))
+    (patches,) = proto.graph.input
+    if change == "name":
+        patches.name = proto.graph.node[0].input[0] = "pictures"
+    elif change == "type":
+        patches.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    else:
+        patches.type.tensor_type.shape.dim[3].dim_value = 32
+    onnx.save(proto, tmp_path / "r.onnx")
+    with pytest.raises(ModelError, match=r"expected a reader of uint8 patches of 64x40, got one that fails on them"):
+        Reader(tmp_path / "r.onnx")
+
+
 def test_a_reader_for_other_classes(model, tmp_path):
     names = tuple(f"{color}_{number}" for color in "BR" for number in "12345678")
     make_tiny_reader(tmp_path / "reader.onnx", metadata=ReaderMetadata(names, 0.2).to_json(), values=19)

@@ -81,6 +81,11 @@ def test_number_of_priors_rounds_up():
         ({"prior_offset": 0.25}, "prior_offset: expected one of (0.0, 0.5), got 0.25"),
         ({"reg_max": 0}, "reg_max: expected a whole number of at least 1, got 0"),
         ({"reg_max": 7.0}, "reg_max: expected a whole number of at least 1, got 7.0"),
+        ({"reg_max": 65537}, "reg_max: expected a whole number of at most 65536, got 65537"),
+        ({"reg_max": 10**400}, "reg_max: expected a whole number of at most 65536, got 1000"),
+        ({"input__batch": 60000}, "input: expected at most 67108864 pixels a run, got '60000 x 64x64'"),
+        ({"input__mean": [1, 2, 10**400], "input__std": [1, 2, 3]}, "input.mean: expected three finite numbers"),
+        ({"class_layout": "x" * 9999}, "class_layout: expected one of ('joint', 'factored'), got 'xxxx"),
         ({"strides": []}, "strides: expected"),
         ({"strides": [8, True]}, "strides: expected"),
         ({"strides": 8}, "strides: expected a list, got 8"),
@@ -119,6 +124,12 @@ def test_wrong_values_are_named(changes, sentence):
     with pytest.raises(ModelError) as error:
         ModelMetadata.from_json(_edited(**changes))
     assert sentence in str(error.value)
+    assert len(str(error.value)) < 700
+
+
+def test_brackets_without_end():
+    with pytest.raises(ModelError, match="got text that is no JSON"):
+        ModelMetadata.from_json("[" * 100_000)
 
 
 @pytest.mark.parametrize("key", ["format_version", "class_names", "input", "metrics"])

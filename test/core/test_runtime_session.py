@@ -105,6 +105,11 @@ def test_with_a_broken_entry(tmp_path):
     assert "no JSON" in _refused(make_tiny_model(tmp_path / "m.onnx", entry="{"))
 
 
+def test_with_an_endless_entry(tmp_path):
+    text = _refused(make_tiny_model(tmp_path / "m.onnx", entry="[" * (1 << 20) + "]"))
+    assert "metadata entry of at most 1048576 characters, got 1048577" in text
+
+
 def test_channels_that_do_not_fit(tmp_path):
     # 36 joint logits + 32 + 120 = 188 channels wanted; the factored layout writes 4 + 9 logits.
     output = encode(tiny_metadata(class_layout="factored"), [])

@@ -17,7 +17,7 @@ from overfit import shrink
 from tiny_model import tiny_metadata
 
 from nanodet_kp_core.config import load_config
-from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.evaluate.torch_detector import torch_detector
 from nanodet_kp_core.export import decoded, onnx_file
 from nanodet_kp_core.export.onnx_file import (
@@ -195,3 +195,12 @@ def test_the_shift_of_the_scores_costs_no_operator(tmp_path):
     scores = plain.layout.num_scores
     torch.testing.assert_close(difference[..., :scores], torch.full_like(difference[..., :scores], -0.75))
     assert not difference[..., scores:].any()
+
+
+def test_promise_export_fails_when_onnxruntime_and_torch_disagree(tmp_path, monkeypatch):
+    """Here because the graph takes away another mean than torch."""
+    taken = onnx_file.take_bytes
+    monkeypatch.setattr(onnx_file, "take_bytes", lambda proto, mean, std: taken(proto, tuple(m + 9 for m in mean), std))
+    with pytest.raises(ModelError, match=r"expected onnxruntime and torch to agree within .*; nothing was written"):
+        export_onnx(_checkpoint(tmp_path), tmp_path / "m.onnx", SIZE, IMAGES)
+    assert not (tmp_path / "m.onnx").exists()
