@@ -35,6 +35,8 @@ def generate_launch_description():
         DeclareLaunchArgument("player_source", default_value="", description="image, folder, video or camera to play"),
         DeclareLaunchArgument("fps", default_value="0.0", description="of the player; 0: as the source says"),
         DeclareLaunchArgument("loop", default_value="true", choices=["true", "false"], description="of the player"),
+        DeclareLaunchArgument("topic", default_value="", description="of the player: which images of a bag"),
+        DeclareLaunchArgument("rate", default_value="1.0", description="of the player: how many times as fast"),
     ]
     # With the defaults of Fast DDS most images above half a megabyte are lost on the way. Who set it up keeps his way.
     chosen = any(name in os.environ for name in _OWN_SETTINGS)
@@ -66,6 +68,7 @@ def _nodes(context):
     )
     nodes = [detector]
     if value("player_source"):
-        player = {"source": value("player_source"), "fps": float(value("fps")), "loop": value("loop") == "true"}
+        numbers = {name: float(value(name)) for name in ("fps", "rate")}
+        player = {"source": value("player_source"), "topic": value("topic"), "loop": value("loop") == "true", **numbers}
         nodes.append(Node(executable="player_node", parameters=[player], **common))
     return nodes
