@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.command import open_door
