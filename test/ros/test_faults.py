@@ -178,10 +178,9 @@ def test_a_flood_of_parameters(start, peer, image_model):
         ][number % 9]  # fmt: skip
         request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
         futures.append(client.call_async(request))
-        if number % 10 == 0:
+        if number % 6 == 5:  # a service's queue holds ten: of more at once the middleware drops some
             peer.publisher.publish(image(number + 1))
-            peer.spin_until(lambda: False, timeout_s=0.01)
-    assert peer.spin_until(lambda: all(future.done() for future in futures))
+            assert peer.spin_until(lambda: all(future.done() for future in futures))
     assert all(future.result() is not None for future in futures)
     (result,) = peer.set_parameters(score_threshold=0.1)
     assert result.successful
