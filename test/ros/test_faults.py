@@ -237,18 +237,25 @@ def test_simulated_time_that_stands_still_and_jumps(start, peer, image_model):
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_ends_in_the_middle_of_the_work(start, peer, slow_model, signal_number):
-    """With images under way and the detector at work, within the patience of launch (5 s) and without a traceback."""
-    node = start("detector_node", "-p", f"model:={slow_model}")
-    peer.wait_for_detector()
-    peer.ask(image(0))
-    for number in range(1, 6):
-        peer.publisher.publish(image(number))
-        time.sleep(0.02)
-    asked = time.monotonic()
-    assert node.stop(signal_number) == 0, node.output
-    assert time.monotonic() - asked < 15  # on an idle machine 0.6 s: docs/node.md
-    assert "Traceback" not in node.output
-    assert "ERROR" not in node.output
+    """With images under way and the detector at work, in under two seconds and without a traceback.
+
+    On a machine that is busy with other things one of three times has to do.
+    """
+    took = []
+    while not took or (min(took) >= 2 and len(took) < 3):
+        node = start("detector_node", "-p", f"model:={slow_model}")
+        peer.wait_for_detector()
+        peer.ask(image(10 * len(took)))
+        for number in range(1, 6):
+            peer.publisher.publish(image(10 * len(took) + number))
+            time.sleep(0.02)
+        asked = time.monotonic()
+        assert node.stop(signal_number) == 0, node.output
+        took.append(time.monotonic() - asked)
+        assert took[-1] < 15
+        assert "Traceback" not in node.output
+        assert "ERROR" not in node.output
+    assert min(took) < 2, took
 
 
 def test_a_listener_that_hangs_does_not_hold_up_the_others(start, peer, image_model):
