@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
@@ -16,12 +15,7 @@ from nanodet_kp_core.config.data import DataConfig, SyntheticConfig
 from nanodet_kp_core.config.model import ArchConfig, GhostPanConfig
 from nanodet_kp_core.config.training import TrainConfig
 from nanodet_kp_core.errors import ConfigError, shown
-
-# What PyYAML lets through besides its own errors, for such things as a month 13 or brackets nested 5000 deep.
-_YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
-
-MOST_VALUES = 100_000
-"""Values in a file with its aliases written out: nested aliases can turn a few lines into millions."""
+from nanodet_kp_core.yaml_text import parse_yaml
 
 
 def load_config(path: str | Path) -> TrainConfig:
@@ -37,14 +31,9 @@ def load_config(path: str | Path) -> TrainConfig:
         raise ConfigError(f"{path}: expected a readable YAML file, got: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: expected YAML in UTF-8, got bytes that are no text") from None
-    try:
-        raw = yaml.safe_load(text)
-    except _YAML_ERRORS as error:
-        raise ConfigError(f"{path}: expected YAML, got: {' '.join(str(error).split())[:200]}") from None
+    raw = parse_yaml(text, path, ConfigError)
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping with keys like save_dir and model, got {type(raw).__name__}")
-    if _size(raw, {}) > MOST_VALUES:
-        raise ConfigError(f"{path}: expected at most {MOST_VALUES} values, got more: aliases that repeat each other")
     try:
         config = TrainConfig.model_validate(raw)
     except ValidationError as error:
@@ -76,17 +65,6 @@ def check_paths(config: TrainConfig, source: str | Path) -> None:
                 for key, path in missing.items()
             )
         )
-
-
-def _size(value: Any, known: dict[int, int]) -> int:
-    """Number of values with aliases written out; each container is counted once and looked up afterwards."""
-    if not isinstance(value, dict | list):
-        return 1
-    if id(value) not in known:
-        known[id(value)] = MOST_VALUES + 1  # a container inside itself never ends
-        children = value.values() if isinstance(value, dict) else value
-        known[id(value)] = min(1 + sum(_size(child, known) for child in children), MOST_VALUES + 1)
-    return known[id(value)]
 
 
 def _explain(path: Path, fault: Any) -> str:

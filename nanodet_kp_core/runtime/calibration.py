@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.runtime.pose import Camera
+from nanodet_kp_core.yaml_text import parse_yaml
 
 MAX_BYTES = 1 << 14  # a calibration is 1 kB; PyYAML takes seconds for 16 kB of brackets
 MAX_SIDE = 1 << 16
@@ -19,9 +19,6 @@ _PINHOLE = ("", "plumb_bob", "rational_polynomial")  # one model in OpenCV, whic
 _FISHEYE = ("equidistant", "fisheye")
 _SQUARE = 1.25
 _SAME_SHAPE = 0.01  # of the sides' ratio: a size that was rounded is the same picture, a cropped one is not
-
-# What PyYAML lets through besides its own errors, for such things as a month 13 or brackets nested 5000 deep.
-_YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -123,15 +120,6 @@ def _size(document: dict[Any, Any], where: str) -> tuple[int, int] | None:
     raise ConfigError(f"{where}: expected image_width and image_height of 1 to {MAX_SIDE} pixels, got {got}")
 
 
-class _Loader(yaml.SafeLoader):
-    """Without aliases, which make gigabytes out of a page."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("an alias (*name), which a calibration has no use for")
-        return super().compose_node(parent, index)
-
-
 def _load(path: Path) -> Any:
     try:
         with path.open("rb") as file:
@@ -141,9 +129,10 @@ def _load(path: Path) -> Any:
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path}: expected a calibration of at most {MAX_BYTES} bytes, got a larger file")
     try:
-        return yaml.load(data.decode("utf-8-sig"), _Loader)
-    except _YAML_ERRORS as error:
-        raise ConfigError(f"{path}: expected YAML, got: {' '.join(str(error).split())[:200]}") from None
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: expected YAML in UTF-8, got bytes that are no text") from None
+    return parse_yaml(text, path, ConfigError)
 
 
 def _numbers(values: Any, least: int, most: int) -> list[float] | None:

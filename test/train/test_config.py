@@ -84,6 +84,9 @@ def test_missing_and_broken_files(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(ConfigError, match="expected YAML"):
         load_config(tmp_path / "bad.yaml")
+    (tmp_path / "twice.yaml").write_text("save_dir: a\nsave_dir: b\n")
+    with pytest.raises(ConfigError, match="got 'save_dir' a second time in line 2"):
+        load_config(tmp_path / "twice.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(ConfigError, match="expected a mapping"):
         load_config(tmp_path / "list.yaml")

@@ -29,13 +29,11 @@ from nanodet_kp_core.data.formats.labels import (
 )
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.geometry import MIRROR_LEFT_RIGHT
+from nanodet_kp_core.yaml_text import parse_yaml
 
 EXPECTED = "a data.yaml of YOLO-pose"
 MAX_NAMES = 1000
 MAX_BYTES = 1 << 16  # PyYAML takes seconds for a megabyte
-
-# What PyYAML lets through besides its own errors, for such things as a month 13 or brackets nested 5000 deep.
-_YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,7 @@ def labels_folder(images: Path) -> Path:
 
 
 def _read_sheet(path: Path) -> _Sheet:
-    text = read_text(path, EXPECTED, MAX_BYTES)
-    try:
-        values = yaml.safe_load(text)
-    except _YAML_ERRORS as error:
-        raise DataError(f"{path}: expected YAML, got: {' '.join(str(error).split())[:200]}") from None
+    values = parse_yaml(read_text(path, EXPECTED, MAX_BYTES), path, DataError)
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected {EXPECTED} with names and kpt_shape, got {shown(values)}")
     names, shape = _names(values.get("names"), path), values.get("kpt_shape")
