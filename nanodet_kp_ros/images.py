@@ -1,143 +1,40 @@
-"""The one place where image messages become arrays and arrays become image messages."""
+"""What image messages need ROS for: cv_bridge for the rare encodings, and the messages that are sent."""
 
 from __future__ import annotations
 
 import array
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from nanodet_kp_core.errors import ImageError
-from nanodet_kp_ros.compressed import MAX_PIXELS, decode_image, is_possible
-
-if TYPE_CHECKING:  # training reads the images of bags where there is no ROS
-    from sensor_msgs.msg import CompressedImage, Image
-    from std_msgs.msg import Header
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Pixels as the detector takes them: uint8 [height, width, 3] in `order` "bgr" or "rgb", [height, width] in "mono".
-
-    For bgr8, rgb8 and mono8 they are a view of the message's bytes, with gaps where its rows have padding.
-    """
-
-    pixels: np.ndarray
-    order: str
-
-    @property
-    def bgr(self) -> np.ndarray:
-        """uint8 [height, width, 3], blue-green-red."""
-        if self.order == "bgr":
-            return self.pixels
-        return cv2.cvtColor(self.pixels, cv2.COLOR_RGB2BGR if self.order == "rgb" else cv2.COLOR_GRAY2BGR)
-
-
-# Encoding -> bytes per pixel, and what is to be done: an order to be taken as it is, or OpenCV's conversion to BGR.
-# OpenCV names a Bayer pattern after the second row and column of the tile, ROS after the first, hence the letters.
-_ENCODINGS: dict[str, tuple[int, str | int]] = {
-    "bgr8": (3, "bgr"),
-    "8UC3": (3, "bgr"),
-    "rgb8": (3, "rgb"),
-    "mono8": (1, "mono"),
-    "8UC1": (1, "mono"),
-    "bgra8": (4, cv2.COLOR_BGRA2BGR),
-    "8UC4": (4, cv2.COLOR_BGRA2BGR),
-    "rgba8": (4, cv2.COLOR_RGBA2BGR),
-    "bayer_rggb8": (1, cv2.COLOR_BayerBG2BGR),
-    "bayer_bggr8": (1, cv2.COLOR_BayerRG2BGR),
-    "bayer_gbrg8": (1, cv2.COLOR_BayerGR2BGR),
-    "bayer_grbg8": (1, cv2.COLOR_BayerGB2BGR),
-    "yuv422": (2, cv2.COLOR_YUV2BGR_UYVY),
-    "uyvy": (2, cv2.COLOR_YUV2BGR_UYVY),
-    "yuv422_yuy2": (2, cv2.COLOR_YUV2BGR_YUY2),
-    "yuyv": (2, cv2.COLOR_YUV2BGR_YUY2),
-}
-# Intensities of 16 bits are taken by their upper byte, then as the encoding of 8 bits. 16UC1 is depth in most drivers.
-_SIXTEEN_BITS = {
-    name.replace("8", "16"): name
-    for name in ("mono8", "bgr8", "rgb8", "bgra8", "rgba8", *(name for name in _ENCODINGS if name.startswith("bayer_")))
-}
-_DEPTH = ("16UC1", "32FC1")
+from nanodet_kp_core.runtime import image_message
+from nanodet_kp_core.runtime.image_message import DEPTH_ENCODINGS, ENCODINGS, Picture, check_size, describe
 
 
 def check_image(message: Image) -> None:
-    """Whether the header fits the data, in no time: a message that is no image must not push out one that is.
-
-    Raises ImageError for an empty image, a size that does not fit the data, and an encoding that nothing here can read.
-    """
-    if message.width == 0 or message.height == 0:
-        raise ImageError(f"image is empty: expected a width and a height above 0, got {message.width}x{message.height}")
-    if message.encoding not in _ENCODINGS and message.encoding not in _SIXTEEN_BITS:
-        _bridge(message)
-    least = message.width * _pixel_bytes(message.encoding)
-    if message.step < least:
-        raise ImageError(
-            f"{_describe(message)} is inconsistent: expected a step of at least {least}, got {message.step}"
-        )
-    expected = message.step * message.height
-    if len(message.data) != expected:
-        kind = "truncated" if len(message.data) < expected else "too long"
-        raise ImageError(
-            f"{_describe(message)} is {kind}: expected step * height = {expected} bytes of data, "
-            f"got {len(message.data)}"
-        )
+    """As image_message.check_image; encodings that are not known there are taken where cv_bridge is installed."""
+    if _bridge(message.encoding) is None:
+        image_message.check_image(message)
+    else:
+        check_size(message)
 
 
 def view_image(message: Image) -> Picture:
-    """The message's image, for the detector: without a copy where the encoding allows.
-
-    Encodings that are not in the tables go through cv_bridge, where it is installed. Raises ImageError as
-    `check_image`, and when the conversion fails. No memory is taken on the word of the header alone.
-    """
-    check_image(message)
-    encoding = _SIXTEEN_BITS.get(message.encoding, message.encoding)
-    if encoding not in _ENCODINGS:
-        return Picture(_from_image_by_bridge(message), "bgr")
-    channels, conversion = _ENCODINGS[encoding]
-    used = message.width * _pixel_bytes(message.encoding)
-    rows = np.frombuffer(message.data, dtype=np.uint8).reshape(message.height, message.step)[:, :used]
-    if encoding != message.encoding:
-        rows = np.ascontiguousarray(rows.reshape(message.height, -1, 2)[..., 0 if message.is_bigendian else 1])
-    pixels = rows if channels == 1 else rows.reshape(message.height, message.width, channels)
-    if isinstance(conversion, str):
-        return Picture(pixels, conversion)
+    """As image_message.view_image; encodings that are not known there go through cv_bridge, where it is installed."""
+    bridge = _bridge(message.encoding)
+    if bridge is None:
+        return image_message.view_image(message)
+    check_size(message)
     try:
-        return Picture(cv2.cvtColor(pixels, conversion), "bgr")
-    except cv2.error as error:
-        raise ImageError(f"{_describe(message)} cannot be converted to bgr8: {error.err}") from None
-
-
-def from_image(message: Image) -> np.ndarray:
-    """The message's image as uint8 [height, width, 3] BGR; for bgr8 a view of its data. Raises as `view_image`."""
-    return view_image(message).bgr
-
-
-def check_compressed(message: CompressedImage) -> None:
-    """Raises ImageError when the data does not begin as a JPEG or PNG of a possible size."""
-    if not is_possible(np.frombuffer(message.data, dtype=np.uint8)):
-        raise _undecodable(message)
-
-
-def from_compressed(message: CompressedImage) -> np.ndarray:
-    """The decoded image, uint8 [height, width, 3] BGR. Raises ImageError when the data is no JPEG or PNG."""
-    image = decode_image(np.frombuffer(message.data, dtype=np.uint8))
-    if image is None:
-        raise _undecodable(message)
-    return image
-
-
-def view_compressed(message: CompressedImage) -> Picture:
-    """The decoded image, for the detector. Raises as `from_compressed`."""
-    return Picture(from_compressed(message), "bgr")
+        return Picture(np.ascontiguousarray(bridge().imgmsg_to_cv2(message, "bgr8")), "bgr")
+    except Exception as error:  # its several versions raise CvBridgeError, KeyError, TypeError and cv2.error
+        raise ImageError(f"{describe(message)} cannot be converted by cv_bridge to bgr8: {error}") from None
 
 
 def to_image(image: np.ndarray, header: Header) -> Image:
     """A bgr8 message of an image, uint8 [height, width, 3] BGR."""
-    from sensor_msgs.msg import Image
-
     height, width = image.shape[:2]
     data = array.array("B")
     # A ready-made array is taken as it is; any other sequence would be checked byte by byte.
@@ -147,40 +44,13 @@ def to_image(image: np.ndarray, header: Header) -> Image:
     return message
 
 
-def _pixel_bytes(encoding: str) -> int:
-    """Bytes of a pixel; 0 where only cv_bridge knows."""
-    if encoding in _SIXTEEN_BITS:
-        return 2 * _ENCODINGS[_SIXTEEN_BITS[encoding]][0]
-    return _ENCODINGS[encoding][0] if encoding in _ENCODINGS else 0
-
-
-def _bridge(message: Image) -> type:
-    """cv_bridge's class. Raises ImageError where it is missing, and for depth, which it would make grey."""
-    known = ", ".join((*_ENCODINGS, *_SIXTEEN_BITS))
-    refusal = f"{_describe(message)} cannot be used: expected one of {known}"
-    if message.encoding in _DEPTH:
-        raise ImageError(f"{refusal}; that is depth, not colour: remap image_raw to the camera's colour image")
+def _bridge(encoding: str) -> type | None:
+    """cv_bridge's class for encodings that only it knows; None where it is missing, and for depth, which it would make
+    grey."""
+    if encoding in ENCODINGS or encoding in DEPTH_ENCODINGS:
+        return None
     try:
         from cv_bridge import CvBridge  # only here: it is not needed for the common encodings, and not everywhere
     except ImportError:
-        raise ImageError(f"{refusal}; set the camera driver to bgr8") from None
+        return None
     return CvBridge
-
-
-def _from_image_by_bridge(message: Image) -> np.ndarray:
-    try:
-        return np.ascontiguousarray(_bridge(message)().imgmsg_to_cv2(message, "bgr8"))
-    except Exception as error:  # its several versions raise CvBridgeError, KeyError, TypeError and cv2.error
-        raise ImageError(f"{_describe(message)} cannot be converted by cv_bridge to bgr8: {error}") from None
-
-
-def _undecodable(message: CompressedImage) -> ImageError:
-    return ImageError(
-        f"compressed image cannot be decoded: expected JPEG or PNG data of at most {MAX_PIXELS} pixels, "
-        f"got {len(message.data)} bytes marked {message.format[:40]!r}; check the camera driver's compression, or use "
-        "image_transport raw"
-    )
-
-
-def _describe(message: Image) -> str:
-    return f"image of encoding {message.encoding[:40]!r}, {message.width}x{message.height},"

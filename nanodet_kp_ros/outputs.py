@@ -11,9 +11,10 @@ from visualization_msgs.msg import MarkerArray
 
 from nanodet_kp_core.runtime.detector import Detections
 from nanodet_kp_core.runtime.draw import draw
+from nanodet_kp_core.runtime.image_message import Picture
 from nanodet_kp_core.runtime.pose import Pose
 from nanodet_kp_ros import vision
-from nanodet_kp_ros.images import Picture, to_image
+from nanodet_kp_ros.images import to_image
 from nanodet_kp_ros.markers import to_markers
 from nanodet_kp_ros.messages import to_armor_array
 from nanodet_kp_ros.msg import ArmorArray

@@ -11,13 +11,13 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from nanodet_kp_core.errors import ImageError
 from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_core.runtime.image_message import Picture
 from nanodet_kp_core.runtime.pose import Pose
 from nanodet_kp_ros.camera_source import CameraSource
 from nanodet_kp_ros.complaints import Complaints
 from nanodet_kp_ros.counters import Counters
 from nanodet_kp_ros.engine import Engine
 from nanodet_kp_ros.image_input import ImageMessage
-from nanodet_kp_ros.images import Picture
 from nanodet_kp_ros.outputs import Outputs
 from nanodet_kp_ros.poses import PlatePoses
 from nanodet_kp_ros.recorder import Recorder

@@ -21,7 +21,7 @@ from nanodet_kp_core.data.bag_images import Choice, label_bag
 from nanodet_kp_core.data.formats import SHORT_NAMES, written_paths
 from nanodet_kp_core.runtime.bags import IMAGE_TYPES, Bag
 from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_ros.images import from_compressed, from_image
+from nanodet_kp_core.runtime.image_message import from_compressed, from_image
 
 
 def decode(message: Any, type_name: str) -> np.ndarray:

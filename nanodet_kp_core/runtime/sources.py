@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.errors import SourceError
+from nanodet_kp_core.runtime.image_bytes import refusal
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What counts as an image, in lower case; OpenCV reads and writes all of them."""
@@ -192,6 +193,6 @@ def _image_names(folder: Path) -> list[str]:
 def _read(path: Path) -> np.ndarray | None:
     try:
         data = np.fromfile(path, np.uint8)  # not imread: it fails on paths that are no ASCII on some systems
-        return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size and refusal(data) is None else None
     except (OSError, cv2.error):
         return None

@@ -10,6 +10,7 @@ import pytest
 from format_helpers import write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from image_fields import encoded, jpeg_of_size, png_of_size
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.data.formats import images as images_module
@@ -128,6 +129,25 @@ def test_a_jpeg_without_its_end_is_broken(tmp_path):
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(DataError, match="missing or broken"):
         read_pixels(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "got"),
+    [
+        ("a.png", png_of_size(60000, 60000), "of 1 to 67108864 pixels, got a PNG that claims 60000x60000"),
+        ("a.jpg", jpeg_of_size(60000, 60000), "of 1 to 67108864 pixels, got a JPEG that claims 60000x60000"),
+        ("a.png", encoded(".png")[:-20], "got a PNG that is cut off or damaged, of "),
+        ("a.png", encoded(".png").replace(b"IDAT", b"zTXt")[:60], "got a PNG that is cut off or damaged, of 60 bytes"),
+        ("a.jpg", encoded(".jpg")[:100], "got a JPEG that is cut off or damaged, of 100 bytes"),
+    ],
+)
+def test_a_file_is_looked_at_before_opencv_takes_memory_for_it(name, data, got, tmp_path, monkeypatch):
+    path = tmp_path / name
+    path.write_bytes(data)
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(DataError) as caught:
+        read_pixels(path)
+    assert str(caught.value).startswith(f"{path}: expected a readable image") and got in str(caught.value)
 
 
 def test_images_are_found_below_and_rejected_ones_are_not(tmp_path):

@@ -13,8 +13,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
+from nanodet_kp_core.runtime.image_message import check_compressed, from_compressed
 from nanodet_kp_ros.camera import camera_from_info
-from nanodet_kp_ros.images import check_compressed, check_image, from_compressed, view_image
+from nanodet_kp_ros.images import check_image, view_image
 
 ENCODINGS = {
     "bgr8": 3, "8UC3": 3, "rgb8": 3, "mono8": 1, "8UC1": 1, "bgra8": 4, "8UC4": 4, "rgba8": 4, "bayer_rggb8": 1,

@@ -21,9 +21,6 @@ from nanodet_kp_core.runtime.metadata import METADATA_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 
-FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
-"""Inputs of each fuzz test; some hundred thousand were run with FUZZ_EXAMPLES=200000."""
-
 DEADLINE_S = 60.0
 """For what must come, on a machine that is busy with other things."""
 

@@ -18,7 +18,7 @@ from nanodet_kp_core.data.formats import SHORT_NAMES, read_records, written_path
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.runtime.bags import Bag, Recorded
 from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_ros.images import from_image
+from nanodet_kp_core.runtime.image_message import from_image
 
 IMAGES = colored_images(4)
 

@@ -15,8 +15,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from nanodet_kp_core.errors import SourceError
 from nanodet_kp_core.runtime.bags import Bag, is_bag
+from nanodet_kp_core.runtime.image_message import from_image
 from nanodet_kp_ros.bags import BagFeed
-from nanodet_kp_ros.images import from_image
 from nanodet_kp_ros.qos import image_qos
 
 STORAGES = ("sqlite3", "mcap")

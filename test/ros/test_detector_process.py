@@ -22,7 +22,8 @@ from visualization_msgs.msg import MarkerArray
 from nanodet_kp_core.runtime.bundled import bundled_model
 from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_core.runtime.draw import draw
-from nanodet_kp_ros.images import from_image, to_image
+from nanodet_kp_core.runtime.image_message import from_image
+from nanodet_kp_ros.images import to_image
 from nanodet_kp_ros.qos import image_qos
 
 CORNER_TOLERANCE_PX = 0.01

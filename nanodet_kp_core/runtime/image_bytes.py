@@ -1,4 +1,4 @@
-"""Compressed images become arrays; their size is looked up first, because a few bytes may claim gigabytes."""
+"""JPEG and PNG bytes become arrays; their size is looked up first, because a few bytes may claim gigabytes."""
 
 from __future__ import annotations
 
@@ -35,6 +35,23 @@ def is_possible(data: np.ndarray) -> bool:
     """Whether the bytes begin as those of an image of 1 to MAX_PIXELS pixels."""
     size = image_size(data)
     return size is not None and 0 < size[0] * size[1] <= MAX_PIXELS
+
+
+def refusal(data: np.ndarray) -> str | None:
+    """Why a JPEG or PNG, uint8 [N], must not be decoded: what was expected and what came; None when it may be.
+
+    None for all other bytes: OpenCV reads more kinds of files, and what they claim is bounded by OpenCV alone.
+    """
+    head = data[: len(_PNG)].tobytes()
+    kind = "PNG" if head == _PNG else "JPEG" if head.startswith(_JPEG) else None
+    if kind is None:
+        return None
+    size = image_size(data)
+    if size is not None and 0 < size[0] * size[1] <= MAX_PIXELS:
+        return None
+    if size is None:
+        return f"expected a readable image, got a {kind} that is cut off or damaged, of {len(data)} bytes"
+    return f"expected a readable image of 1 to {MAX_PIXELS} pixels, got a {kind} that claims {size[0]}x{size[1]}"
 
 
 def image_size(data: np.ndarray) -> tuple[int, int] | None:

@@ -3,51 +3,21 @@
 import array
 import struct
 import tracemalloc
-import zlib
 
 import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ros_helpers import FUZZ_EXAMPLES
-from sensor_msgs.msg import CompressedImage
+from image_fields import FUZZ_EXAMPLES, CompressedImage, encoded, jpeg_of_size, picture, png_of_size
 
 from nanodet_kp_core.errors import ImageError
-from nanodet_kp_ros.compressed import image_size
-from nanodet_kp_ros.images import from_compressed
-
-
-def picture(height=30, width=50):
-    y, x = np.mgrid[0:height, 0:width]
-    return np.stack([4 * x, 5 * y, 200 - 3 * x], axis=2).astype(np.uint8)
-
-
-def encoded(extension, image=None, *options):
-    return cv2.imencode(extension, picture() if image is None else image, list(options))[1].tobytes()
+from nanodet_kp_core.runtime.image_bytes import image_size, refusal
+from nanodet_kp_core.runtime.image_message import from_compressed
 
 
 def message(data):
     return CompressedImage(format="jpeg", data=array.array("B", data))
-
-
-def png_of_size(width, height):
-    def chunk(name, body):
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100_000))) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def jpeg_of_size(width, height):
-    data = bytearray(encoded(".jpg"))
-    place = data.index(b"\xff\xc0")
-    data[place + 5 : place + 9] = struct.pack(">HH", height, width)
-    return bytes(data)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +73,25 @@ def test_a_part_of_a_png_that_claims_gigabytes_is_not_given_to_opencv(name):
 def test_bad_data(data):
     with pytest.raises(ImageError, match=rf"got {len(data)} bytes marked 'jpeg'"):
         from_compressed(message(data))
+
+
+@pytest.mark.parametrize(
+    ("data", "got"),
+    [
+        (encoded(".png"), None),
+        (encoded(".jpg"), None),
+        (encoded(".bmp"), None),  # OpenCV's concern
+        (b"", None),
+        (png_of_size(60000, 60000), "of 1 to 67108864 pixels, got a PNG that claims 60000x60000"),
+        (jpeg_of_size(65000, 65000), "of 1 to 67108864 pixels, got a JPEG that claims 65000x65000"),
+        (png_of_size(0, 5), "got a PNG that claims 0x5"),
+        (encoded(".png")[:-1], "got a PNG that is cut off or damaged, of "),
+        (encoded(".jpg")[:30], "got a JPEG that is cut off or damaged, of 30 bytes"),
+    ],
+)
+def test_what_is_not_decoded(data, got):
+    said = refusal(np.frombuffer(data, np.uint8))
+    assert said is None if got is None else said.startswith("expected a readable image") and got in said
 
 
 @settings(max_examples=FUZZ_EXAMPLES, deadline=None)
