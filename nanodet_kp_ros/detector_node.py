@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from nanodet_kp_core.errors import ImageError, NanodetKpError
+from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_ros.camera_source import CameraSource
 from nanodet_kp_ros.complaints import Complaints
 from nanodet_kp_ros.counters import Counters, Summary
@@ -76,6 +78,7 @@ class DetectorNode(Node):
         )
         self._pipeline.debug = bool(self._values["debug"])
         self._loader = ThreadPoolExecutor(1, "loader")  # one for all: each thread has a heap of its own, which stays
+        self._replaced: weakref.ref[Detector] | None = None  # a detector whose memory is to be given back
         self._worker = Worker(self._slot, self._pipeline.process, self._failed)
         timeout_s = float(self._values["image_timeout"])
         self._watchdog = Watchdog(self, self._input.topic, self._input.type_name, self._input.qos, timeout_s)
@@ -144,10 +147,10 @@ class DetectorNode(Node):
         except NanodetKpError as error:
             self._complaints.warning("parameters", f"parameters stay as they are: {error}")
             return SetParametersResult(successful=False, reason=str(error))
-        exchanged = engine.detector is not self._pipeline.engine.detector
+        before = self._pipeline.engine.detector
         self._pipeline.engine = engine
-        if exchanged:
-            give_back()
+        if engine.detector is not before:
+            self._replaced = weakref.ref(before)
         self._values = values
         self._pipeline.debug = bool(values["debug"])
         self._watchdog.timeout_s = float(values["image_timeout"])
@@ -188,6 +191,9 @@ class DetectorNode(Node):
         )
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, stamp))
+        if self._replaced is not None and self._replaced() is None:  # before, the worker may have been at it
+            self._replaced = None
+            give_back()
         self._until_report -= 1
         if self._until_report == 0:
             self._until_report = _REPORT_EVERY
