@@ -7,6 +7,9 @@ import numpy as np
 TINY = np.float32(1e-30)
 """Stands for an area of 0, so that empty boxes overlap nothing."""
 
+AT_ONCE = 64
+"""Up to so many boxes all pairs are computed in one go; a turn per kept box takes longer then."""
+
 
 def nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float, max_detections: int = -1) -> np.ndarray:
     """Greedy suppression without regard to the class: one physical plate has one label.
@@ -35,23 +38,42 @@ def nms_groups(
     score_threshold: boxes below it are not kept, but may be taken away.
     """
     order = np.argsort(-scores, kind="stable")
-    x_min, y_min, x_max, y_max = boxes[order].T.copy()
-    area = np.maximum(x_max - x_min, 0) * np.maximum(y_max - y_min, 0)
+    sides = boxes[order].T.copy()
+    areas = np.maximum(sides[2] - sides[0], 0) * np.maximum(sides[3] - sides[1], 0)
+    most = len(order) if max_detections < 0 else max_detections
     candidates = np.count_nonzero(scores >= score_threshold)
-    left = np.arange(len(order))
     groups: list[np.ndarray] = []
+    if len(order) <= AT_ONCE:
+        overlapping = _overlapping(sides[:, :, None], areas[:, None], sides, areas, iou_threshold)
+        np.fill_diagonal(overlapping, True)
+        free = np.ones(len(order), bool)
+        for best in range(candidates):
+            if free[best] and len(groups) < most:
+                members = overlapping[best] & free
+                groups.append(order[members])
+                free ^= members
+        return groups
+    left = np.arange(len(order))
     # One turn per kept box, not per candidate: cheap even when a low score threshold lets thousands in.
-    while left.size and left[0] < candidates and (max_detections < 0 or len(groups) < max_detections):
+    while left.size and left[0] < candidates and len(groups) < most:
         best, rest = left[0], left[1:]
-        # geometry.box_iou for one box; written out, because its many small steps took three quarters of the time.
-        width = np.minimum(x_max[rest], x_max[best]) - np.maximum(x_min[rest], x_min[best])
-        height = np.minimum(y_max[rest], y_max[best]) - np.maximum(y_min[rest], y_min[best])
-        overlap = np.maximum(width, 0) * np.maximum(height, 0)
-        union = area[rest] + area[best] - overlap
-        gone = overlap / np.maximum(union, TINY) > iou_threshold
+        gone = _overlapping(sides[:, best], areas[best], sides[:, rest], areas[rest], iou_threshold)
         groups.append(order[np.concatenate([left[:1], rest[gone]])])
         left = rest[~gone]
     return groups
+
+
+def _overlapping(
+    one: np.ndarray, area: np.ndarray, others: np.ndarray, areas: np.ndarray, iou_threshold: float
+) -> np.ndarray:
+    """Which of the boxes [4, ...] and [4, N] have an IoU above the threshold.
+
+    geometry.box_iou, written out: its many small steps took three quarters of the time.
+    """
+    width = np.minimum(others[2], one[2]) - np.maximum(others[0], one[0])
+    height = np.minimum(others[3], one[3]) - np.maximum(others[1], one[1])
+    overlap = np.maximum(width, 0) * np.maximum(height, 0)
+    return np.asarray(overlap / np.maximum(areas + area - overlap, TINY) > iou_threshold)
 
 
 def first_of(groups: list[np.ndarray]) -> np.ndarray:
