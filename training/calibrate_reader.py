@@ -16,7 +16,7 @@ from _door import open_door
 
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.evaluate.calibrate import offset_for
-from nanodet_kp_core.export.reader_file import shift_reader
+from nanodet_kp_core.export.patch_network_file import shift_reader
 from nanodet_kp_core.runtime.detector import Detector
 
 

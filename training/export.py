@@ -16,8 +16,7 @@ from _door import open_door, size
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.evaluate.calibrate import calibrate
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
-from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.runtime.reader import Reader
+from nanodet_kp_core.export.patch_network_file import copy_reader
 from nanodet_kp_core.runtime.sources import open_source
 
 
@@ -39,7 +38,8 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument(
         "--reader", type=Path, metavar="ONNX",
-        help="second stage made by training/train_reader.py; it is copied beside the model, which names it",
+        help="second stage made by training/train_reader.py; it is copied beside the model, which names it, with the "
+        "bars that it names itself",
     )  # fmt: skip
     args = parser.parse_args()
     if args.calibrate is not None and not 0 < args.calibrate <= 1:
@@ -55,12 +55,10 @@ def main() -> int:
                 break
     if not images:
         raise DataError(f"{args.images}: expected at least one image to compare on, got none")
-    reader = "" if args.reader is None else Reader(args.reader).path.name
+    reader = "" if args.reader is None else copy_reader(args.reader, args.onnx.parent)
     metadata, worst = export_onnx(
         args.checkpoint, args.onnx, input_size, images, metrics, offset, args.output == "decoded", args.batch, reader
     )
-    if args.reader is not None:
-        write_atomically(args.onnx.parent / reader, args.reader.read_bytes())
     print(f"{args.onnx}: input {metadata.input.width}x{metadata.input.height}, {args.onnx.stat().st_size / 1e6:.2f} MB")
     print(f"torch and onnxruntime differ by {worst:.1e} at most on {len(images)} images; score logits {offset:+.2f}")
     return 0

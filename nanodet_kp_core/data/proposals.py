@@ -6,35 +6,33 @@ corners are. Shaken corners make sure that every labelled plate is there, found 
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
-from io import BytesIO
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from nanodet_kp_core.data.patch_files import joined
 from nanodet_kp_core.data.sample import Record, Sample
-from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.patches import PATCH_CORNERS, are_usable, cut_patches
-
-CHUNK = 500
-"""Pictures of a file."""
+from nanodet_kp_core.runtime.patches import PATCH_CORNERS, PATCH_SIZE, are_usable, cut, plate_transforms, to_patch
 
 PROPOSAL_SCORE = 0.12
 """Detections from this score on: somewhat lower than what the robot looks at, where the rarer mistakes are."""
 
-HIT, MISS = 0.25, 0.45
-"""Mean corner distance in diagonals: a proposal below HIT of a plate is that plate, one above MISS of all is none; what
-lies between teaches nothing."""
+HIT, MISS = 0.35, 0.45
+"""Mean corner distance in diagonals: a proposal below HIT of a plate is that plate, for the second look puts it right;
+one above MISS of all is none. What lies between teaches nothing."""
+
+BORROWED = 0.12
+"""Distance in diagonals up to which the bar of a proposal is the one of a plate beside it."""
 
 MOST_HITS, MOST_FALSE = 5, 6
 """Proposals taken of a picture."""
+
+AMOUNTS = (0.3, 1.0, 1.0, 2.0)
+"""How far shaken corners are off: as after a first look, as usual, and as the worst that a detector proposes."""
 
 SMALLEST = 12.0
 """Diagonal in pixels below which a plate is not shaken: nothing can be read in it."""
@@ -56,11 +54,6 @@ class Patches:
 
     def __len__(self) -> int:
         return len(self.plate)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Patches]) -> Patches:
-        """All patches of `parts`, which are at least one."""
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
 def diagonals(corners: np.ndarray) -> np.ndarray:
@@ -94,16 +87,17 @@ def quads_of(sample: Sample, proposals: np.ndarray, rng: np.random.Generator) ->
             if len(quads) - false < MOST_HITS:
                 quads.append(quad)
                 owners.append(nearest)
-        elif (nearest < 0 or off[nearest] > MISS) and false < MOST_FALSE and not _ignored(quad, sample.ignore_boxes):
+        elif (nearest < 0 or off[nearest] > MISS) and false < MOST_FALSE and _is_none(quad, sample):
             quads.append(quad)
             owners.append(-1)
             false += 1
     for plate in np.flatnonzero(size >= SMALLEST):
-        quads.append(shaken(rng, plates[plate], 1.0 if rng.random() < 0.7 else 0.3))
+        quads.append(shaken(rng, plates[plate], rng.choice(AMOUNTS)))
         owners.append(int(plate))
-    for quad in [*_wrong_pairs(rng, plates), _anywhere(rng, sample.image.shape)]:
+    half_seen = _pairs_with_half_seen(rng, plates, sample.ignore_boxes)
+    for quad in [*_wrong_pairs(rng, plates), *half_seen, _anywhere(rng, sample.image.shape)]:
         off = np.linalg.norm(plates - quad, axis=2).mean(axis=1) / size
-        if (off > MISS).all() and not _ignored(quad, sample.ignore_boxes):
+        if (off > MISS).all() and _is_none(quad, sample):
             quads.append(quad)
             owners.append(-1)
     found = np.array(quads, np.float32).reshape(-1, 4, 2)
@@ -127,11 +121,40 @@ def _wrong_pairs(rng: np.random.Generator, plates: np.ndarray) -> list[np.ndarra
     return pairs
 
 
+def _pairs_with_half_seen(rng: np.random.Generator, plates: np.ndarray, ignore_boxes: np.ndarray) -> list[np.ndarray]:
+    """The bar of a plate [G, 4, 2] and something inside an ignore box beside it, such as the one bar that is seen of
+    the robot's next plate: in the dark, without a sticker, only their place tells that they are no plate."""
+    pairs: list[np.ndarray] = []
+    for plate in plates[rng.permutation(len(plates))]:
+        height = float(np.linalg.norm(plate[[1, 2]] - plate[[0, 3]], axis=1).mean())
+        for x_min, y_min, x_max, y_max in ignore_boxes[rng.permutation(len(ignore_boxes))]:
+            x = float(rng.uniform(x_min, x_max))
+            beside = x - plate[:, 0].mean()
+            alike = 0.5 < (y_max - y_min) / height < 2 and abs((y_min + y_max) / 2 - plate[:, 1].mean()) < 2 * height
+            if len(pairs) < 2 and alike and height < abs(beside) < 8 * height:
+                bar = np.array([[x, y_min], [x, y_max]])
+                own = plate[[3, 2]] if beside > 0 else plate[[0, 1]]
+                left, right = (own, bar) if beside > 0 else (bar, own)
+                pairs.append(shaken(rng, np.stack([left[0], left[1], right[1], right[0]]), 0.3))
+    return pairs
+
+
 def _anywhere(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """A quadrilateral of a plate's proportions somewhere in the picture: what all the rest looks like."""
     height = float(np.exp(rng.uniform(np.log(6), np.log(60))))
     box = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) / 2 * (height * rng.uniform(2.0, 4.3), height)
     return shaken(rng, box + rng.uniform(0, 1, 2) * (shape[1], shape[0]), 1.0)
+
+
+def _is_none(quad: np.ndarray, sample: Sample) -> bool:
+    """Whether a quadrilateral that is far from all plates is surely none: outside of the ignore boxes, or made of a
+    bar that belongs to a plate on its other side."""
+    plates = sample.corners
+    outer = np.linalg.norm(plates[:, [3, 2]] - quad[[0, 1]], axis=2).mean(axis=1)
+    inner = np.linalg.norm(plates[:, [0, 1]] - quad[[3, 2]], axis=2).mean(axis=1)
+    if (np.minimum(outer, inner) < BORROWED * diagonals(plates)).any():
+        return True
+    return not _ignored(quad, sample.ignore_boxes)
 
 
 def _ignored(quad: np.ndarray, ignore_boxes: np.ndarray) -> bool:
@@ -144,53 +167,25 @@ def _ignored(quad: np.ndarray, ignore_boxes: np.ndarray) -> bool:
 def patches_of(sample: Sample, proposals: np.ndarray, numbers: int, rng: np.random.Generator) -> Patches:
     """Patches of one picture; class id = colour * numbers + number."""
     quads, owners = quads_of(sample, proposals, rng)
-    images, homographies = cut_patches(sample.image, quads)
+    transforms = plate_transforms(quads)
+    images = cut(sample.image, transforms, PATCH_SIZE)
     plate = owners >= 0
     labels = sample.labels[owners[plate]]
     offsets = np.zeros((len(quads), 4, 2), np.float32)
-    for k in np.flatnonzero(plate):
-        corners = sample.corners[owners[k]][None].astype(np.float64)
-        offsets[k] = cv2.perspectiveTransform(corners, np.linalg.inv(homographies[k]))[0] - PATCH_CORNERS
+    offsets[plate] = to_patch(sample.corners[owners[plate]].astype(np.float64), transforms[plate]) - PATCH_CORNERS
     colors, read = np.full(len(quads), -1), np.full(len(quads), -1)
     colors[plate] = labels // numbers
     read[plate] = np.where(sample.number_known[owners[plate]], labels % numbers, -1)
     return Patches(images, plate, colors, read, offsets)
 
 
-def collect(
-    folder: Path, records: Sequence[Record], detector: Path, numbers: int, seed: int, workers: int
-) -> Iterator[Patches]:
-    """Patches of all records, a chunk at a time, each kept in `folder`: a stopped collection goes on where it was.
-
-    Raises DataError when the folder belongs to other records, another seed or another detector.
-    """
-    wanted = f"{records[0].name} {len(records)} {seed} {detector.name} {detector.stat().st_size}"
-    folder.mkdir(parents=True, exist_ok=True)
-    note = folder / "arguments.txt"
-    if note.exists() and note.read_text() != wanted:
-        raise DataError(f"{folder}: expected patches of {wanted!r}, got {note.read_text()!r}; choose another folder")
-    write_atomically(note, wanted.encode())
-    parts = [records[first : first + CHUNK] for first in range(0, len(records), CHUNK)]
-    jobs = [(folder / f"{k:05d}.npz", part, detector, numbers, seed + k) for k, part in enumerate(parts)]
-    # Fresh processes: a fork would inherit the threads of onnxruntime and OpenCV as they happen to stand.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for path in pool.map(_collect_chunk, jobs):
-            with np.load(path) as values:
-                yield Patches(*(values[f.name] for f in fields(Patches)))
-
-
-def _collect_chunk(job: tuple[Path, Sequence[Record], Path, int, int]) -> Path:
-    path, records, model, numbers, seed = job
-    if path.exists():
-        return path
-    cv2.setNumThreads(0)  # one process a core already
-    rng = np.random.default_rng(seed)
-    detector = Detector(model, threads=1, score_threshold=PROPOSAL_SCORE, nms_threshold=0.6, second_stage=False)
+def patches_of_records(
+    detector: Path, numbers: int, records: Sequence[Record], rng: np.random.Generator
+) -> Patches:
+    """The same for some pictures with the proposals of a detector, for patch_files.collect."""
+    propose = Detector(detector, threads=1, score_threshold=PROPOSAL_SCORE, nms_threshold=0.6, second_stage=False)
     parts = []
     for record in records:
         sample = record.load()
-        parts.append(patches_of(sample, detector(sample.image).corners, numbers, rng))
-    buffer = BytesIO()
-    np.savez(buffer, **vars(Patches.joined(parts)))
-    write_atomically(path, buffer.getvalue())
-    return path
+        parts.append(patches_of(sample, propose(sample.image).corners, numbers, rng))
+    return joined(parts)

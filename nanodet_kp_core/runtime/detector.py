@@ -17,8 +17,16 @@ from nanodet_kp_core.runtime.decode import Decoder
 from nanodet_kp_core.runtime.metadata import ModelMetadata
 from nanodet_kp_core.runtime.nms import first_of, merge_corners, nms, nms_groups
 from nanodet_kp_core.runtime.preprocess import Letterbox, Preprocessor
-from nanodet_kp_core.runtime.reader import MOST_PROPOSALS, Reader
+from nanodet_kp_core.runtime.reader import MOST_PROPOSALS, Reader, Readings
 from nanodet_kp_core.runtime.session import Session, load_session
+
+SECOND_CHANCE = 0.05
+"""Score after the first look from which on a proposal gets a second one: where its corners were far off, the first look
+puts them right, and only then can it be judged."""
+
+CLEAR = 0.98
+"""Score after the first look from which on the second one is left out when the bars are looked at anyway: half of the
+looks less, for a corner error that is 7 % larger on rendered pictures and the same on real ones."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,7 @@ class Detector:
         computed = self.clock()
         detections = self._decode(output, placed)
         decoded = self.clock()
-        detections = self._look_again(image, detections, channel_order)
+        detections = self._look_again(image, detections, channel_order, self._preprocess.halved)
         done = self.clock()
         self.times = {
             "preprocess": 1000 * (prepared - start),
@@ -185,23 +193,36 @@ class Detector:
             class_names=self.metadata.class_names,
         )
 
-    def _look_again(self, image: np.ndarray, proposals: Detections, channel_order: str) -> Detections:
+    def _look_again(
+        self, image: np.ndarray, proposals: Detections, channel_order: str, halved: np.ndarray | None = None
+    ) -> Detections:
         """What the reader makes of the proposals; they themselves without a reader.
 
         It looks twice: from corners that are nearly right it reads and corrects better than from those of the network.
+        Then each bar is looked at alone; where that follows, plates that are clear at once need no second look.
         """
-        corners, proposed = proposals.corners, proposals.scores
-        if self.reader is None or not len(corners):
+        reader = self.reader
+        if reader is None or not len(proposals):
             return proposals
-        for least in (self.score_threshold / 2, self.score_threshold):
-            found = self.reader(image, corners, proposed, channel_order)
-            likely = np.flatnonzero(found.scores >= least)
-            boxes = boxes_of_corners(found.corners[likely])
-            kept = likely[nms(boxes, found.scores[likely], self.nms_threshold, self.max_detections)]
-            corners, proposed = found.corners[kept], proposed[kept]
+        found = reader(image, proposals.corners, proposals.scores, channel_order, halved)
+        found = found.part(self._apart(found, min(SECOND_CHANCE, self.score_threshold)))
+        unclear = np.flatnonzero(found.scores < (1.1 if reader.bars is None else CLEAR))
+        if len(unclear):
+            corners, proposed = found.corners[unclear], found.proposed[unclear]
+            found.replace(unclear, reader(image, corners, proposed, channel_order, halved))
+        found = found.part(self._apart(found, self.score_threshold))
+        corners = found.corners
+        if reader.bars is not None:
+            corners = reader.bars(image, corners, channel_order, halved)
         return Detections(
-            found.scores[kept], found.class_ids[kept], boxes_of_corners(corners), corners, self.metadata.class_names
+            found.scores, found.class_ids, boxes_of_corners(corners), corners, self.metadata.class_names
         )
+
+    def _apart(self, found: Readings, least: float) -> np.ndarray:
+        """Which of the readings score at least so much and stay in suppression, best first."""
+        likely = np.flatnonzero(found.scores >= least)
+        boxes = boxes_of_corners(found.corners[likely])
+        return likely[nms(boxes, found.scores[likely], self.nms_threshold, self.max_detections)]
 
 
 def _check_fraction(name: str, value: float) -> None:

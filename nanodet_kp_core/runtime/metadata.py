@@ -115,6 +115,11 @@ class OutputSpec:
         return self.layout == "NKD"
 
 
+def is_file_name(name: object) -> bool:
+    """Whether it is the name of a file without a folder, or an empty text."""
+    return isinstance(name, str) and name == PurePath(name).name and "\\" not in name
+
+
 @dataclass(frozen=True)
 class ModelMetadata:
     """A model's metadata, checked when it is made.
@@ -139,7 +144,7 @@ class ModelMetadata:
     reader: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.reader, str) or self.reader != PurePath(self.reader).name or "\\" in self.reader:
+        if not is_file_name(self.reader):
             raise _wrong("reader", "the name of a file in the model's folder, or an empty text", self.reader)
         if not self.class_names or not all(isinstance(name, str) and name for name in self.class_names):
             raise _wrong("class_names", "a list of at least one non-empty name", list(self.class_names))

@@ -1,4 +1,8 @@
-"""Proposed plates cut out of the picture, each turned upright: what the reader sees, in training as on the robot."""
+"""Small upright pictures cut out of the camera's: what the second stage's networks see, in training as on the robot.
+
+A plate's patch shows it with both bars and its surroundings, a bar's patch one bar alone, larger. How a patch lies in
+the picture is an affine transform [2, 3] from pixels of the patch to pixels of the image.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,46 @@ import cv2
 import numpy as np
 
 PATCH_SIZE = (64, 40)
-"""Width and height, pixels."""
+"""Width and height of a plate's patch, pixels."""
 
 PATCH_CORNERS = np.array([[14, 12], [14, 28], [50, 28], [50, 12]], np.float32)
 """Where the proposed corners come to lie in the patch, [4, 2]. Around them there is room for bars that were proposed at
 the wrong place, and for the panel, which is more than twice as high as its bars."""
 
-SHRUNK_TWICE = 3.0
-"""Plates this many times as large as the patch are averaged down, smaller ones sampled as they are: a plate of many
-pixels has detail enough, and time counts."""
+BAR_SIZE = (24, 56)
+"""Width and height of a bar's patch, pixels."""
+
+BAR_ENDS = np.array([[11.5, 14], [11.5, 42]], np.float32)
+"""Where the upper and the lower end of the bar are expected in its patch, [2, 2]."""
+
+FROM_HALVED = 2.0
+"""What is this many times as large in the image as in the patch is cut out of the halved image, where there is one: a
+quarter of the memory to read, and averaged already. Nothing else is averaged, however large: what is near has pixels
+enough (recall and corner errors were the same), and time counts."""
 
 _NEXT = [1, 2, 3, 0]  # corners in turn
 
 _SAMPLED = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
-_FROM_TWICE = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])
-"""From pixels of a patch twice as fine to those of the patch."""
+# What is linear in the corners is one product with a matrix that is made here: a look has few proposals, so that its
+# time is that of the number of operations.
+
+
+def _fit(points: np.ndarray) -> np.ndarray:
+    """[2 P, 6]: from points of the image, x and y in turn, to the affine transform that brings `points` [P, 2] of the
+    patch nearest to them."""
+    inverse = np.linalg.pinv(np.column_stack([points, np.ones(len(points))])).T
+    return np.hstack([np.kron(inverse, axis) for axis in ([[1], [0]], [[0], [1]])])
+
+
+def _bars() -> np.ndarray:
+    """[4, 6]: ends of a bar -> its transform, by a third point beside the upper end, as far away as the lower one."""
+    (x, y), (_, lower) = BAR_ENDS.tolist()
+    beside = np.array([[1, 1], [-1, 1], [0, -1], [1, 0]])  # x0 - y0 + y1, x0 + y0 - x1
+    return np.hstack([np.eye(4), beside]) @ _fit(np.array([[x, y], [x, lower], [x + lower - y, y]]))
+
+
+_OF_PLATES, _OF_BARS = _fit(PATCH_CORNERS), _bars()
 
 
 def are_usable(corners: np.ndarray) -> np.ndarray:
@@ -33,42 +61,62 @@ def are_usable(corners: np.ndarray) -> np.ndarray:
     following = sides[:, _NEXT]
     turns = sides[..., 0] * following[..., 1] - sides[..., 1] * following[..., 0]
     # y points down: in this order every turn is to the left. NaN compares false; infinite corners give NaN.
-    return (turns < -1e-3).all(axis=1)
+    return np.asarray((turns < -1e-3).all(axis=1))
 
 
-def cut_patches(image: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Upright patches of usable quadrilaterals, their surroundings beyond the border replicated.
+def plate_transforms(corners: np.ndarray) -> np.ndarray:
+    """How the patches of plates lie: corners [K, 4, 2] -> float64 [K, 2, 3].
+
+    The parallelogram nearest to the corners comes to lie on PATCH_CORNERS.
+    """
+    return (corners.reshape(-1, 8) @ _OF_PLATES).reshape(-1, 2, 3)
+
+
+def bar_transforms(ends: np.ndarray) -> np.ndarray:
+    """How the patches of bars lie: ends [N, 2, 2], upper and lower -> float64 [N, 2, 3]. Angles and shapes are kept."""
+    return (ends.reshape(-1, 4) @ _OF_BARS).reshape(-1, 2, 3)
+
+
+def cut(
+    image: np.ndarray, transforms: np.ndarray, size: tuple[int, int], halved: np.ndarray | None = None
+) -> np.ndarray:
+    """Patches out of an image; beyond its border the last pixel is repeated.
 
     Args:
         image: uint8 [height, width, channels] or [height, width].
-        corners: float [K, 4, 2], pixels of the image.
+        transforms: [K, 2, 3].
+        size: width and height of a patch.
+        halved: the image at half its size, averaged, if that is there.
 
     Returns:
-        patches uint8 [K, 40, 64, channels], and the homographies [K, 3, 3] from patch to image pixels.
+        uint8 [K, height, width, channels], without channels where the image has none.
     """
-    width, height = PATCH_SIZE
-    patches = np.empty((len(corners), height, width, *image.shape[2:]), np.uint8)
-    homographies = np.empty((len(corners), 3, 3))
-    quads = np.ascontiguousarray(corners, np.float32)
-    for k, large in enumerate((_sizes(quads) >= SHRUNK_TWICE).tolist()):
-        homographies[k] = matrix = cv2.getPerspectiveTransform(PATCH_CORNERS, quads[k])
-        if not large:
-            patches[k] = cv2.warpPerspective(image, matrix, PATCH_SIZE, None, _SAMPLED, cv2.BORDER_REPLICATE)
-            continue
-        fine = (2 * width, 2 * height)
-        patch = cv2.warpPerspective(image, matrix @ _FROM_TWICE, fine, None, _SAMPLED, cv2.BORDER_REPLICATE)
-        patches[k] = cv2.resize(patch, PATCH_SIZE, interpolation=cv2.INTER_AREA)
-    return patches, homographies
+    width, height = size
+    patches = np.empty((len(transforms), height, width, *image.shape[2:]), np.uint8)
+    scales = np.hypot(transforms[:, 0], transforms[:, 1])[:, :2].max(axis=1)
+    in_half = transforms / 2 - (0, 0, 0.25)  # pixels of the halved image: its first centre lies between two
+    for k, large in enumerate((scales >= FROM_HALVED).tolist()):
+        source, transform = (image, transforms[k]) if halved is None or not large else (halved, in_half[k])
+        cv2.warpAffine(source, transform, size, patches[k], _SAMPLED, cv2.BORDER_REPLICATE)
+    return patches
 
 
-def from_patches(points: np.ndarray, homographies: np.ndarray) -> np.ndarray:
+def to_image(points: np.ndarray, transforms: np.ndarray) -> np.ndarray:
     """Points [K, P, 2] of the patches in pixels of the image."""
-    mapped = points @ homographies[:, :, :2].transpose(0, 2, 1) + homographies[:, None, :, 2]
-    return mapped[..., :2] / mapped[..., 2:]
+    return points @ transforms[:, :, :2].transpose(0, 2, 1) + transforms[:, None, :, 2]
 
 
-def _sizes(quads: np.ndarray) -> np.ndarray:
-    """How many times as large as PATCH_CORNERS, the larger of width and height: [K, 4, 2] -> [K]."""
-    left, lower, right, upper = np.hypot(*(quads[:, _NEXT] - quads).transpose(2, 1, 0))
-    wide, high = (PATCH_CORNERS[2] - PATCH_CORNERS[0]).tolist()
-    return np.maximum((lower + upper) / (2 * wide), (left + right) / (2 * high))
+def to_patch(points: np.ndarray, transforms: np.ndarray) -> np.ndarray:
+    """Points [K, P, 2] of the image in pixels of the patches."""
+    inverse = np.linalg.inv(transforms[:, :, :2])
+    return (points - transforms[:, None, :, 2]) @ inverse.transpose(0, 2, 1)
+
+
+def ends_of(corners: np.ndarray) -> np.ndarray:
+    """The bars of plates: corners [K, 4, 2] -> ends [2 K, 2, 2], of each plate the left bar, then the right one."""
+    return corners[:, [0, 1, 3, 2]].reshape(-1, 2, 2)
+
+
+def corners_of(ends: np.ndarray) -> np.ndarray:
+    """The plates of bars [2 K, 2, 2], as ends_of gives them: corners [K, 4, 2]."""
+    return ends.reshape(-1, 4, 2)[:, [0, 1, 3, 2]]

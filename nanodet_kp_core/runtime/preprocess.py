@@ -89,6 +89,7 @@ def fit(image_width: int, image_height: int, spec: InputSpec) -> Letterbox:
 class Preprocessor:
     """Turns images into the network's input in memory that it keeps: resize into the letterbox, then split into planes.
 
+    halved: the last image at half its size, averaged, where the way to the input led over it, until the next call.
     An instance serves one thread at a time, and every call writes into the same blob.
     """
 
@@ -100,6 +101,7 @@ class Preprocessor:
         self._blob = self._bytes if spec.dtype == "uint8" else np.empty(self._bytes.shape, np.float32)
         self._canvas = np.empty((0, 0), np.uint8)
         self._rooms: dict[tuple[int, ...], np.ndarray] = {}
+        self.halved: np.ndarray | None = None
 
     def __call__(self, image: np.ndarray, channel_order: str = "bgr") -> tuple[np.ndarray, Letterbox]:
         """Turn one image into the network's input.
@@ -159,10 +161,12 @@ class Preprocessor:
         bilinear.
         """
         (height, width), (to_height, to_width) = image.shape[:2], target.shape[:2]
+        self.halved = None
         while width > 2 * to_width and height > 2 * to_height and width % 2 == 0 and height % 2 == 0:
             width, height = width // 2, height // 2
             room = self._room((height, width, *image.shape[2:]))
             image = cv2.resize(image, (width, height), dst=room, interpolation=cv2.INTER_AREA)
+            self.halved = image if self.halved is None else self.halved
         if (height, width) == (to_height, to_width):
             np.copyto(target, image)
             return

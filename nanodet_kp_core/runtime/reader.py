@@ -8,20 +8,22 @@ like a third are told apart only close by.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from nanodet_kp_core.classes import factors
 from nanodet_kp_core.errors import ModelError, shown
-from nanodet_kp_core.runtime.patches import PATCH_CORNERS, PATCH_SIZE, are_usable, cut_patches, from_patches
-from nanodet_kp_core.runtime.session import open_session, read_entry
+from nanodet_kp_core.runtime.bars import Bars
+from nanodet_kp_core.runtime.metadata import is_file_name
+from nanodet_kp_core.runtime.patch_network import PatchNetwork
+from nanodet_kp_core.runtime.patches import PATCH_CORNERS, PATCH_SIZE, are_usable, cut, plate_transforms, to_image
 
 READER_KEY = "nanodet_kp_reader"
 """Key in the ONNX `metadata_props` that holds the JSON text of ReaderMetadata."""
 
-READER_VERSION = 1
+READER_VERSION = 2  # 1: patches cut with perspective
 
 CORNER_SCALE = 4.0
 """Patch pixels of a corner output of 1."""
@@ -38,7 +40,9 @@ class ReaderMetadata:
     proposal_score: detections of the first stage from this score on are looked at again, in 0..1.
     detector_weight, offset: the final logit is the reader's, plus detector_weight times the detector's, plus offset.
         The detector has seen more of the surroundings; the offset makes 0.5 the threshold to use.
-    run_id: of the training. Raises ModelError for other values.
+    run_id: of the training.
+    bars: file name of the last look (runtime.bars), which lies in the same folder; "" without one.
+    Raises ModelError for other values.
     """
 
     class_names: tuple[str, ...]
@@ -46,6 +50,7 @@ class ReaderMetadata:
     detector_weight: float = 0.0
     offset: float = 0.0
     run_id: str = ""
+    bars: str = ""
 
     def __post_init__(self) -> None:
         if factors(self.class_names) is None:
@@ -57,6 +62,8 @@ class ReaderMetadata:
                 raise ModelError(f"reader: {name}: expected a number in {low}..{high}, got {shown(value)}")
         if not isinstance(self.run_id, str):
             raise ModelError(f"reader: run_id: expected a text, got {shown(self.run_id)}")
+        if not is_file_name(self.bars):
+            raise ModelError(f"reader: bars: expected the name of a file in the same folder, got {shown(self.bars)}")
 
     def to_json(self) -> str:
         """The text for `metadata_props`."""
@@ -75,57 +82,64 @@ class ReaderMetadata:
         if (version, patch) != (READER_VERSION, PATCH_SIZE):
             raise ModelError(
                 f"reader: expected version {READER_VERSION} with patches of {PATCH_SIZE}, got {shown(version)} with "
-                f"{shown(patch)}; "
-                "export it again"
+                f"{shown(patch)}; train it again"
             )
         return made
 
 
 @dataclass(frozen=True)
 class Readings:
-    """What the reader makes of K proposals: scores float32 [K] in 0..1 that each is a plate with these corners,
-    class_ids int64 [K], corners float32 [K, 4, 2] in pixels of the image."""
+    """What the reader makes of K proposals: scores float32 [K] in 0..1 that each is a plate, class_ids int64 [K],
+    corners float32 [K, 4, 2] in pixels of the image. proposed: float32 [K], the detector's scores."""
 
     scores: np.ndarray
     class_ids: np.ndarray
     corners: np.ndarray
+    proposed: np.ndarray
+
+    def part(self, chosen: np.ndarray) -> Readings:
+        """Those with the indices `chosen`."""
+        return Readings(*(getattr(self, f.name)[chosen] for f in fields(self)))
+
+    def replace(self, chosen: np.ndarray, others: Readings) -> None:
+        """Put others where the indices `chosen` say."""
+        for f in fields(self):
+            getattr(self, f.name)[chosen] = getattr(others, f.name)
 
 
 class Reader:
     """Reads proposals; one thread at a time.
 
-    Raises ModelError when the file is missing, is no reader, or its tensors are not those of one.
+    network: of the patches. bars: the last look at what was found; None where the metadata name none.
+    Raises ModelError when a file is missing, is no reader, or its tensors are not those of one.
     """
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
-        self.path = Path(path)
-        self._session = open_session(self.path, threads)
+        self.network = PatchNetwork(path, threads, READER_KEY, PATCH_SIZE)
         try:
-            self.metadata = ReaderMetadata.from_json(read_entry(self.path, self._session, READER_KEY))
+            self.metadata = ReaderMetadata.from_json(self.network.text)
         except ModelError as error:
-            raise ModelError(f"model {self.path}: {error}") from None
+            raise ModelError(f"model {path}: {error}") from None
         pair = factors(self.metadata.class_names)
         assert pair is not None
         self._colors, self._numbers = len(pair[0]), len(pair[1])
-        width, height = PATCH_SIZE
-        try:
-            output = self._session.run(None, {"patches": np.zeros((2, 3, height, width), np.uint8)})[0]
-        except Exception as error:  # onnxruntime's own errors share no base class but Exception
-            reason = " ".join(str(error).split())
-            raise ModelError(
-                f"model {self.path}: expected a reader of uint8 patches of {width}x{height}, got one that fails on "
-                f"them ({reason}); export it again"
-            ) from None
-        if output.shape != (2, self.num_values):
-            raise ModelError(f"model {self.path}: expected {self.num_values} values a patch, got {output.shape}")
+        self.network.check(1 + self._colors + self._numbers + 8)  # plate, colours, numbers, corners
+        self.bars: Bars | None = None
+        if self.metadata.bars:
+            self.bars = Bars(self.path.parent / self.metadata.bars, threads)
 
     @property
-    def num_values(self) -> int:
-        """Values that the network gives for a patch: plate, colours, numbers, corners."""
-        return 1 + self._colors + self._numbers + 8
+    def path(self) -> Path:
+        """The file that was loaded."""
+        return self.network.path
 
     def __call__(
-        self, image: np.ndarray, corners: np.ndarray, proposed: np.ndarray, channel_order: str = "bgr"
+        self,
+        image: np.ndarray,
+        corners: np.ndarray,
+        proposed: np.ndarray,
+        channel_order: str = "bgr",
+        halved: np.ndarray | None = None,
     ) -> Readings:
         """Read the proposals of an image.
 
@@ -133,28 +147,24 @@ class Reader:
             image: uint8 [height, width, 3], or [height, width] for "mono".
             corners: float32 [K, 4, 2], pixels of the image. Proposals that cannot be turned upright score 0.
             proposed: float32 [K], the detector's scores in 0..1.
+            halved: the image at half its size, see patches.cut.
         """
         scores = np.zeros(len(corners), np.float32)
         class_ids = np.zeros(len(corners), np.int64)
         corners = np.array(corners, np.float32)
         usable = np.flatnonzero(are_usable(corners))
         if not len(usable):
-            return Readings(scores, class_ids, corners)
-        patches, homographies = cut_patches(image, corners[usable])
-        if channel_order == "mono":
-            patches = np.repeat(patches[..., None], 3, axis=3)
-        elif channel_order == "rgb":
-            patches = patches[..., ::-1]
-        blob = np.ascontiguousarray(patches.transpose(0, 3, 1, 2))
-        values = self._session.run(None, {"patches": blob})[0]
+            return Readings(scores, class_ids, corners, proposed)
+        transforms = plate_transforms(corners[usable])
+        values = self.network(cut(image, transforms, PATCH_SIZE, halved), channel_order)
         found = read_values(values, self._colors, self._numbers)
-        refined = from_patches(found.corners, homographies).astype(np.float32)
+        refined = to_image(found.corners, transforms).astype(np.float32)
         kept = are_usable(refined)
         logits = found.logits + self.metadata.detector_weight * _logit(proposed[usable]) + self.metadata.offset
         scores[usable] = np.where(kept, _sigmoid(logits), 0)
         class_ids[usable] = found.class_ids
         corners[usable[kept]] = refined[kept]
-        return Readings(scores, class_ids, corners)
+        return Readings(scores, class_ids, corners, proposed)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -14,7 +15,20 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_core.runtime.metadata import METADATA_KEY, ModelMetadata
-from nanodet_kp_core.runtime.patches import PATCH_CORNERS, are_usable, cut_patches, from_patches
+from nanodet_kp_core.runtime.patches import (
+    BAR_ENDS,
+    BAR_SIZE,
+    PATCH_CORNERS,
+    PATCH_SIZE,
+    are_usable,
+    bar_transforms,
+    corners_of,
+    cut,
+    ends_of,
+    plate_transforms,
+    to_image,
+    to_patch,
+)
 from nanodet_kp_core.runtime.reader import READER_KEY, Reader, ReaderMetadata
 
 HALF = np.full(2, 0.5, np.float32)
@@ -40,10 +54,16 @@ def _quad(drawn):
 @settings(max_examples=100, derandomize=True, deadline=None)
 @given(quads())
 def test_patches_and_image_map_onto_each_other(quad):
-    image = np.zeros((200, 200), np.uint8)
     assert are_usable(quad[None])[0]
-    _, homographies = cut_patches(image, quad[None])
-    assert np.allclose(from_patches(PATCH_CORNERS[None], homographies)[0], quad, atol=1e-2)
+    bars = bar_transforms(ends_of(quad[None]))
+    assert np.allclose(corners_of(to_image(np.stack([BAR_ENDS, BAR_ENDS]), bars))[0], quad, atol=1e-3)
+    plates = plate_transforms(quad[None])
+    middle = to_image(PATCH_CORNERS[None].mean(axis=1, keepdims=True), plates)[0, 0]
+    assert np.allclose(middle, quad.mean(axis=0), atol=1e-3)
+    assert np.allclose(to_image(to_patch(quad[None], plates), plates)[0], quad, atol=1e-3)
+    # No affine transform brings the patch's corners nearer to the plate's: what is left over is orthogonal to them.
+    left = (quad - to_image(PATCH_CORNERS[None], plates)[0]).astype(float)
+    assert np.abs(left.T @ (PATCH_CORNERS - PATCH_CORNERS.mean(axis=0))).max() < 1e-2 * np.ptp(quad)
 
 
 def test_a_patch_shows_the_plate_upright():
@@ -52,13 +72,22 @@ def test_a_patch_shows_the_plate_upright():
     image = np.dstack([x, y, 0 * x]).astype(np.uint8)
     angle = np.radians(20)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    for scale in (0.6, 1.0, 2.5, 3.5):
+    for scale in (0.6, 1.0, 1.9, 2.5, 3.5):
         quad = ((PATCH_CORNERS - (32, 20)) * scale @ turn.T + (120, 100)).astype(np.float32)
-        patches, homographies = cut_patches(image, quad[None])
-        grid = np.stack(np.meshgrid(np.arange(16.0, 49), np.arange(14.0, 27)), axis=-1).reshape(1, -1, 2)
-        expected = from_patches(grid, homographies)[0]
-        shown = patches[0][grid[0, :, 1].astype(int), grid[0, :, 0].astype(int), :2]
-        assert np.abs(shown - expected).max() < 1.1  # grey values are whole numbers
+        for transforms, size in (
+            (plate_transforms(quad[None]), PATCH_SIZE),
+            (bar_transforms(ends_of(quad[None]))[:1], BAR_SIZE),
+        ):
+            patches = cut(image, transforms, size)
+            halved = cv2.resize(image, (120, 100), interpolation=cv2.INTER_AREA)
+            width, height = size
+            across, down = np.arange(width / 4, 3 * width / 4), np.arange(height / 4, 3 * height / 4)
+            grid = np.stack(np.meshgrid(across.round(), down.round()), axis=-1).reshape(1, -1, 2)
+            expected = to_image(grid, transforms)[0]
+            inside = ((expected > 1) & (expected < (238, 198))).all(axis=1)
+            for patch in (patches[0], cut(image, transforms, size, halved)[0]):
+                shown = patch[grid[0, :, 1].astype(int), grid[0, :, 0].astype(int), :2]
+                assert np.abs(shown - expected)[inside].max() < 1.1  # grey values are whole numbers
 
 
 def test_which_quadrilaterals_can_be_turned_upright():
@@ -132,6 +161,15 @@ def test_the_detector_says_what_the_reader_says(model, tmp_path):
     assert alone.times["reader"] == pytest.approx(0, abs=1)
 
 
+def test_a_proposal_beside_a_plate_gets_a_second_chance(model, tmp_path):
+    """The first look sees little of the blue that makes a plate here, and moves to where there is more."""
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[:, 50:, 0] = 200
+    for logit, moved, labels in ((-4.0, 8.0, ["R_3"]), (-4.0, 0.0, []), (-7.0, 8.0, [])):
+        make_tiny_reader(tmp_path / "reader.onnx", shift=(moved, 0.0), per_blue=0.08, logit=logit)
+        assert Detector(model)(image).labels == labels
+
+
 def test_a_proposal_that_the_reader_refuses(model, tmp_path):
     make_tiny_reader(tmp_path / "reader.onnx", logit=-3.0)
     assert len(Detector(model)(np.zeros((128, 128, 3), np.uint8))) == 0
@@ -162,8 +200,8 @@ GOOD = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.2).to_json())
     [
         ("no json", "expected the metadata of a reader"),
         ("[1]", "expected the metadata of a reader"),
-        (json.dumps({**GOOD, "format_version": 2}), r"expected version 1 .*got 2"),
-        (json.dumps({**GOOD, "patch": [32, 32]}), r"got 1 with \(32, 32\)"),
+        (json.dumps({**GOOD, "format_version": 1}), r"expected version 2 .*got 1"),
+        (json.dumps({**GOOD, "patch": [32, 32]}), r"got 2 with \(32, 32\)"),
         (json.dumps({**GOOD, "class_names": ["a", "b"]}), "COLOUR_NUMBER"),
         (json.dumps({**GOOD, "proposal_score": 2}), "proposal_score: expected a number in 0..1"),
         (json.dumps({**GOOD, "offset": "1"}), r"offset: expected a number in -100..100, got '1'"),
@@ -192,7 +230,7 @@ def test_a_reader_of_other_patches(tmp_path, change):
     else:
         patches.type.tensor_type.shape.dim[3].dim_value = 32
     onnx.save(proto, tmp_path / "r.onnx")
-    with pytest.raises(ModelError, match=r"expected a reader of uint8 patches of 64x40, got one that fails on them"):
+    with pytest.raises(ModelError, match=r"expected a network of uint8 patches of 64x40, got one that fails on them"):
         Reader(tmp_path / "r.onnx")
 
 

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -210,3 +211,13 @@ def test_an_unknown_order_is_refused():
         Preprocessor(SPEC)(np.zeros((4, 4, 3), np.uint8), "hsv")
     with pytest.raises(ImageError, match=r"uint8 \[height, width\] \(MONO\)"):
         Preprocessor(SPEC)(np.zeros((4, 4, 3), np.uint8), "mono")
+
+
+def test_the_halved_image_is_kept_where_it_was_needed():
+    rng = np.random.default_rng(0)
+    preprocessor = Preprocessor(InputSpec(64, 48))
+    large, small = rng.integers(0, 255, (240, 320, 3), np.uint8), rng.integers(0, 255, (90, 120, 3), np.uint8)
+    preprocessor(large)
+    assert np.array_equal(preprocessor.halved, cv2.resize(large, (160, 120), interpolation=cv2.INTER_AREA))
+    preprocessor(small)
+    assert preprocessor.halved is None

@@ -1,4 +1,4 @@
-"""A tiny second stage whose answer is known: one class, one correction, and a score that follows the blue channel."""
+"""A tiny second stage whose answer is known: one class, corrections, and values that follow the blue channel."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.runtime.bars import BARS_KEY, END_SCALE, NUM_VALUES, BarsMetadata
+from nanodet_kp_core.runtime.patch_network import INPUT, OUTPUT
+from nanodet_kp_core.runtime.patches import BAR_SIZE, PATCH_SIZE
 from nanodet_kp_core.runtime.reader import CORNER_SCALE, READER_KEY, ReaderMetadata
 
 
 def make_tiny_reader(
     path: Path, label: str = "R_3", shift: tuple[float, float] = (0.0, 0.0), per_blue: float = 0.0, logit: float = 4.0,
-    metadata: str | None = None, values: int = 22,
+    metadata: str | None = None, values: int = 22, bars: str = "",
 ) -> Path:  # fmt: skip
     """Writes a reader: every patch is `label` with all corners moved by `shift` patch pixels; the logit that it is a
     plate is `logit` + `per_blue` * mean blue value."""
@@ -24,28 +27,47 @@ def make_tiny_reader(
     answer[0, 14:22] = np.tile(shift, 4)[: len(answer[0, 14:22])] / CORNER_SCALE
     blue = np.zeros((1, values), np.float32)
     blue[0, 0] = per_blue
+    metadata = ReaderMetadata(ARMOR_CLASSES, 0.2, run_id="tiny", bars=bars).to_json() if metadata is None else metadata
+    return _save(path, answer, blue, PATCH_SIZE, READER_KEY, metadata)
+
+
+def make_tiny_bars(
+    path: Path, shift: tuple[float, float] = (0.0, 0.0), per_blue: float = 0.0, metadata: str | None = None,
+    values: int = NUM_VALUES,
+) -> Path:  # fmt: skip
+    """Writes bars: both ends are moved by `shift` patch pixels, the upper one also by `per_blue` * mean blue value to
+    the right."""
+    answer = np.resize(np.array([*shift, *shift], np.float32) / END_SCALE, (1, values))
+    blue = np.zeros((1, values), np.float32)
+    blue[0, 0] = per_blue / END_SCALE
+    metadata = BarsMetadata("tiny").to_json() if metadata is None else metadata
+    return _save(path, answer, blue, BAR_SIZE, BARS_KEY, metadata)
+
+
+def _save(path: Path, answer: np.ndarray, blue: np.ndarray, size: tuple[int, int], key: str, metadata: str) -> Path:
+    """A network of patches [n, 3, height, width] -> answer + blue * mean blue value [n, values]."""
     constants = {
         "answer": answer, "blue": blue, "first": np.array([0]), "last": np.array([1]), "channel": np.array([1]),
         "row": np.array([-1, 1]),
     }  # fmt: skip
     nodes = [
-        helper.make_node("Slice", ["patches", "first", "last", "channel"], ["bytes"]),
+        helper.make_node("Slice", [INPUT, "first", "last", "channel"], ["bytes"]),
         helper.make_node("Cast", ["bytes"], ["numbers"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["numbers"], ["mean"], axes=[1, 2, 3], keepdims=0),
         helper.make_node("Reshape", ["mean", "row"], ["column"]),
         helper.make_node("Mul", ["column", "blue"], ["score"]),
-        helper.make_node("Add", ["score", "answer"], ["values"]),
+        helper.make_node("Add", ["score", "answer"], [OUTPUT]),
     ]
+    width, height = size
     graph = helper.make_graph(
         nodes,
-        "reader",
-        [helper.make_tensor_value_info("patches", TensorProto.UINT8, ["n", 3, 40, 64])],
-        [helper.make_tensor_value_info("values", TensorProto.FLOAT, ["n", values])],
+        "second_stage",
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", 3, height, width])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", answer.shape[1]])],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     entry = model.metadata_props.add()
-    entry.key = READER_KEY
-    entry.value = ReaderMetadata(ARMOR_CLASSES, 0.2, run_id="tiny").to_json() if metadata is None else metadata
+    entry.key, entry.value = key, metadata
     onnx.save(model, path)
     return path

@@ -10,6 +10,7 @@ from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.runtime.bars import BarsMetadata
 from nanodet_kp_core.runtime.metadata import ModelMetadata
 from nanodet_kp_core.runtime.model_file import has_outside_tensors
 from nanodet_kp_core.runtime.reader import ReaderMetadata
@@ -34,7 +35,7 @@ def test_model_metadata():
 
 
 def test_reader_metadata():
-    document = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.05, 0.3, -1.0, "run").to_json())
+    document = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.05, 0.3, -1.0, "run", "bars.onnx").to_json())
 
     def use(text):
         metadata = ReaderMetadata.from_json(text)
@@ -42,6 +43,16 @@ def test_reader_metadata():
         assert math.isfinite(metadata.offset + metadata.detector_weight + metadata.proposal_score)
 
     fuzz("reader metadata", lambda rng: damaged_json(rng, document), use)
+
+
+def test_bars_metadata():
+    document = json.loads(BarsMetadata("run").to_json())
+
+    def use(text):
+        metadata = BarsMetadata.from_json(text)
+        assert BarsMetadata.from_json(metadata.to_json()) == metadata
+
+    fuzz("bars metadata", lambda rng: damaged_json(rng, document), use)
 
 
 def test_model_files(tmp_path):

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,21 +14,24 @@ import pytest
 import torch
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data import proposals
-from nanodet_kp_core.data.proposals import Patches, collect, patches_of, quads_of, shaken
+from nanodet_kp_core.data import patch_files, proposals
+from nanodet_kp_core.data.patch_files import collect, joined
+from nanodet_kp_core.data.proposals import Patches, patches_of, patches_of_records, quads_of, shaken
 from nanodet_kp_core.data.sample import Sample
 from nanodet_kp_core.data.synthetic.records import RenderedRecords
 from nanodet_kp_core.errors import DataError, ModelError, TrainingError
 from nanodet_kp_core.evaluate.calibrate import offset_for
 from nanodet_kp_core.export.onnx_file import export_onnx
-from nanodet_kp_core.export.reader_file import export_reader, shift_reader
+from nanodet_kp_core.export.patch_network_file import export_patch_network, shift_reader
 from nanodet_kp_core.geometry import boxes_of_corners
-from nanodet_kp_core.model.reader_network import ReaderNetwork
+from nanodet_kp_core.model.patch_networks import BarsNetwork, ReaderNetwork
+from nanodet_kp_core.runtime.bars import BarsMetadata
 from nanodet_kp_core.runtime.detector import Detections
-from nanodet_kp_core.runtime.patches import PATCH_CORNERS, cut_patches
+from nanodet_kp_core.runtime.patches import PATCH_CORNERS, PATCH_SIZE, cut, plate_transforms, to_image, to_patch
 from nanodet_kp_core.runtime.reader import Reader, ReaderMetadata
 from nanodet_kp_core.train.loop import train
-from nanodet_kp_core.train.reader import ReaderRecipe, ReaderTraining, load_reader_state, train_reader
+from nanodet_kp_core.train.patch_training import PatchRecipe, load_patch_state, train_patches
+from nanodet_kp_core.train.reader import ReaderTraining
 
 ROOT = Path(__file__).resolve().parents[2]
 QUAD = np.array([[0, 0], [0, 20], [40, 20], [40, 0]], np.float32)
@@ -45,7 +50,7 @@ def sample():
 
 def test_what_a_proposal_teaches(sample):
     size = np.hypot(40, 20)
-    near, between = sample.corners[0] + 0.2 * size * np.array([1, 0]), sample.corners[0] + (0.35 * size, 0)
+    near, between = sample.corners[0] + 0.3 * size * np.array([1, 0]), sample.corners[0] + (0.4 * size, 0)
     far, ignored = QUAD + (70, 10), QUAD + (65, 95)
     rng = np.random.default_rng(1)
     quads, owners = quads_of(sample, np.stack([near, between, far, ignored]), rng)
@@ -66,14 +71,30 @@ def test_bars_of_two_plates_make_none(sample):
     assert sum(np.abs(np.subtract(middle, (90, 50))).max() < 15 for middle in middles) > 5  # the two inner bars
 
 
+def test_a_bar_of_a_plate_and_a_half_seen_one_make_none(sample):
+    """The robot's next plate shows one bar only, in an ignore box: a detector takes it for the right bar of a plate."""
+    half_seen = replace(sample, ignore_boxes=np.array([[84, 38, 94, 62]], np.float32))
+    found = []
+    for seed in range(10):
+        quads, owners = quads_of(half_seen, np.zeros((0, 4, 2)), np.random.default_rng(seed))
+        found += [quad for quad, owner in zip(quads, owners) if owner < 0 and 75 < quad[2:, 0].mean() < 100]
+    assert len(found) >= 5
+    assert all(np.abs(quad[:2, 0] - 60).max() < 12 for quad in found)  # their left bar is the right one of a plate
+    proposed = np.array([[60, 40], [60, 60], [89, 60], [89, 40]], np.float32)
+    quads, owners = quads_of(half_seen, proposed[None], np.random.default_rng(0))
+    assert np.array_equal(quads[0], proposed) and owners[0] == -1
+    inside = np.array([[70, 40], [70, 60], [94, 60], [94, 40]], np.float32)  # may be a plate that is half seen
+    quads, _ = quads_of(half_seen, inside[None], np.random.default_rng(0))
+    assert not np.array_equal(quads[0], inside)
+
+
 def test_targets_lead_back_to_the_labels(sample):
     patches = patches_of(sample, sample.corners + 3.0, 9, np.random.default_rng(2))
     assert patches.plate[:2].all() and len(patches) >= 4
     assert patches.colors[:2].tolist() == [1, 0]
     assert patches.numbers[:2].tolist() == [3, -1]
-    _, homographies = cut_patches(sample.image, (sample.corners + 3.0).astype(np.float32))
-    labelled = cv2.perspectiveTransform(sample.corners[:1].astype(np.float64), np.linalg.inv(homographies[0]))[0]
-    assert np.allclose(PATCH_CORNERS + patches.offsets[0], labelled, atol=1e-3)
+    transforms = plate_transforms((sample.corners + 3.0).astype(np.float32))
+    assert np.allclose(to_image(PATCH_CORNERS + patches.offsets[:2], transforms), sample.corners, atol=1e-3)
     wrong = ~patches.plate
     assert (patches.colors[wrong] == -1).all() and (patches.offsets[wrong] == 0).all()
 
@@ -99,18 +120,21 @@ def detector(tiny_config, tmp_path_factory):
 
 
 def test_collection_goes_on_where_it_stopped(tmp_path, detector, monkeypatch):
-    monkeypatch.setattr(proposals, "CHUNK", 3)
+    monkeypatch.setattr(patch_files, "CHUNK", 3)
     records = RenderedRecords(6, 300, (96, 96), (20, 60))
-    first = Patches.joined(list(collect(tmp_path, records, detector, 9, 5, 1)))
+    make = partial(patches_of_records, detector, 9)
+    first = joined(list(collect(tmp_path, records, make, Patches, "model", 5, 1)))
     files = sorted(tmp_path.glob("*.npz"))
     assert len(files) == 2 and first.plate.any()
     stamp = files[0].stat().st_mtime_ns
     files[1].unlink()
-    second = Patches.joined(list(collect(tmp_path, records, detector, 9, 5, 1)))
+    second = joined(list(collect(tmp_path, records, make, Patches, "model", 5, 1)))
     assert files[0].stat().st_mtime_ns == stamp
     assert np.array_equal(first.images, second.images) and np.array_equal(first.offsets, second.offsets)
     with pytest.raises(DataError, match="choose another folder"):
-        list(collect(tmp_path, RenderedRecords(6, 301, (96, 96)), detector, 9, 5, 1))
+        list(collect(tmp_path, RenderedRecords(6, 301, (96, 96)), make, Patches, "model", 5, 1))
+    with pytest.raises(DataError, match="choose another folder"):
+        list(collect(tmp_path, records, make, Patches, "another model", 5, 1))
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +148,9 @@ def patches():
         if k < 60:
             for x in (50, 90):
                 cv2.line(image, (x, 40), (x, 60), (250, 80, 40) if k % 2 else (40, 80, 250), 4)
-        cut, homographies = cut_patches(image, shaken(rng, corners, 0.6)[None].astype(np.float32))
-        images.append(cut[0])
-        inverse = np.linalg.inv(homographies[0])
-        offsets.append(cv2.perspectiveTransform(corners[None].astype(np.float64), inverse)[0] - PATCH_CORNERS)
+        transforms = plate_transforms(shaken(rng, corners, 0.6)[None])
+        images.append(cut(image, transforms, PATCH_SIZE)[0])
+        offsets.append(to_patch(corners[None].astype(np.float64), transforms)[0] - PATCH_CORNERS)
     order, plate = rng.permutation(80), np.arange(80) < 60
     colors = np.where(plate, 1 - np.arange(80) % 2, -1)
     shifts = np.where(plate[:, None, None], np.array(offsets), 0).astype(np.float32)
@@ -137,22 +160,22 @@ def patches():
 
 def test_a_reader_overfits(patches, tmp_path):
     """Held out is a copy of what it learns from."""
-    recipe = ReaderRecipe(steps=150, batch=32, warmup=5, decay=0.9, held_out=0.5)
-    training = ReaderTraining(Patches.joined([patches, patches]), 4, 9, recipe)
-    train_reader(training, tmp_path / "reader.pt")
+    recipe = PatchRecipe(steps=150, batch=32, warmup=5, decay=0.9, held_out=0.5)
+    training = ReaderTraining(joined([patches, patches]), 4, 9, recipe)
+    train_patches(training, tmp_path / "reader.pt")
     figures = training.figures()
     assert figures["precision"] > 0.9 and figures["recall"] > 0.9 and figures["colour"] > 0.9
     assert figures["err"] < 0.4 * figures["err_before"]
 
 
 def test_a_stopped_training_goes_on(patches, tmp_path):
-    recipe = ReaderRecipe(steps=4, batch=8, warmup=1)
+    recipe = PatchRecipe(steps=4, batch=8, warmup=1)
     whole, stopped = ReaderTraining(patches, 4, 9, recipe), ReaderTraining(patches, 4, 9, recipe)
     losses = [whole.train_step() for _ in range(4)]
     assert losses[:2] == [stopped.train_step() for _ in range(2)]
     torch.save(stopped.state(), tmp_path / "reader.pt")
     again = ReaderTraining(patches, 4, 9, recipe)
-    again.restore(load_reader_state(tmp_path / "reader.pt"))
+    again.restore(load_patch_state(tmp_path / "reader.pt", "reader"))
     assert losses[2:] == [again.train_step() for _ in range(2)]
     for name, value in whole.average.model.state_dict().items():
         assert torch.equal(value, again.average.model.state_dict()[name]), name
@@ -160,33 +183,34 @@ def test_a_stopped_training_goes_on(patches, tmp_path):
 
 def test_patches_without_plates_and_files_of_others(patches, tmp_path):
     nothing = Patches(*(values[~patches.plate] for values in vars(patches).values()))
-    with pytest.raises(TrainingError, match="expected patches to train on, got 20, of plates 0"):
-        ReaderTraining(nothing, 4, 9, ReaderRecipe())
+    with pytest.raises(TrainingError, match="expected patches to train on, got 20, none of plates"):
+        ReaderTraining(nothing, 4, 9, PatchRecipe())
     (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
     torch.save({"model": {}}, tmp_path / "other.pt")
     for name in ("bad.pt", "other.pt", "none.pt"):
         with pytest.raises(ModelError, match=r"expected a checkpoint of training/train_reader\.py"):
-            load_reader_state(tmp_path / name)
+            load_patch_state(tmp_path / name, "reader")
 
 
 def test_an_exported_reader_reads_as_torch_does(patches, tmp_path):
     torch.manual_seed(0)
     network = ReaderNetwork(4, 9).eval()
-    worst = export_reader(network, tmp_path / "r.onnx", ReaderMetadata(ARMOR_CLASSES, 0.2), patches.images)
+    worst = export_patch_network(network, tmp_path / "r.onnx", ReaderMetadata(ARMOR_CLASSES, 0.2), patches.images)
     assert worst < 1e-3
     reader = Reader(tmp_path / "r.onnx")
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     quads = np.stack([QUAD + (20, 30), QUAD + (80, 60), QUAD + (60, 20)]).astype(np.float32)
     found = reader(image, quads, np.full(3, 0.5, np.float32))
-    cut, _ = cut_patches(image, quads)
+    seen = cut(image, plate_transforms(quads), PATCH_SIZE)
     with torch.inference_mode():
-        logit = network(torch.from_numpy(cut).permute(0, 3, 1, 2))[:, 0]
+        logit = network(torch.from_numpy(seen).permute(0, 3, 1, 2))[:, 0]
     assert np.allclose(found.scores, logit.sigmoid().numpy(), atol=1e-4)
 
 
 def test_a_shift_adds_up(tmp_path):
     path = tmp_path / "r.onnx"
-    export_reader(ReaderNetwork(4, 9), path, ReaderMetadata(ARMOR_CLASSES, 0.2), np.zeros((2, 40, 64, 3), np.uint8))
+    nothing = np.zeros((2, 40, 64, 3), np.uint8)
+    export_patch_network(ReaderNetwork(4, 9), path, ReaderMetadata(ARMOR_CLASSES, 0.2), nothing)
     image, half = np.zeros((64, 64, 3), np.uint8), np.full(1, 0.5, np.float32)
     quad = (QUAD + 10)[None]
     before = Reader(path)(image, quad, half).scores
@@ -218,9 +242,13 @@ def test_calibration_finds_the_threshold(sample):
 def test_the_script(tmp_path, detector):
     command = [sys.executable, str(ROOT / "training/train_reader.py"), str(detector), str(tmp_path / "out")]
     command += ["--pictures", "6", "--steps", "2", "--workers", "1", "--threads", "1", "--seed", "7", "--size", "96x96"]
+    bars = tmp_path / "bars.onnx"
+    export_patch_network(BarsNetwork(), bars, BarsMetadata(), np.zeros((2, 56, 24, 3), np.uint8))
+    command += ["--bars", str(bars)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
+    assert Reader(tmp_path / "out" / "reader.onnx").bars is not None
     assert "step 2 of 2: loss" in done.stderr and "reader.onnx: torch and onnxruntime differ" in done.stdout
     assert Reader(tmp_path / "out" / "reader.onnx").metadata.class_names == ARMOR_CLASSES
     broken = subprocess.run([*command, "--start", str(detector)], capture_output=True, text=True, env=environment)

@@ -1,4 +1,4 @@
-"""A trained reader as an ONNX file, compared with torch before it is written."""
+"""A trained network of the second stage as an ONNX file, compared with torch before it is written."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ import torch
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.export.onnx_file import IR_VERSION, OPSET, TOLERANCE
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.model.reader_network import ReaderNetwork
+from nanodet_kp_core.model.patch_networks import PatchNet
+from nanodet_kp_core.runtime.bars import BARS_KEY, BarsMetadata
+from nanodet_kp_core.runtime.patch_network import INPUT, OUTPUT
 from nanodet_kp_core.runtime.reader import READER_KEY, Reader, ReaderMetadata
 
 
-def export_reader(network: ReaderNetwork, target: Path, metadata: ReaderMetadata, patches: np.ndarray) -> float:
-    """Write `target`; returns the worst difference to torch on `patches` (uint8 [N, 40, 64, 3]).
+def export_patch_network(
+    network: PatchNet, target: Path, metadata: ReaderMetadata | BarsMetadata, patches: np.ndarray
+) -> float:
+    """Write `target`; returns the worst difference to torch on `patches` (uint8 [N, height, width, 3]).
 
     Raises ModelError, and writes nothing, when that is above TOLERANCE.
     """
@@ -30,19 +34,20 @@ def export_reader(network: ReaderNetwork, target: Path, metadata: ReaderMetadata
         warnings.simplefilter("ignore", DeprecationWarning)
         raw = Path(folder) / "raw.onnx"
         torch.onnx.export(
-            network, (images[:2],), str(raw), input_names=["patches"], output_names=["values"], opset_version=OPSET,
-            dynamic_axes={"patches": {0: "proposals"}, "values": {0: "proposals"}}, dynamo=False,
+            network, (images[:2],), str(raw), input_names=[INPUT], output_names=[OUTPUT], opset_version=OPSET,
+            dynamic_axes={INPUT: {0: "patches"}, OUTPUT: {0: "patches"}}, dynamo=False,
         )  # fmt: skip
         proto = onnx.load(str(raw))
     proto.ir_version = IR_VERSION
     entry = proto.metadata_props.add()
-    entry.key, entry.value = READER_KEY, metadata.to_json()
+    entry.key = READER_KEY if isinstance(metadata, ReaderMetadata) else BARS_KEY
+    entry.value = metadata.to_json()
     onnx.checker.check_model(proto)
     data = proto.SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         own = network(images).numpy()
-    worst = float(np.abs(own - session.run(None, {"patches": images.numpy()})[0]).max())
+    worst = float(np.abs(own - session.run(None, {INPUT: images.numpy()})[0]).max())
     if not worst <= TOLERANCE:
         raise ModelError(f"{target}: expected onnxruntime and torch to agree within {TOLERANCE}, got {worst:.2g}")
     write_atomically(target, data)
@@ -58,3 +63,14 @@ def shift_reader(path: Path, offset: float) -> ReaderMetadata:
     entry.value = metadata.to_json()
     write_atomically(path, proto.SerializeToString())
     return metadata
+
+
+def copy_reader(source: Path, folder: Path) -> str:
+    """Copy a reader, and the bars that it names, into a model's folder; returns the reader's file name.
+
+    Raises ModelError when it is none, or its bars are missing.
+    """
+    reader = Reader(source)
+    for path in (reader.path, *((reader.bars.path,) if reader.bars else ())):
+        write_atomically(folder / path.name, path.read_bytes())
+    return reader.path.name

@@ -1,0 +1,124 @@
+"""Training of the last look: which bars teach what, and a run of the scripts from bars to a detector with them."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from nanodet_kp_core.data.bar_patches import LOOKS, BarPatches, bars_of
+from nanodet_kp_core.data.patch_files import joined
+from nanodet_kp_core.data.proposals import shaken
+from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.errors import ModelError, TrainingError
+from nanodet_kp_core.export.patch_network_file import copy_reader, export_patch_network
+from nanodet_kp_core.model.patch_networks import BarsNetwork, ReaderNetwork
+from nanodet_kp_core.runtime.bars import Bars, BarsMetadata
+from nanodet_kp_core.runtime.patches import BAR_ENDS
+from nanodet_kp_core.runtime.reader import Reader, ReaderMetadata
+from nanodet_kp_core.train.bars import BarsTraining
+from nanodet_kp_core.train.patch_training import PatchRecipe, load_patch_state, train_patches
+
+ROOT = Path(__file__).resolve().parents[2]
+PLATE = np.array([[40, 30], [44, 62], [104, 60], [100, 28]], np.float32)
+
+
+def picture(rng, plate):
+    """A dark picture with the two bars of a plate; a bar's grey value tells which one it is."""
+    image = rng.integers(0, 20, (100, 160, 3), np.uint8)
+    for ends, value in (((0, 1), 250), ((3, 2), 150)):
+        one, two = (tuple(int(v) for v in np.round(plate[k] * 16)) for k in ends)
+        cv2.line(image, one, two, (value, value, value), 3, cv2.LINE_AA, 4)
+    return image
+
+
+@pytest.fixture
+def sample():
+    """A plate that is labelled, one with a corner that is not, and one that is too small."""
+    corners = np.stack([PLATE, PLATE + (50, 20), PLATE / 12])
+    visible = np.full((3, 4), 2, np.int8)
+    visible[1, 2] = 0
+    labels = np.zeros(3, np.int64)
+    return Sample(image=picture(np.random.default_rng(0), PLATE), corners=corners, labels=labels, visible=visible)
+
+
+def test_which_bars_teach(sample):
+    found = bars_of(sample, np.random.default_rng(1))
+    assert len(found) == 2 * LOOKS
+    for image, offsets in zip(found.images, found.offsets):
+        for end in BAR_ENDS + offsets:  # bright where the label says that the bar is, dark beyond
+            inward = BAR_ENDS.mean(axis=0) + offsets.mean(axis=0) - end
+            x, y = np.round(end + 0.15 * inward).astype(int)
+            outer_x, outer_y = np.clip(np.round(end - 0.25 * inward).astype(int), 0, (23, 55))
+            assert image[y, x].max() > image[outer_y, outer_x].max() + 60
+    assert found.pixels == pytest.approx(np.full(len(found), 32 / 28), rel=0.3)
+    empty = replace(sample, **sample.fields_of_plates(np.array([False, True, True])))
+    assert len(bars_of(empty, np.random.default_rng(1))) == 0
+
+
+@pytest.fixture(scope="module")
+def patches():
+    rng = np.random.default_rng(2)
+    samples = []
+    for _ in range(25):
+        plate = shaken(rng, PLATE, 0.7).astype(np.float32)
+        samples.append(Sample(image=picture(rng, plate), corners=plate[None], labels=np.zeros(1, np.int64)))
+    return joined([bars_of(sample, rng) for sample in samples])
+
+
+def test_it_overfits(patches, tmp_path):
+    """Held out is a copy of what it learns from."""
+    recipe = PatchRecipe(steps=120, batch=32, warmup=5, decay=0.9, held_out=0.5, rate=0.003)
+    training = BarsTraining(joined([patches, patches]), recipe)
+    train_patches(training, tmp_path / "bars.pt")
+    figures = training.figures()
+    assert figures["off"] < 0.4 * figures["off_before"]
+    assert figures["px_middle"] < figures["off_before"] and figures["px_large"] == 0
+    again = BarsTraining(patches, recipe)
+    again.start_from(load_patch_state(tmp_path / "bars.pt", "bars"))
+    for name, value in training.average.model.state_dict().items():
+        assert torch.equal(value, again.network.state_dict()[name]), name
+
+
+def test_too_few_bars_and_files_of_others(patches, tmp_path):
+    one = BarPatches(*(values[:1] for values in vars(patches).values()))
+    with pytest.raises(TrainingError, match="bars: expected patches to train on, got 1"):
+        BarsTraining(one, PatchRecipe())
+    torch.save({"kind": "reader"}, tmp_path / "reader.pt")
+    with pytest.raises(ModelError, match=r"expected a checkpoint of training/train_bars\.py, got another file"):
+        load_patch_state(tmp_path / "reader.pt", "bars")
+
+
+def test_exported_bars_find_what_torch_finds(patches, tmp_path):
+    torch.manual_seed(0)
+    network = BarsNetwork().eval()
+    worst = export_patch_network(network, tmp_path / "b.onnx", BarsMetadata("run"), patches.images)
+    assert worst < 1e-3 and Bars(tmp_path / "b.onnx").metadata.run_id == "run"
+
+
+def test_a_reader_is_copied_with_its_bars(patches, tmp_path):
+    (tmp_path / "model").mkdir()
+    export_patch_network(BarsNetwork(), tmp_path / "b.onnx", BarsMetadata("run"), patches.images[:2])
+    metadata = ReaderMetadata(("B_1", "B_2", "R_1", "R_2"), 0.2, bars="b.onnx")
+    nothing = np.zeros((2, 40, 64, 3), np.uint8)
+    export_patch_network(ReaderNetwork(2, 2), tmp_path / "r.onnx", metadata, nothing)
+    assert copy_reader(tmp_path / "r.onnx", tmp_path / "model") == "r.onnx"
+    bars = Reader(tmp_path / "model" / "r.onnx").bars
+    assert bars is not None and bars.path == tmp_path / "model" / "b.onnx"
+
+
+def test_the_script(tmp_path):
+    command = [sys.executable, str(ROOT / "training/train_bars.py"), str(tmp_path / "out"), "--pictures", "4"]
+    command += ["--steps", "2", "--workers", "1", "--threads", "1", "--seed", "7", "--size", "96x96"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "step 2 of 2: loss" in done.stderr and "bars.onnx: torch and onnxruntime differ" in done.stdout
+    assert Bars(tmp_path / "out" / "bars.onnx").metadata.run_id.startswith("2 steps on ")
+    wrong = subprocess.run([*command, "--steps", "0"], capture_output=True, text=True, env=environment)
+    assert wrong.returncode == 2 and "must be positive" in wrong.stderr
