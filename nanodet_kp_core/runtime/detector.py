@@ -206,7 +206,7 @@ class Detector:
             return proposals
         found = reader(image, proposals.corners, proposals.scores, channel_order, halved)
         found = found.part(self._apart(found, min(SECOND_CHANCE, self.score_threshold)))
-        unclear = np.flatnonzero(found.scores < (1.1 if reader.bars is None else CLEAR))
+        unclear = np.flatnonzero(found.scores < (np.inf if reader.bars is None else CLEAR))
         if len(unclear):
             corners, proposed = found.corners[unclear], found.proposed[unclear]
             found.replace(unclear, reader(image, corners, proposed, channel_order, halved))
