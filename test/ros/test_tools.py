@@ -1,7 +1,9 @@
 """What `make` says about an interpreter that does not do, and what it does to the wheels."""
 
 import importlib.util
+import re
 import subprocess
+import sys
 import sysconfig
 from collections import namedtuple
 
@@ -50,3 +52,13 @@ def test_the_wheels_cmake_files_are_pointed_at_this_interpreter():
     expected = f'INTERFACE "/a/include;{sysconfig.get_path("include")};{numpy.get_include()}"'
     assert patch(line) == expected
     assert patch(expected) == expected
+
+
+def test_the_demo_shows_plates_and_leaves_pictures(tmp_path):
+    command = [sys.executable, str(ROOT / "tools" / "demo.py"), "--seconds", "3", "--out", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "/armors" in run.stdout and "Traceback" not in run.stderr
+    counted = re.search(r"(\d+) arrays with (\d+) plates", run.stdout)
+    assert counted is not None and int(counted[1]) > 10 and int(counted[2]) > 10
+    assert list(tmp_path.glob("frame_*.jpg"))
