@@ -206,11 +206,12 @@ class Detector:
             return proposals
         found = reader(image, proposals.corners, proposals.scores, channel_order, halved)
         found = found.part(self._apart(found, min(SECOND_CHANCE, self.score_threshold)))
-        unclear = np.flatnonzero(found.scores < (np.inf if reader.bars is None else CLEAR))
+        clear = np.inf if reader.bars is None else max(CLEAR, self.score_threshold)
+        unclear = np.flatnonzero(found.scores < clear)
         if len(unclear):
             corners, proposed = found.corners[unclear], found.proposed[unclear]
             found.replace(unclear, reader(image, corners, proposed, channel_order, halved))
-        found = found.part(self._apart(found, self.score_threshold))
+            found = found.part(self._apart(found, self.score_threshold))
         corners = found.corners
         if reader.bars is not None:
             corners = reader.bars(image, corners, channel_order, halved)

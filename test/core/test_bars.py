@@ -71,8 +71,9 @@ def test_a_clear_plate_needs_no_second_look(model, tmp_path, logit, looks):
     """Every look of this reader moves the corners; bars that say nothing leave them there."""
     make_tiny_reader(tmp_path / "reader.onnx", shift=(1.0, 0.0), logit=logit, bars="bars.onnx")
     make_tiny_bars(tmp_path / "bars.onnx")
-    found = Detector(model)(np.zeros((128, 128, 3), np.uint8))
-    assert np.allclose(found.corners[0], LARGE + (looks * 28 / 16, 0), atol=0.05)
+    image = np.zeros((128, 128, 3), np.uint8)
+    assert np.allclose(Detector(model)(image).corners[0], LARGE + (looks * 28 / 16, 0), atol=0.05)
+    assert len(Detector(model, score_threshold=0.995)(image)) == 0  # sigmoid(5) is 0.993
 
 
 def test_bars_that_are_not_there(model, tmp_path):
