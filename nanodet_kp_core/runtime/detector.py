@@ -26,7 +26,7 @@ puts them right, and only then can it be judged."""
 
 CLEAR = 0.98
 """Score after the first look from which on the second one is left out when the bars are looked at anyway: half of the
-looks less, for a corner error that is 7 % larger on rendered pictures and the same on real ones."""
+second looks, for a corner error that is 7 % larger on rendered pictures and the same on real ones."""
 
 
 @dataclass(frozen=True)
