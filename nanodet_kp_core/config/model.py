@@ -22,6 +22,8 @@ class Strict(BaseModel):
 class ShuffleNetConfig(Strict):
     name: Literal["ShuffleNetV2"] = "ShuffleNetV2"
     model_size: Literal["0.5x", "1.0x", "1.5x"] = "1.0x"
+    # Ours. Width of the first convolution, whose map is the largest; 24 as published. A CPU computes blocks of 16.
+    stem_channels: int = Field(24, ge=8, le=64)
     out_stages: tuple[int, ...] = (2, 3, 4)
     activation: Activation = "LeakyReLU"
     pretrained: Path | None = None  # ours: ImageNet weights in a local file

@@ -67,7 +67,7 @@ def _build_backbone(arch: ArchConfig) -> Backbone:
     backbone = arch.backbone
     if backbone.name == "GhostNet":
         return GhostNet(backbone.width_mult, backbone.out_stages, backbone.activation)
-    return ShuffleNetV2(backbone.model_size, backbone.out_stages, backbone.activation)
+    return ShuffleNetV2(backbone.model_size, backbone.out_stages, backbone.activation, backbone.stem_channels)
 
 
 def _build_fpn(arch: ArchConfig, backbone: Backbone) -> Neck:

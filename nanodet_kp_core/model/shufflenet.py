@@ -16,7 +16,7 @@ STAGE_CHANNELS = {
     "1.0x": {2: 116, 3: 232, 4: 464},
     "1.5x": {2: 176, 3: 352, 4: 704},
 }
-STEM_CHANNELS = 24
+STEM_CHANNELS = 24  # as published
 
 
 def interleave(first: Tensor, second: Tensor) -> Tensor:
@@ -71,11 +71,15 @@ class ShuffleUnit(nn.Module):
 class ShuffleNetV2(nn.Module):
     """Images [N, 3, H, W] -> one feature map per stage in `out_stages`; stage s has stride 2 ** (s + 1).
 
-    Raises ConfigError for an unknown `model_size` or stage.
+    stem_channels: width of the first convolution. Raises ConfigError for an unknown `model_size` or stage.
     """
 
     def __init__(
-        self, model_size: str = "1.0x", out_stages: Sequence[int] = (2, 3, 4), activation: str = "LeakyReLU"
+        self,
+        model_size: str = "1.0x",
+        out_stages: Sequence[int] = (2, 3, 4),
+        activation: str = "LeakyReLU",
+        stem_channels: int = STEM_CHANNELS,
     ) -> None:
         super().__init__()
         if model_size not in STAGE_CHANNELS:
@@ -89,12 +93,12 @@ class ShuffleNetV2(nn.Module):
         self.out_channels = tuple(channels[stage] for stage in out_stages)
         self.out_strides = tuple(2 ** (stage + 1) for stage in out_stages)
         self.conv1 = nn.Sequential(
-            nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(STEM_CHANNELS),
+            nn.Conv2d(3, stem_channels, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(stem_channels),
             make_activation(activation),
         )
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        width = STEM_CHANNELS
+        width = stem_channels
         for stage in range(2, max(out_stages) + 1):
             units = [ShuffleUnit(width, channels[stage], 2, activation)]
             units += [

@@ -47,6 +47,19 @@ def test_output_has_one_row_per_prior_and_the_channels_of_the_layout(model_size,
     assert raw[..., : layout.num_scores].sigmoid().mean().item() == pytest.approx(0.01, abs=0.002)
 
 
+def test_a_narrower_stem_changes_the_first_map_alone():
+    published, narrow = (
+        build_detector(make_arch(backbone={"model_size": "0.5x", **stem}), ARMOR_CLASSES).eval()
+        for stem in ({}, {"stem_channels": 16})
+    )
+    images = torch.zeros(1, 3, 64, 96)
+    assert [net.backbone.conv1(images).shape[1] for net in (published, narrow)] == [24, 16]
+    shapes = [[tuple(level.shape) for level in net.backbone(images)] for net in (published, narrow)]
+    assert shapes[0] == shapes[1]
+    with torch.no_grad():
+        assert narrow(images).shape == published(images).shape
+
+
 @pytest.mark.parametrize("key", ["shufflenetv2_0.5x/96", "shufflenetv2_1.0x/96", "shufflenetv2_1.5x/128"])
 def test_parameter_counts_are_those_of_the_published_network(shared_dir, key):
     expected = json.loads((shared_dir / "golden" / "param_counts.json").read_text())["four36"][key]
