@@ -16,7 +16,7 @@ from nanodet_kp_core.data.synthetic.occluders import broadcast_overlay, paint_oc
 from nanodet_kp_core.data.synthetic.robot import PlateView, draw_robot
 from nanodet_kp_core.data.synthetic.sensor import compress, draw_exposure, expose
 
-VERSION = 3
+VERSION = 4
 """Changes whenever a seed gives another picture."""
 
 PLATE_PX = (8.0, 200.0)
@@ -55,7 +55,7 @@ class Scene:
 
 
 def random_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
-    """A camera of 14 to 64 degrees that looks slightly up or down, at times rolled.
+    """A camera of 14 to 64 degrees that looks slightly up or down, or from high above as a broadcast's, at times rolled.
 
     Its optical axis may leave the picture, since pictures are also cut out of larger ones.
     """
@@ -75,7 +75,8 @@ def random_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
         0.0,
     )
     centre = (w / 2 + float(shift[0]), h / 2 + float(shift[1]))
-    return Camera(focal, centre, rotation_xz(float(rng.normal(-0.06, 0.18)), roll), distortion, 2.0 * edge)
+    pitch = float(rng.uniform(0.2, 0.7) if rng.random() < 0.25 else rng.normal(-0.06, 0.18))
+    return Camera(focal, centre, rotation_xz(pitch, roll), distortion, 2.0 * edge)
 
 
 def render(seed: int, size: tuple[int, int] = SIZE, plate_px: tuple[float, float] = PLATE_PX) -> Sample:

@@ -68,7 +68,7 @@ def stray_lights(rng: np.random.Generator, canvas: Canvas) -> None:
             dot(canvas, at + k * step, float(rng.uniform(1, 3)), any_light(rng) * strength(rng))
     if rng.random() < 0.2:
         _mismatched_pair(rng, canvas)
-    if rng.random() < 0.15:
+    if rng.random() < 0.2:
         mirrored_bars(rng, canvas)
 
 

@@ -82,7 +82,8 @@ def draw_robot(
     depth = camera.focal * (width if rng.random() < 0.5 else SMALL_WIDTH) / plate_px
     yaw = _draw_yaw(rng) + turn
     radius = float(rng.uniform(0.13, 0.34))
-    tilt = float(np.radians(15) if rng.random() < 0.6 else rng.normal(0, 0.12))
+    lean = -15 if number == "O" else 15  # an outpost's plates look down, a chassis' plates up
+    tilt = float(np.radians(lean) if rng.random() < 0.6 else rng.normal(0, 0.12))
     centre = camera.back_project(at_pixel, depth) - radius * np.array([np.sin(yaw), 0.0, -np.cos(yaw)])
     look = _draw_look(rng, color, number, width, exposure, exact)
     frame = draw_frame(rng, centre, radius, yaw)
@@ -124,8 +125,10 @@ def _draw_yaw(rng: np.random.Generator) -> float:
 def _draw_look(
     rng: np.random.Generator, color: str, number: str, width: float, exposure: Exposure, exact: bool
 ) -> _Look:
-    # Long exposures show bright scenes and bright bars.
-    brightness = float(np.exp(rng.uniform(np.log(1.2), np.log(120)))) * exposure.ambient**0.15
+    # Long exposures show bright scenes and bright bars; worn LEDs in daylight hardly saturate.
+    dim = exposure.ambient > 0.3 and rng.random() < 0.2
+    low, high = (0.5, 3.0) if dim else (1.2, 120.0)
+    brightness = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * exposure.ambient**0.15
     length = BAR_LENGTH * float(rng.uniform(0.96, 1.04))
     look = bars.draw_bar_look(rng, team_light(rng, color if color != "N" else "W"), brightness, length, exact)
     return _Look(
