@@ -55,7 +55,7 @@ class Scene:
 
 
 def random_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
-    """A camera of 14 to 64 degrees that looks slightly up or down, or from high above as a broadcast's, at times rolled.
+    """A camera of 14 to 64 degrees that looks slightly up or down or from high above, at times rolled.
 
     Its optical axis may leave the picture, since pictures are also cut out of larger ones.
     """
