@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("detector", type=Path, help="exported model whose proposals are read")
     parser.add_argument("out", type=Path, help="folder for patches, checkpoint and reader.onnx")
     add_patch_arguments(parser, seed=20_000_000, side=256)
-    parser.add_argument("--proposal-score", type=float, default=0.2, help="kept in reader.onnx (%(default)s)")
+    parser.add_argument("--proposal-score", type=float, default=0.16, help="kept in reader.onnx (%(default)s)")
     parser.add_argument(
         "--detector-weight",
         type=float,
