@@ -21,7 +21,8 @@ ROWS_PER_LEVEL = 64
 
 NEIGHBOUR_LOGITS = 1.0
 """A prior beside a better one ranks as if its score logit were so much lower: where a low threshold lets in more than
-ROWS_PER_LEVEL, places get ahead of what NMS would take away. Where there is room for all nothing changes."""
+ROWS_PER_LEVEL, places get ahead of what NMS would take away. Where there is room for all nothing changes. With three
+logits noise of the background came before the second plate of a pair (docs/runtime.md)."""
 
 
 class DecodedNetwork(nn.Module):
