@@ -37,7 +37,7 @@ FIRST_SEED = 900_000  # no scene of the training
 NOISES = (0.005, 0.01, 0.02, 0.04)
 FPS = 60
 NO_CHASSIS = ("O", "Bs", "Bb")
-"""Stickers whose plates the renderer leans as those of a robot, which real ones do not."""
+"""Stickers that are left out: outposts' plates look down, bases' lean as a robot's, which real ones do not."""
 
 HEAD = """\
 | plates | number | right: least error | right: chosen | yaw: least error | yaw: chosen | yaw: better one | distance |

@@ -14,6 +14,7 @@ from _door import size
 
 from nanodet_kp_core.data.patch_files import Maker, P, collect, joined
 from nanodet_kp_core.data.sample import Record
+from nanodet_kp_core.data.synthetic.generator import VERSION
 from nanodet_kp_core.data.synthetic.records import RenderedRecords
 from nanodet_kp_core.train.patch_training import PatchRecipe, PatchTraining, load_patch_state, train_patches
 
@@ -49,7 +50,9 @@ def pictures(args: argparse.Namespace, names: tuple[str, ...], smallest: float) 
 
 
 def collected(args: argparse.Namespace, records: Sequence[Record], make: Maker[P], kind: type[P], wanted: str) -> P:
-    """All patches of the pictures, kept in OUT/patches."""
+    """All patches of the pictures, kept in OUT/patches. wanted: what else than the pictures they depend on."""
+    if args.labels is None:
+        wanted += f" generator {VERSION} {args.size[0]}x{args.size[1]}"
     parts = []
     for part in collect(args.out / "patches", records, make, kind, wanted, args.seed, args.workers):
         parts.append(part)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 from _door import open_door
 from _patches import add_patch_arguments, collected, pictures, prepare, train
@@ -56,7 +57,7 @@ def main() -> int:
     colors, numbers = len(pair[0]), len(pair[1])
     bars = "" if args.bars is None else Bars(args.bars).path.name
     make = partial(patches_of_records, args.detector, numbers)
-    wanted = f"{args.detector.name} {args.detector.stat().st_size}"
+    wanted = f"{args.detector.name} {crc32(args.detector.read_bytes()):08x}"  # exports of one network are of one size
     patches = collected(args, pictures(args, names, smallest=10.0), make, Patches, wanted)
     print(f"{len(patches)} patches, {int(patches.plate.sum())} of plates")
     training = ReaderTraining(patches, colors, numbers, PatchRecipe(steps=args.steps))

@@ -32,12 +32,13 @@ class PAN(nn.Module):
     def __init__(self, in_channels: Sequence[int], out_channels: int = 96) -> None:
         super().__init__()
         self.lateral_convs = nn.ModuleList(LateralConv(channels, out_channels) for channels in in_channels)
+        self.upsample = nn.Upsample(scale_factor=2, mode="bilinear")
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         lateral = [layer(x) for layer, x in zip(self.lateral_convs, features, strict=True)]
         down = [lateral[-1]]  # fine to coarse
         for fine in reversed(lateral[:-1]):
-            down.insert(0, fine + F.interpolate(down[0], scale_factor=2.0, mode="bilinear"))
+            down.insert(0, fine + self.upsample(down[0]))
         up = [down[0]]
         for coarse in down[1:]:
             # Bilinear interpolation to half the size reads the middle of four pixels: their mean.

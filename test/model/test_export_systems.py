@@ -152,6 +152,21 @@ def test_where_the_room_is_small_the_best_places_come_first(tmp_path, monkeypatc
     np.testing.assert_allclose(np.sort(rows[:12, 0]), np.sort(1 / (1 + np.exp(-wanted))), atol=1e-4)
 
 
+def test_a_plate_beside_a_clearer_one_comes_before_the_background(tmp_path):
+    """Two plates, next to each other on the map of scores, and more peaks of noise than a level has rows."""
+    network = decoded.DecodedNetwork(load_model(_checkpoint(tmp_path))[0])
+    score = torch.full((1, 1, 24, 24), -9.0)
+    score[..., ::2, ::2] = -3.5  # 3 %, 144 peaks
+    score[..., 9, 11:13] = torch.logit(torch.tensor([0.9, 0.3]))
+    conv = torch.nn.Conv2d(1, network.model.layout.num_scores, 1)
+    torch.nn.init.ones_(conv.weight)
+    torch.nn.init.zeros_(conv.bias)
+    with torch.no_grad():
+        chosen = network._best((score, conv), 24 * 24)[0].tolist()
+    assert len(chosen) == decoded.ROWS_PER_LEVEL < 144
+    assert {9 * 24 + 11, 9 * 24 + 12} <= set(chosen)
+
+
 def test_a_wrong_row_is_seen():
     rng = np.random.default_rng(0)
     raw = tiny_metadata(160, 96)

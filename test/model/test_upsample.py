@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from nanodet_kp_core.export.upsample import MatrixUpsample, with_matrices
+from nanodet_kp_core.model.ghost_pan import GhostPAN
+from nanodet_kp_core.model.pan import PAN
 
 
 @given(batch=st.integers(1, 2), height=st.integers(1, 13), width=st.integers(1, 17), seed=st.integers(0, 99))
@@ -16,6 +18,11 @@ def test_products_with_matrices_double_as_bilinear_upsampling_does(batch, height
     expected = nn.Upsample(scale_factor=2, mode="bilinear")(maps)
     assert MatrixUpsample()(maps).shape == expected.shape
     torch.testing.assert_close(MatrixUpsample()(maps), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_both_necks_are_exported_with_matrices():
+    for neck in (GhostPAN((8, 16), 8, num_extra_level=0), PAN((8, 16), 8)):
+        assert any(isinstance(module, MatrixUpsample) for module in with_matrices(neck).modules())
 
 
 def test_only_bilinear_doubling_is_replaced_and_only_in_the_copy():

@@ -120,5 +120,8 @@ def test_the_script(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "step 2 of 2: loss" in done.stderr and "bars.onnx: torch and onnxruntime differ" in done.stdout
     assert Bars(tmp_path / "out" / "bars.onnx").metadata.run_id.startswith("2 steps on ")
+    # What another size would render is not what lies in OUT/patches.
+    larger = subprocess.run([*command[:-1], "128x96"], capture_output=True, text=True, env=environment)
+    assert larger.returncode != 0 and "128x96" in larger.stderr and "choose another folder" in larger.stderr
     wrong = subprocess.run([*command, "--steps", "0"], capture_output=True, text=True, env=environment)
     assert wrong.returncode == 2 and "must be positive" in wrong.stderr
