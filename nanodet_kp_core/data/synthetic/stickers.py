@@ -100,7 +100,7 @@ class Print:
 
 def draw_print(rng: np.random.Generator, rings: bool) -> Print:
     """A random print; `rings`: a practice target instead of the sticker."""
-    kind = "rings" if rings else "blank" if rng.random() < 0.015 else "sticker"
+    kind = "rings" if rings else "blank" if rng.random() < 0.06 else "sticker"
     zoom, turn = rng.uniform(0.84, 1.06), np.radians(rng.normal(0, 1.5))
     c, s = zoom * np.cos(turn), zoom * np.sin(turn)
     shift = rng.normal(0, 2.5, 2)
