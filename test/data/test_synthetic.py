@@ -56,6 +56,11 @@ def test_a_picture_larger_than_the_noise_bank_and_one_of_odd_size():
         assert render(seed, (101, 67), (8.0, 60.0)).image.shape == (67, 101, 3)
 
 
+def test_plates_with_their_lights_off_are_labelled_where_the_sticker_can_be_read(samples):
+    dark = [s.number_known[k] for s in samples for k, c in enumerate(s.labels) if ARMOR_CLASSES[c].startswith("N_")]
+    assert dark and all(dark)
+
+
 def test_labelled_bars_are_brighter_than_the_panel_beside_them(samples):
     checked = brighter = 0
     for s in samples:

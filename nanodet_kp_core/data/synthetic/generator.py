@@ -16,7 +16,7 @@ from nanodet_kp_core.data.synthetic.occluders import broadcast_overlay, paint_oc
 from nanodet_kp_core.data.synthetic.robot import PlateView, draw_robot
 from nanodet_kp_core.data.synthetic.sensor import compress, draw_exposure, expose
 
-VERSION = 5
+VERSION = 6
 """Changes whenever a seed gives another picture."""
 
 PLATE_PX = (8.0, 200.0)

@@ -68,6 +68,8 @@ def _verdict(picture: np.ndarray, owner: np.ndarray, plate: PlateView, exposure:
         return "ignore"  # the ends are anywhere
     if covered.mean(1).max() > _MOST_COVERED:
         return "ignore"
+    if plate.color == "N" and not _readable(plate, exposure):
+        return "ignore"  # with neither light nor sticker anything dark could be a plate
     return "plate" if _visible(picture, plate, at) else "ignore"
 
 
