@@ -18,7 +18,7 @@ from zlib import crc32
 from _door import open_door
 from _patches import add_patch_arguments, collected, pictures, prepare, train
 
-from nanodet_kp_core.classes import ARMOR_CLASSES, factors
+from nanodet_kp_core.classes import ARMOR_CLASSES, COLORS, factors
 from nanodet_kp_core.data.proposals import Patches, patches_of_records
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.export.patch_network_file import export_patch_network
@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("detector", type=Path, help="exported model whose proposals are read")
     parser.add_argument("out", type=Path, help="folder for patches, checkpoint and reader.onnx")
     add_patch_arguments(parser, seed=20_000_000, side=256)
-    parser.add_argument("--proposal-score", type=float, default=0.16, help="kept in reader.onnx (%(default)s)")
+    parser.add_argument("--proposal-score", type=float, default=0.12, help="kept in reader.onnx (%(default)s)")
     parser.add_argument(
         "--detector-weight",
         type=float,
@@ -60,7 +60,8 @@ def main() -> int:
     wanted = f"{args.detector.name} {crc32(args.detector.read_bytes()):08x}"  # exports of one network are of one size
     patches = collected(args, pictures(args, names, smallest=10.0), make, Patches, wanted)
     print(f"{len(patches)} patches, {int(patches.plate.sum())} of plates")
-    training = ReaderTraining(patches, colors, numbers, PatchRecipe(steps=args.steps))
+    unlit = COLORS.index("N") if args.labels is None else -1  # one's own pictures show what is rare
+    training = ReaderTraining(patches, colors, numbers, PatchRecipe(steps=args.steps), unlit)
     train(training, args)
     run_id = f"{training.step} steps on {len(patches)} patches"
     metadata = ReaderMetadata(names, args.proposal_score, args.detector_weight, run_id=run_id, bars=bars)

@@ -17,6 +17,9 @@ from nanodet_kp_core.evaluate.metrics import Score, match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.runtime.detector import Detector
 
+_LOGITS = np.linspace(-2.2, 4.6, 137)
+"""Of the thresholds that are tried, 0.1 to 0.99: equal steps of the score itself would be coarse where it is high."""
+
 
 def calibrate(model: nn.Module, config: TrainConfig, precision: float) -> tuple[float, dict[str, float]]:
     """(offset, metrics): adding `offset` to the score logits moves the wanted threshold to 0.5.
@@ -41,7 +44,7 @@ def offset_for(precision: float, records: Sequence[Record], detector: Detector) 
     """
     matches = match(records, predict(detector, records))
     best, chosen = None, 0.5
-    for threshold in np.linspace(0.1, 0.99, 90).tolist():
+    for threshold in (1 / (1 + np.exp(-_LOGITS))).tolist():
         score = score_matches(matches.at(threshold), detector.metadata.class_names)
         if score.hits and (best is None or score.precision > best.precision):
             best, chosen = score, threshold

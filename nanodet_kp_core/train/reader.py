@@ -13,15 +13,22 @@ from nanodet_kp_core.runtime.patches import PATCH_CORNERS
 from nanodet_kp_core.runtime.reader import CORNER_SCALE
 from nanodet_kp_core.train.patch_training import PatchRecipe, PatchTraining
 
+UNLIT_WEIGHT = 0.1
+"""Of rendered plates with their lights off in the question what is a plate. The generator draws one in twelve so that
+they are learned; on a field they are rare, and where they count as much as others any dark rectangle passes for one."""
+
 _DIAGONAL = float(torch.tensor(PATCH_CORNERS[2] - PATCH_CORNERS[0]).norm())
 
 
 class ReaderTraining(PatchTraining):
-    """See PatchTraining. Raises TrainingError when no patch shows a plate."""
+    """See PatchTraining. unlit: index of the colour whose plates have UNLIT_WEIGHT, -1 for none.
+
+    Raises TrainingError when no patch shows a plate.
+    """
 
     kind = "reader"
 
-    def __init__(self, patches: Patches, colors: int, numbers: int, recipe: PatchRecipe) -> None:
+    def __init__(self, patches: Patches, colors: int, numbers: int, recipe: PatchRecipe, unlit: int = -1) -> None:
         if not patches.plate.any():
             raise TrainingError(f"reader: expected patches to train on, got {len(patches)}, none of plates")
         torch.manual_seed(recipe.seed)
@@ -30,13 +37,15 @@ class ReaderTraining(PatchTraining):
         self.plate, self.colors, self.numbers, self.offsets = (
             torch.from_numpy(values) for values in (patches.plate, patches.colors, patches.numbers, patches.offsets)
         )
+        self._weights = torch.ones(len(patches))
+        self._weights[self.plate & (self.colors == unlit)] = UNLIT_WEIGHT
 
     def loss(self, values: Tensor, chosen: Tensor) -> Tensor:
         """Plate or not; of plates the colour, the number where it is known, and the corners."""
         logit, color, number, corners = values.split(self._parts, dim=1)
         plate, numbers = self.plate[chosen], self.numbers[chosen]
         read = numbers >= 0
-        loss = F.binary_cross_entropy_with_logits(logit[:, 0], plate.float())
+        loss = F.binary_cross_entropy_with_logits(logit[:, 0], plate.float(), self._weights[chosen])
         if plate.any():
             loss = loss + 0.5 * F.cross_entropy(color[plate], self.colors[chosen][plate])
             offsets = CORNER_SCALE * corners[plate].reshape(-1, 4, 2)
