@@ -15,9 +15,9 @@ from nanodet_kp_core.model.codec import HeadCodec
 from nanodet_kp_core.model.detector import OneStageDetector
 from nanodet_kp_core.model.heads import Output
 
-ROWS_PER_LEVEL = 64
-"""Priors that a level decodes. Real frames with up to seven plates had at most 51 priors of one level above a score of
-0.3; with 96 the bundled network takes 3 % longer."""
+ROWS_PER_LEVEL = 48
+"""Priors that a level decodes: with 32, 48 and 64 armor_s and its reader find .776, .784 and .785 of rendered plates.
+Each 16 of them take one to two per cent of the network's time."""
 
 NEIGHBOUR_LOGITS = 1.0
 """A prior beside a better one ranks as if its score logit were so much lower: where a low threshold lets in more than

@@ -20,7 +20,7 @@ from nanodet_kp_core.runtime.preprocess import Letterbox, Preprocessor
 from nanodet_kp_core.runtime.reader import MOST_PROPOSALS, Reader, Readings
 from nanodet_kp_core.runtime.session import Session, load_session
 
-SECOND_CHANCE = 0.02
+SECOND_CHANCE = 0.01
 """Score after the first look from which on a proposal gets a second one: where its corners were far off, the first look
 puts them right, and only then can it be judged."""
 

@@ -93,11 +93,14 @@ def cut(
     """
     width, height = size
     patches = np.empty((len(transforms), height, width, *image.shape[2:]), np.uint8)
-    scales = np.hypot(transforms[:, 0], transforms[:, 1])[:, :2].max(axis=1)
-    in_half = transforms / 2 - (0, 0, 0.25)  # pixels of the halved image: its first centre lies between two
-    for k, large in enumerate((scales >= FROM_HALVED).tolist()):
-        source, transform = (image, transforms[k]) if halved is None or not large else (halved, in_half[k])
-        cv2.warpAffine(source, transform, size, patches[k], _SAMPLED, cv2.BORDER_REPLICATE)
+    sources = [(image, transform) for transform in transforms]
+    if halved is not None:
+        scales = np.hypot(transforms[:, 0], transforms[:, 1])[:, :2].max(axis=1)
+        in_half = transforms / 2 - (0, 0, 0.25)  # pixels of the halved image: its first centre lies between two
+        for k in np.flatnonzero(scales >= FROM_HALVED):
+            sources[k] = (halved, in_half[k])
+    for patch, (source, transform) in zip(patches, sources):
+        cv2.warpAffine(source, transform, size, patch, _SAMPLED, cv2.BORDER_REPLICATE)
     return patches
 
 
