@@ -9,6 +9,7 @@ lowest threshold with that precision there. Models that share a reader share its
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from _data import add_dataset_arguments, records_of
@@ -28,14 +29,18 @@ def main() -> int:
     args = parser.parse_args()
     if not 0 < args.precision <= 1:
         parser.error(f"--precision: expected a number above 0 and up to 1, got {args.precision:g}")
+    detector = Detector(args.model, score_threshold=0.05)
+    reader = detector.reader
+    if reader is None:
+        raise ModelError(f"model {args.model}: expected one that names a reader, got one without; see docs/reader.md")
+    records = records_of(args, detector.metadata.class_names)
+    shift = 0.0
     for _ in range(2):  # which proposals get a second look depends on the shift, so the second time is nearer
-        detector = Detector(args.model, score_threshold=0.05)
-        if detector.reader is None:
-            wrong = "expected one that names a reader, got one without; see docs/reader.md"
-            raise ModelError(f"model {args.model}: {wrong}")
-        offset, score = offset_for(args.precision, records_of(args, detector.metadata.class_names), detector)
-        metadata = shift_reader(detector.reader.path, offset)
-    print(f"{detector.reader.path}: offset {metadata.offset:+.2f}; at score 0.5: {score.line()}")
+        offset, score = offset_for(args.precision, records, detector)
+        reader.metadata = replace(reader.metadata, offset=reader.metadata.offset + offset)
+        shift += offset
+    metadata = shift_reader(reader.path, shift)
+    print(f"{reader.path}: offset {metadata.offset:+.2f}; at score 0.5: {score.line()}")
     return 0
 
 

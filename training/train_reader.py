@@ -19,7 +19,7 @@ from _door import open_door
 from _patches import add_patch_arguments, collected, pictures, prepare, train
 
 from nanodet_kp_core.classes import ARMOR_CLASSES, COLORS, factors
-from nanodet_kp_core.data.proposals import Patches, patches_of_records
+from nanodet_kp_core.data.proposals import PROPOSAL_SCORE, Patches, patches_of_records
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.export.patch_network_file import export_patch_network
 from nanodet_kp_core.files import write_atomically
@@ -35,7 +35,9 @@ def main() -> int:
     parser.add_argument("detector", type=Path, help="exported model whose proposals are read")
     parser.add_argument("out", type=Path, help="folder for patches, checkpoint and reader.onnx")
     add_patch_arguments(parser, seed=20_000_000, side=256)
-    parser.add_argument("--proposal-score", type=float, default=0.12, help="kept in reader.onnx (%(default)s)")
+    parser.add_argument(
+        "--proposal-score", type=float, default=PROPOSAL_SCORE, help="kept in reader.onnx (%(default)s)"
+    )
     parser.add_argument(
         "--detector-weight",
         type=float,

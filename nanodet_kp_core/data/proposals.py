@@ -19,7 +19,7 @@ from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_core.runtime.patches import PATCH_CORNERS, PATCH_SIZE, are_usable, cut, plate_transforms, to_patch
 
 PROPOSAL_SCORE = 0.12
-"""Detections from this score on: what the robot looks at."""
+"""Detections from this score on; a reader that is trained on them looks at as much."""
 
 HIT, MISS = 0.35, 0.45
 """Mean corner distance in diagonals: a proposal below HIT of a plate is that plate, for the second look puts it right;

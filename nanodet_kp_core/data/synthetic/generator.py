@@ -17,7 +17,7 @@ from nanodet_kp_core.data.synthetic.robot import PlateView, draw_robot
 from nanodet_kp_core.data.synthetic.sensor import compress, draw_exposure, expose
 
 VERSION = 6
-"""Changes whenever a seed gives another picture."""
+"""Changes whenever a seed gives another picture or other labels."""
 
 PLATE_PX = (8.0, 200.0)
 """Range of the width of a small plate seen from the front, pixels, in a picture of SIZE."""
