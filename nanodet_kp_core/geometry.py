@@ -47,12 +47,17 @@ def boxes_of_corners(corners: np.ndarray) -> np.ndarray:
     return np.concatenate([corners.min(axis=-2), corners.max(axis=-2)], axis=-1)
 
 
+_NO_AREA = np.float32(1e-30)
+"""Stands for an area of 0, so that empty boxes overlap nothing."""
+
+
 def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """IoU [N, M] of boxes [N, 4] and [M, 4] in x_min, y_min, x_max, y_max; 0 where a box is empty."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    overlap = np.clip(high - low, 0, None).prod(axis=-1)
-    area_first = np.clip(first[:, 2:] - first[:, :2], 0, None).prod(axis=-1)
-    area_second = np.clip(second[:, 2:] - second[:, :2], 0, None).prod(axis=-1)
-    union = area_first[:, None] + area_second[None, :] - overlap
-    return np.where(union > 0, overlap / np.where(union > 0, union, 1), 0).astype(first.dtype)
+    # Columns instead of points, and few steps: the time of a few boxes is that of the number of operations.
+    x_min, y_min, x_max, y_max = first.T[:, :, None]
+    x_mins, y_mins, x_maxs, y_maxs = second.T[:, None]
+    overlap = np.maximum(np.minimum(x_max, x_maxs) - np.maximum(x_min, x_mins), 0)
+    overlap *= np.maximum(np.minimum(y_max, y_maxs) - np.maximum(y_min, y_mins), 0)
+    area = np.maximum(x_max - x_min, 0) * np.maximum(y_max - y_min, 0)
+    areas = np.maximum(x_maxs - x_mins, 0) * np.maximum(y_maxs - y_mins, 0)
+    return (overlap / np.maximum(area + areas - overlap, _NO_AREA)).astype(first.dtype, copy=False)

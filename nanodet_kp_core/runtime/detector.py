@@ -15,7 +15,7 @@ from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.runtime.bundled import bundled_model
 from nanodet_kp_core.runtime.decode import Decoder
 from nanodet_kp_core.runtime.metadata import ModelMetadata
-from nanodet_kp_core.runtime.nms import first_of, merge_corners, nms, nms_groups
+from nanodet_kp_core.runtime.nms import merge_corners, nms
 from nanodet_kp_core.runtime.preprocess import Letterbox, Preprocessor
 from nanodet_kp_core.runtime.reader import MOST_PROPOSALS, Reader, Readings
 from nanodet_kp_core.runtime.session import Session, load_session
@@ -179,11 +179,15 @@ class Detector:
             score, most = self.reader.metadata.proposal_score, MOST_PROPOSALS
         merges = self.merge_corners and self.metadata.head.has_corners and self.reader is None
         found = self._decoder(output, score / 2 if merges else score)
-        groups = nms_groups(found.boxes, found.scores, self.nms_threshold, most, score)
-        kept = first_of(groups)
-        merged = merge_corners(groups, found.scores, found.corners) if merges else found.corners[kept]
+        if merges:
+            strong = np.flatnonzero(found.scores >= score)
+            kept = strong[nms(found.boxes[strong], found.scores[strong], self.nms_threshold, most)]
+            corners = merge_corners(kept, found.boxes, found.scores, found.corners, self.nms_threshold)
+        else:
+            kept = nms(found.boxes, found.scores, self.nms_threshold, most)
+            corners = found.corners[kept]
         # One mapping for the box's two points and the four corners: many small steps cost more than large ones.
-        points = np.concatenate([found.boxes[kept].reshape(-1, 2, 2), merged], axis=1)
+        points = np.concatenate([found.boxes[kept].reshape(-1, 2, 2), corners], axis=1)
         points = placed.to_image(points).astype(np.float32)
         return Detections(
             scores=found.scores[kept],

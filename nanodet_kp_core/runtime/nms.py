@@ -1,21 +1,27 @@
-"""Non-maximum suppression in numpy: one over all classes for the detector, one per class as in NanoDet."""
+"""Non-maximum suppression: one over all classes for the detector, one per class as in NanoDet."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import cv2
 import numpy as np
 
-TINY = np.float32(1e-30)
-"""Stands for an area of 0, so that empty boxes overlap nothing."""
+from nanodet_kp_core.geometry import box_iou
 
-AT_ONCE = 64
-"""Up to so many boxes all pairs are computed in one go; a turn per kept box takes longer then."""
+_FAR_AWAY = 1e12
+"""Pixels; no box comes here, and whole numbers are still exact."""
+
+
+_LEAST = np.float32(1e-15)
+"""Score of which the square is still above 0."""
 
 
 def nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float, max_detections: int = -1) -> np.ndarray:
     """Greedy suppression without regard to the class: one physical plate has one label.
 
     Args:
-        boxes: [N, 4] x_min, y_min, x_max, y_max.
+        boxes: [N, 4] x_min, y_min, x_max, y_max. Empty ones overlap nothing.
         scores: [N].
         iou_threshold: a box goes when its IoU with a better kept one is above this.
         max_detections: keep at most so many; -1 keeps all.
@@ -23,75 +29,44 @@ def nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float, max_detecti
     Returns:
         int64 [K] indices of the kept boxes, best score first; equal scores keep their input order.
     """
-    return first_of(nms_groups(boxes, scores, iou_threshold, max_detections))
-
-
-def nms_groups(
-    boxes: np.ndarray,
-    scores: np.ndarray,
-    iou_threshold: float,
-    max_detections: int = -1,
-    score_threshold: float = -np.inf,
-) -> list[np.ndarray]:
-    """The same with what each kept box took away: int64 indices per kept box, itself first, the others by their scores.
-
-    score_threshold: boxes below it are not kept, but may be taken away.
-    """
     order = np.argsort(-scores, kind="stable")
-    sides = boxes[order].T.copy()
-    areas = np.maximum(sides[2] - sides[0], 0) * np.maximum(sides[3] - sides[1], 0)
-    most = len(order) if max_detections < 0 else max_detections
-    candidates = np.count_nonzero(scores >= score_threshold)
-    groups: list[np.ndarray] = []
-    if len(order) <= AT_ONCE:
-        overlapping = _overlapping(sides[:, :, None], areas[:, None], sides, areas, iou_threshold)
-        np.fill_diagonal(overlapping, True)
-        free = np.ones(len(order), bool)
-        for best in range(candidates):
-            if free[best] and len(groups) < most:
-                members = overlapping[best] & free
-                groups.append(order[members])
-                free ^= members
-        return groups
-    left = np.arange(len(order))
-    # One turn per kept box, not per candidate: cheap even when a low score threshold lets thousands in.
-    while left.size and left[0] < candidates and len(groups) < most:
-        best, rest = left[0], left[1:]
-        gone = _overlapping(sides[:, best], areas[best], sides[:, rest], areas[rest], iou_threshold)
-        groups.append(order[np.concatenate([left[:1], rest[gone]])])
-        left = rest[~gone]
-    return groups
+    if len(order) > 1:
+        rectangles = boxes[order].astype(np.float64)
+        sides = rectangles[:, 2:]
+        sides -= rectangles[:, :2]
+        if sides.min() <= 0:
+            # To OpenCV two empty boxes are the same; each gets a place of its own.
+            empty = np.flatnonzero((sides <= 0).any(axis=1))
+            rectangles[empty, :2] = _FAR_AWAY + 2 * empty[:, None]
+            sides[empty] = 1
+        # Places instead of scores: OpenCV drops scores of 0.
+        ranks = np.arange(len(order), 0, -1, dtype=np.float32)
+        kept: Any = cv2.dnn.NMSBoxes(rectangles, ranks, 0.0, iou_threshold)  # type: ignore[arg-type]  # arrays will do
+        order = order[np.ravel(kept)]
+    return order if max_detections < 0 else order[:max_detections]
 
 
-def _overlapping(
-    one: np.ndarray, area: np.ndarray, others: np.ndarray, areas: np.ndarray, iou_threshold: float
+def merge_corners(
+    kept: np.ndarray, boxes: np.ndarray, scores: np.ndarray, corners: np.ndarray, iou_threshold: float
 ) -> np.ndarray:
-    """Which of the boxes [4, ...] and [4, N] have an IoU above the threshold.
-
-    geometry.box_iou, written out: its many small steps took three quarters of the time.
-    """
-    width = np.minimum(others[2], one[2]) - np.maximum(others[0], one[0])
-    height = np.minimum(others[3], one[3]) - np.maximum(others[1], one[1])
-    overlap = np.maximum(width, 0) * np.maximum(height, 0)
-    return np.asarray(overlap / np.maximum(areas + area - overlap, TINY) > iou_threshold)
-
-
-def first_of(groups: list[np.ndarray]) -> np.ndarray:
-    """The kept boxes of nms_groups, int64 [K]."""
-    return np.array([group[0] for group in groups], np.int64)
-
-
-def merge_corners(groups: list[np.ndarray], scores: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Corners [K, 4, 2] of groups: the mean over each group, weighted by the squares of the scores.
+    """Corners [K, 4, 2] of the boxes that nms kept: the mean over each and those that it took away, weighted by the
+    squares of the scores.
 
     Every prior near a plate guesses its corners; their mean is nearer to the truth than the guess of the best one.
+
+    Args:
+        kept: [K], best first; boxes, scores, corners: [N, ...], also of boxes whose score was too low to be kept.
     """
-    if not groups:
+    if not len(kept):
         return corners[:0]
-    members = np.concatenate(groups)
-    starts = np.cumsum([0, *(len(group) for group in groups[:-1])])
-    weights = scores[members, None, None] ** 2
-    return np.add.reduceat(corners[members] * weights, starts) / np.add.reduceat(weights, starts)
+    overlapping = box_iou(boxes, boxes[kept]) > iou_threshold
+    overlapping[kept, np.arange(len(kept))] = True  # also where a box is empty
+    owners = overlapping.argmax(axis=1)  # the first that overlaps, which is the best
+    members = np.flatnonzero(overlapping[np.arange(len(boxes)), owners])
+    weights = np.zeros((len(kept), len(members)), scores.dtype)
+    weights[owners[members], np.arange(len(members))] = np.maximum(scores[members], _LEAST) ** 2
+    merged = weights @ corners[members].reshape(len(members), 8) / weights.sum(axis=1, keepdims=True)
+    return np.asarray(merged.reshape(-1, 4, 2))
 
 
 def multiclass_nms(

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.geometry import box_iou
-from nanodet_kp_core.runtime.nms import merge_corners, multiclass_nms, nms, nms_groups
+from nanodet_kp_core.runtime.nms import merge_corners, multiclass_nms, nms
 
 
 def _random_boxes(seed, count):
@@ -82,31 +82,33 @@ def test_properties(seed, count, iou, limit):
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 40), least=st.floats(0, 1))
-def test_groups_hold_what_each_kept_box_took_away(seed, count, least):
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 40), least=st.floats(0, 1), limit=st.integers(-1, 12))
+def test_corners_are_the_mean_of_what_each_kept_box_took_away(seed, count, least, limit):
     boxes, scores = _random_boxes(seed, count)
-    groups = nms_groups(boxes, scores, 0.3, -1, least)
-    # Boxes below the threshold change nothing about the others.
-    above = np.flatnonzero(scores >= least)
-    assert [group[0] for group in groups] == above[nms(boxes[above], scores[above], 0.3)].tolist()
-    members = [k for group in groups for k in group.tolist()]
-    assert len(members) == len(set(members))
-    assert set(above.tolist()) <= set(members)
+    boxes[: count // 8, 2:] = boxes[: count // 8, :2]  # some are empty
+    corners = np.random.default_rng(seed + 1).normal(size=(count, 4, 2)).astype(np.float32)
+    scores += np.float32(0.01)
+    strong = np.flatnonzero(scores >= least)
+    kept = strong[nms(boxes[strong], scores[strong], 0.3, limit)]
+    merged = merge_corners(kept, boxes, scores, corners, 0.3)
+    assert merged.shape == (len(kept), 4, 2)
     overlap = box_iou(boxes, boxes)
-    for number, group in enumerate(groups):
-        assert (np.diff(scores[group]) <= 0).all()
-        assert (overlap[group[0], group[1:]] > 0.3).all()
-        earlier = [other[0] for other in groups[:number]]
-        assert (overlap[np.ix_(earlier, group)] <= 0.3).all()
+    free = set(range(count))
+    for best, found in zip(kept, merged):
+        group = [k for k in free if k == best or overlap[best, k] > 0.3]
+        free -= set(group)
+        np.testing.assert_allclose(found, np.average(corners[group], axis=0, weights=scores[group] ** 2), atol=1e-5)
 
 
 def test_merged_corners_by_hand():
     corners = np.arange(3 * 8, dtype=np.float32).reshape(3, 4, 2)
+    boxes = np.array([[0, 0, 20, 10], [5, 0, 25, 10], [100, 0, 120, 10]], np.float32)
     scores = np.array([0.5, 1.0, 0.7], np.float32)
-    merged = merge_corners([np.array([1, 0]), np.array([2])], scores, corners)
+    merged = merge_corners(np.array([1, 2]), boxes, scores, corners, 0.5)
     np.testing.assert_allclose(merged[0], (corners[1] * 1.0 + corners[0] * 0.25) / 1.25, rtol=1e-6)
     np.testing.assert_array_equal(merged[1], corners[2])
-    assert merge_corners([], scores, corners).shape == (0, 4, 2)
+    assert merge_corners(np.zeros(0, int), boxes, scores, corners, 0.5).shape == (0, 4, 2)
+    assert np.isfinite(merge_corners(np.array([1, 2]), boxes, np.zeros(3, np.float32), corners, 0.5)).all()
 
 
 @settings(max_examples=30, deadline=None)
