@@ -27,8 +27,6 @@ FROM_HALVED = 2.0
 quarter of the memory to read, and averaged already. Nothing else is averaged, however large: what is near has pixels
 enough (the same recall on real frames, 0.01 less on rendered ones, the same corners), and time counts."""
 
-_NEXT = [1, 2, 3, 0]  # corners in turn
-
 _SAMPLED = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 # What is linear in the corners is one product with a matrix that is made here: a look has few proposals, so that its
@@ -49,7 +47,15 @@ def _bars() -> np.ndarray:
     return np.hstack([np.eye(4), beside]) @ _fit(np.array([[x, y], [x, lower], [x + lower - y, y]]))
 
 
-_OF_PLATES, _OF_BARS = _fit(PATCH_CORNERS), _bars()
+def _sides() -> np.ndarray:
+    """[8, 16]: corners -> x of the four sides, y of those that follow; y of the sides, x of those that follow."""
+    side = np.roll(np.eye(4), -1, axis=1) - np.eye(4)  # [corner, side]: the next corner minus the own
+    x, y = np.array([[1], [0]]), np.array([[0], [1]])
+    following = np.roll(side, -1, axis=1)
+    return np.hstack([np.kron(side, x), np.kron(following, y), np.kron(side, y), np.kron(following, x)])
+
+
+_SIDES, _OF_PLATES, _OF_BARS = _sides(), _fit(PATCH_CORNERS), _bars()
 
 
 def are_usable(corners: np.ndarray) -> np.ndarray:
@@ -57,11 +63,10 @@ def are_usable(corners: np.ndarray) -> np.ndarray:
 
     No other one can be turned upright.
     """
-    sides = corners[:, _NEXT] - corners
-    following = sides[:, _NEXT]
-    turns = sides[..., 0] * following[..., 1] - sides[..., 1] * following[..., 0]
+    sides = corners.reshape(-1, 8) @ _SIDES
+    turns = sides[:, :4] * sides[:, 4:8] - sides[:, 8:12] * sides[:, 12:]
     # y points down: in this order every turn is to the left. NaN compares false; infinite corners give NaN.
-    return np.asarray((turns < -1e-3).all(axis=1))
+    return np.asarray(turns.max(axis=1) < -1e-3)
 
 
 def plate_transforms(corners: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ like a third are told apart only close by.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -99,12 +99,14 @@ class Readings:
 
     def part(self, chosen: np.ndarray) -> Readings:
         """Those with the indices `chosen`."""
-        return Readings(*(getattr(self, f.name)[chosen] for f in fields(self)))
+        return Readings(self.scores[chosen], self.class_ids[chosen], self.corners[chosen], self.proposed[chosen])
 
     def replace(self, chosen: np.ndarray, others: Readings) -> None:
         """Put others where the indices `chosen` say."""
-        for f in fields(self):
-            getattr(self, f.name)[chosen] = getattr(others, f.name)
+        self.scores[chosen] = others.scores
+        self.class_ids[chosen] = others.class_ids
+        self.corners[chosen] = others.corners
+        self.proposed[chosen] = others.proposed
 
 
 class Reader:
@@ -149,22 +151,20 @@ class Reader:
             proposed: float32 [K], the detector's scores in 0..1.
             halved: the image at half its size, see patches.cut.
         """
-        scores = np.zeros(len(corners), np.float32)
-        class_ids = np.zeros(len(corners), np.int64)
-        corners = np.array(corners, np.float32)
-        usable = np.flatnonzero(are_usable(corners))
-        if not len(usable):
-            return Readings(scores, class_ids, corners, proposed)
-        transforms = plate_transforms(corners[usable])
+        usable = are_usable(corners)
+        upright = np.where(usable[:, None, None], corners, PATCH_CORNERS)  # the others are looked at in vain
+        transforms = plate_transforms(upright)
         values = self.network(cut(image, transforms, PATCH_SIZE, halved), channel_order)
         found = read_values(values, self._colors, self._numbers)
         refined = to_image(found.corners, transforms).astype(np.float32)
-        kept = are_usable(refined)
-        logits = found.logits + self.metadata.detector_weight * _logit(proposed[usable]) + self.metadata.offset
-        scores[usable] = np.where(kept, _sigmoid(logits), 0)
-        class_ids[usable] = found.class_ids
-        corners[usable[kept]] = refined[kept]
-        return Readings(scores, class_ids, corners, proposed)
+        usable &= are_usable(refined)
+        logits = found.logits + self.metadata.detector_weight * _logit(proposed) + self.metadata.offset
+        return Readings(
+            scores=np.where(usable, _sigmoid(logits), 0).astype(np.float32),
+            class_ids=found.class_ids,
+            corners=np.where(usable[:, None, None], refined, corners),
+            proposed=proposed,
+        )
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,9 @@ def read_values(values: np.ndarray, colors: int, numbers: int) -> Values:
 
 
 def _logit(scores: np.ndarray) -> np.ndarray:
-    inside = np.clip(scores.astype(np.float64), 1e-6, 1 - 1e-6)
+    inside = np.minimum(np.maximum(scores.astype(np.float64), 1e-6), 1 - 1e-6)
     return np.log(inside / (1 - inside))
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+    return 0.5 + 0.5 * np.tanh(0.5 * logits)  # no logit overflows it
