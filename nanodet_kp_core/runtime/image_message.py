@@ -68,6 +68,8 @@ _ENCODINGS: dict[str, tuple[int, str | int]] = {
     "yuv422_yuy2": (2, cv2.COLOR_YUV2BGR_YUY2),
     "yuyv": (2, cv2.COLOR_YUV2BGR_YUY2),
 }
+# Two neighbours share their colour.
+_IN_PAIRS = frozenset(name for name, (channels, _) in _ENCODINGS.items() if channels == 2)
 # Intensities of 16 bits are taken by their upper byte, then as the encoding of 8 bits. 16UC1 is depth in most drivers.
 _SIXTEEN_BITS = {
     name.replace("8", "16"): name
@@ -94,6 +96,8 @@ def check_image(message: RawImage) -> None:
             f"{advice if depth else 'set the camera driver to bgr8'}"
         )
     check_size(message)
+    if message.encoding in _IN_PAIRS and message.width % 2:  # OpenCV 4.5 would read beyond the row
+        raise ImageError(f"{describe(message)} cannot be converted: expected an even width, got {message.width}")
 
 
 def check_size(message: RawImage) -> None:

@@ -189,4 +189,6 @@ def _as_rows(image: np.ndarray) -> np.ndarray:
     pixel = image.shape[2] if image.ndim == 3 else 1
     inner = (pixel, 1) if image.ndim == 3 else (1,)
     readable = image.strides[1:] == inner and image.strides[0] >= pixel * image.shape[1]
+    if image.shape[:2] == (1, 1):  # which OpenCV 4.5 does not take for an image
+        return np.repeat(image, 2, axis=1)
     return image if readable else np.ascontiguousarray(image)
