@@ -69,7 +69,7 @@ def main() -> int:
     cv2.setNumThreads(min(args.threads))
     models = args.model or [str(bundled_model())]
     sizes = [tuple(int(side) for side in text.split("x")) for text in args.size]
-    jobs, timed = call_jobs(models, args.threads, sizes, args.clock)
+    jobs, timed = call_jobs(models, args.threads, sizes, args.clock, args.spin)
     others = {("other", path): network_job(Path(path), min(args.threads)) for path in args.other}
     post = postprocess_jobs()
     published: dict[Any, PublishedSystem] = {}
@@ -97,14 +97,14 @@ def main() -> int:
 
 
 def call_jobs(
-    models: list[str], threads: list[int], sizes: list[tuple[int, ...]], clock: str
+    models: list[str], threads: list[int], sizes: list[tuple[int, ...]], clock: str, spin: bool
 ) -> tuple[dict[Any, Callable[[], object]], dict[Any, TimedDetector]]:
     """Whole calls by (model, threads, size), and the detector of each."""
     pictures = {size: list(clip_frames(1.0, 4, 5, size)) for size in sizes}
     jobs: dict[Any, Callable[[], object]] = {}
     owners: dict[Any, TimedDetector] = {}
     for model, count in itertools.product(models, threads):
-        detector = TimedDetector(model, count, CLOCKS[clock])
+        detector = TimedDetector(model, count, CLOCKS[clock], spin)
         for size in sizes:
             turn = itertools.cycle(pictures[size])
             jobs[model, count, size] = lambda detector=detector, turn=turn: detector(next(turn))
@@ -135,8 +135,8 @@ class SecondStage:
 class TimedDetector:
     """A detector whose `times` also say "networks": the detector's and those of its second stage."""
 
-    def __init__(self, model: str, threads: int, clock: Callable[[], float]) -> None:
-        self._detector = Detector(model, threads=threads)
+    def __init__(self, model: str, threads: int, clock: Callable[[], float], spin: bool = False) -> None:
+        self._detector = Detector(model, threads=threads, spin=spin)
         self._detector.clock = clock
         self._second = SecondStage(clock)
         reader = self._detector.reader
@@ -263,6 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", help="exported models (default: the bundled one)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--spin", action="store_true", help="threads stay awake within a run")
     parser.add_argument("--size", nargs="+", default=["640x480", "1280x1024"], help="image sizes, WIDTHxHEIGHT")
     parser.add_argument("--other", nargs="+", default=[], metavar="ONNX", help="networks of others, timed alone")
     parser.add_argument("--published", action="store_true", help="time the published system as well (needs torch)")

@@ -80,7 +80,8 @@ def main() -> int:
     parser.add_argument("--transport", nargs="+", default=["raw"], choices=("raw", "compressed"))
     parser.add_argument("--qos", nargs="+", default=["best_effort"], choices=("best_effort", "reliable"))
     parser.add_argument("--seconds", type=float, default=10.0, help="of sending, for each combination")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--spin", action="store_true", help="the node's parameter of that name")
     parser.add_argument("--model", default="", help="default: the bundled one")
     parser.add_argument("--dds", choices=("shipped", "default"), default="shipped", help="settings of Fast DDS")
     parser.add_argument("--json", type=Path, help="write the results there as well")
@@ -89,19 +90,22 @@ def main() -> int:
     results = []
     print(HEADINGS, flush=True)
     for size, rate, transport, qos in itertools.product(args.size, args.rate, args.transport, args.qos):
-        results.append(measure(Case(size, rate, transport, qos), args.seconds, args.threads, args.model))
+        names = {"threads": args.threads, "spin": args.spin, "model": args.model or "''"}
+        results.append(measure(Case(size, rate, transport, qos), args.seconds, names))
         print(row(results[-1]), flush=True)
     if args.json:
         args.json.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
     return 0
 
 
-def measure(case: Case, seconds: float, threads: int, model: str) -> Result:
-    """One combination. Raises ConfigError when the node does not come up or the camera fails."""
+def measure(case: Case, seconds: float, parameters: dict[str, object]) -> Result:
+    """One combination, with these parameters of the node.
+
+    Raises ConfigError when the node does not come up or the camera fails.
+    """
     listener = Listener()
     began = time.monotonic()
-    names = {"image_transport": case.transport, "image_qos": case.qos, "threads": threads, "model": model or "''"}
-    node = start_node(names)
+    node = start_node({"image_transport": case.transport, "image_qos": case.qos, **parameters})
     try:
         listener.spin(_START_LIMIT_S, lambda: listener.node.count_publishers("armors") > 0 or node.poll() is not None)
         if node.poll() is not None or listener.node.count_publishers("armors") == 0:

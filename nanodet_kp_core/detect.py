@@ -221,7 +221,7 @@ def _parser() -> argparse.ArgumentParser:
         "--nms", type=_fraction, default=0.5, help="highest overlap IoU, 0..1 (default: %(default)s)"
     )
     parser.add_argument(
-        "--threads", type=_count, default=2, help="threads of the network (default: %(default)s)"
+        "--threads", type=_count, default=1, help="threads of the network (default: %(default)s)"
     )
     parser.add_argument(
         "--roi-every", type=_count, metavar="N",

@@ -55,7 +55,7 @@ def make_engine(values: Mapping[str, Value], detector: Detector | None = None) -
 
     Raises ModelError for a model that cannot be used, ConfigError for a `keep` that names classes it does not have.
     """
-    detector = detector or _load(str(values["model"]) or None, int(values["threads"]), int(values["roi_every"]))
+    detector = detector or _load(values)
     return Engine(
         detector=detector,
         threads=int(values["threads"]),
@@ -67,10 +67,12 @@ def make_engine(values: Mapping[str, Value], detector: Detector | None = None) -
     )
 
 
-def _load(model: str | None, threads: int, roi_every: int) -> Detector:
-    if roi_every:
-        return RoiDetector(model, threads=threads, every=roi_every)
-    return Detector(model, threads=threads)
+def _load(values: Mapping[str, Value]) -> Detector:
+    model, every = str(values["model"]) or None, int(values["roi_every"])
+    threads, spin = int(values["threads"]), bool(values["spin"])
+    if every:
+        return RoiDetector(model, threads=threads, spin=spin, every=every)
+    return Detector(model, threads=threads, spin=spin)
 
 
 def prove(engine: Engine, picture: Picture | None) -> Engine:

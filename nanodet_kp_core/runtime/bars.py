@@ -71,8 +71,8 @@ class Bars:
     Raises ModelError when the file is missing, is another network, or its tensors are not those of one.
     """
 
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
-        self.network = PatchNetwork(path, threads, BARS_KEY, BAR_SIZE)
+    def __init__(self, path: str | Path) -> None:
+        self.network = PatchNetwork(path, BARS_KEY, BAR_SIZE)
         try:
             self.metadata = BarsMetadata.from_json(self.network.text)
         except ModelError as error:

@@ -86,15 +86,16 @@ class Detector:
         self,
         model: str | Path | None = None,
         *,
-        threads: int = 2,
+        threads: int = 1,
+        spin: bool = False,
         score_threshold: float = 0.5,
         nms_threshold: float = 0.5,
         max_detections: int = 50,
         session: InferenceSession | None = None,
         second_stage: bool = True,
     ) -> None:
-        """Load the model; None takes the bundled one. `session` replaces loading: evaluation puts a torch
-        model there. `second_stage` False leaves out the reader that the model names.
+        """Load the model; None takes the bundled one. `threads` and `spin`: see `load_session`. `session` replaces
+        loading: evaluation puts a torch model there. `second_stage` False leaves out the reader that the model names.
 
         Raises:
             ModelError: see `load_session` and `bundled_model`.
@@ -104,12 +105,12 @@ class Detector:
         _check_fraction("nms_threshold", nms_threshold)
         if max_detections < 1:
             raise ConfigError(f"max_detections: expected a whole number of at least 1, got {max_detections}")
-        self._session = session or load_session(bundled_model() if model is None else model, threads)
+        self._session = session or load_session(bundled_model() if model is None else model, threads, spin)
         self._preprocess = Preprocessor(self.metadata.input)
         self._decoder = Decoder(self.metadata)
         self.reader: Reader | None = None
         if second_stage and self.metadata.reader:
-            self.reader = Reader(self.model_path.parent / self.metadata.reader, threads)
+            self.reader = Reader(self.model_path.parent / self.metadata.reader)
             if self.reader.metadata.class_names != self.metadata.class_names:
                 raise ModelError(f"model {self.reader.path}: expected the class names of {self.model_path}, got others")
         self.score_threshold = score_threshold

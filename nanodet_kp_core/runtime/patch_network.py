@@ -21,9 +21,9 @@ class PatchNetwork:
     Raises ModelError when the file is missing or is no ONNX model with that entry.
     """
 
-    def __init__(self, path: str | Path, threads: int, key: str, size: tuple[int, int]) -> None:
+    def __init__(self, path: str | Path, key: str, size: tuple[int, int]) -> None:
         self.path = Path(path)
-        self._session = open_session(self.path, threads)
+        self._session = open_session(self.path, threads=1)  # so small that a second thread is in the way
         self.text = read_entry(self.path, self._session, key)
         self._size = size
 

@@ -116,8 +116,8 @@ class Reader:
     Raises ModelError when a file is missing, is no reader, or its tensors are not those of one.
     """
 
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
-        self.network = PatchNetwork(path, threads, READER_KEY, PATCH_SIZE)
+    def __init__(self, path: str | Path) -> None:
+        self.network = PatchNetwork(path, READER_KEY, PATCH_SIZE)
         try:
             self.metadata = ReaderMetadata.from_json(self.network.text)
         except ModelError as error:
@@ -128,7 +128,7 @@ class Reader:
         self.network.check(1 + self._colors + self._numbers + 8)  # plate, colours, numbers, corners
         self.bars: Bars | None = None
         if self.metadata.bars:
-            self.bars = Bars(self.path.parent / self.metadata.bars, threads)
+            self.bars = Bars(self.path.parent / self.metadata.bars)
 
     @property
     def path(self) -> Path:

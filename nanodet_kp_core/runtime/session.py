@@ -50,14 +50,14 @@ class Session:
         return self.metadata.output_shape
 
 
-def load_session(path: str | Path, threads: int) -> Session:
+def load_session(path: str | Path, threads: int, spin: bool = False) -> Session:
     """Load a model for the CPU and run it once on a grey image, so that a broken model fails here and not in
     flight.
 
     Args:
         path: ONNX file made by `training/export.py`.
-        threads: threads of onnxruntime, at least 1. They sleep between images: spinning would burn whole
-            cores.
+        threads: threads of onnxruntime, at least 1.
+        spin: see session_options.
 
     Raises:
         ModelError: the file is missing, is no ONNX model that this onnxruntime loads, has no or wrong
@@ -65,7 +65,7 @@ def load_session(path: str | Path, threads: int) -> Session:
         ConfigError: threads is not a whole number of at least 1.
     """
     path = Path(path)
-    session = open_session(path, threads)
+    session = open_session(path, threads, spin)
     metadata = _read_metadata(path, session)
     _check_tensors(path, session, metadata)
     loaded = Session(path, metadata, session)
@@ -73,22 +73,27 @@ def load_session(path: str | Path, threads: int) -> Session:
     return loaded
 
 
-def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Options of onnxruntime for one image at a time: what it does by default, but no spinning.
+def session_options(threads: int, spin: bool = False) -> onnxruntime.SessionOptions:
+    """Options of onnxruntime for one image at a time: what it does by default, but no spinning between images.
 
     Measured and left as they are: all graph optimisations (the networks take 1.5 times as long with fewer), its memory
     arena and pattern, bound buffers instead of copied ones (no difference).
+
+    spin: whether threads that wait for the next operation of a run stay awake. Waking them takes about as long as such
+    an operation, so without it a second thread gains little or nothing; with it they keep their cores busy during a
+    run. When the run ends they sleep in any case.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.load_model_format", "ONNX")  # nothing else was looked through
     options.log_severity_level = 3  # errors only: warnings about the graph are nothing a user can act on
     return options
 
 
-def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_session(path: Path, threads: int, spin: bool = False) -> onnxruntime.InferenceSession:
     """onnxruntime's session of an ONNX file. Raises ModelError and ConfigError as load_session does."""
     if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
         raise ConfigError(f"threads: expected a whole number of at least 1, got {threads!r}")
@@ -97,7 +102,7 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         raise ModelError(f"model {path}: expected an ONNX file, got {got}; check the path")
     data = read_model(path)  # what was looked through is what is loaded, whatever becomes of the file
     try:
-        return onnxruntime.InferenceSession(data, session_options(threads), providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(data, session_options(threads, spin), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors share no base class but Exception
         reason = " ".join(str(error).split())
         raise ModelError(

@@ -57,6 +57,12 @@ def test_threads_are_set_and_do_not_spin(tmp_path):
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
+def test_threads_that_spin_do_so_within_a_run_only(tmp_path):
+    options = load_session(make_tiny_model(tmp_path / "m.onnx"), 2, spin=True).session.get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "1"
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True])
 def test_wrong_threads(tmp_path, threads):
     with pytest.raises(ConfigError, match="threads: expected a whole number of at least 1"):

@@ -61,7 +61,8 @@ def test_thresholds_are_live_and_a_rejected_value_says_the_range(start, peer, im
     assert set_one("keep", "R").successful
     assert labels(peer, 5) == ["R_Bb"], "the best of the wanted, not the wanted of the best"
     assert set_one("keep", "").successful
-    assert set_one("threads", 1).successful
+    assert set_one("threads", 2).successful
+    assert set_one("spin", True).successful
     assert labels(peer, 6) == ["B_3"]
 
 

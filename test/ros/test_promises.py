@@ -200,9 +200,10 @@ def test_promise_no_cv_bridge_is_needed():
 # CPU burnt by spinning threads.
 
 
-def test_promise_an_idle_node_burns_no_processor(start, peer, image_model):
+@pytest.mark.parametrize("spin", ["false", "true"])
+def test_promise_an_idle_node_burns_no_processor(start, peer, image_model, spin):
     """Threads of onnxruntime that spin would take whole cores between the images."""
-    node = start("detector_node", "-p", f"model:={image_model}", "-p", "threads:=4")
+    node = start("detector_node", "-p", f"model:={image_model}", "-p", "threads:=2", "-p", f"spin:={spin}")
     peer.wait_for_detector()
     peer.ask(good(0))
     before, began = node.processor_s, time.monotonic()
@@ -210,7 +211,7 @@ def test_promise_an_idle_node_burns_no_processor(start, peer, image_model):
         peer.publisher.publish(good(number))
         peer.spin_until(lambda: False, timeout_s=0.2)
     assert node.processor_s - before < 0.3 * (time.monotonic() - began)
-    assert peer.figures()["threads"] == "4"
+    assert peer.figures()["threads"] == "2"
 
 
 # Corner order; corners outside the image.
