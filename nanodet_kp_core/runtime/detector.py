@@ -99,7 +99,8 @@ class Detector:
 
         Raises:
             ModelError: see `load_session` and `bundled_model`.
-            ConfigError: a threshold outside 0..1, or threads or max_detections below 1.
+            ConfigError: a threshold outside 0..1, threads or max_detections below 1, or threads above the number of
+                cores with spin.
         """
         _check_fraction("score_threshold", score_threshold)
         _check_fraction("nms_threshold", nms_threshold)

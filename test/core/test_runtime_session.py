@@ -6,7 +6,7 @@ from tiny_model import TinyPlate, decoded_rows, encode, make_tiny_model, tiny_me
 
 from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.runtime.metadata import METADATA_KEY
-from nanodet_kp_core.runtime.session import load_session
+from nanodet_kp_core.runtime.session import load_session, usable_cores
 
 PLATE = TinyPlate("R_4", 0.9, [[10, 10], [11, 20], [30, 22], [29, 12]])
 
@@ -58,9 +58,12 @@ def test_threads_are_set_and_do_not_spin(tmp_path):
 
 
 def test_threads_that_spin_do_so_within_a_run_only(tmp_path):
-    options = load_session(make_tiny_model(tmp_path / "m.onnx"), 2, spin=True).session.get_session_options()
+    model = make_tiny_model(tmp_path / "m.onnx")
+    options = load_session(model, usable_cores(), spin=True).session.get_session_options()
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "1"
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+    with pytest.raises(ConfigError, match=rf"threads: expected at most {usable_cores()} with spin.*got 1000"):
+        load_session(model, 1000, spin=True)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True])

@@ -39,6 +39,7 @@ def test_bad_model(start, tmp_path, make, parts):
     [
         ("detector_node", "score_threshold:=7", ["score_threshold", "a number from 0 to 1", "7"]),
         ("detector_node", "threads:=two", ["threads", "an integer from 1 to 64", "'two'"]),
+        ("detector_node", "spin:=true -p threads:=64", ["threads: expected at most", "with spin", "got 64"]),
         ("detector_node", "image_qos:=fast", ["image_qos", "'best_effort' or 'reliable'", "'fast'"]),
         ("player_node", "source:=''", ["source is empty", "folder"]),
         ("player_node", "source:=/no/such/clip.avi", ["/no/such/clip.avi", "no such file"]),
@@ -46,7 +47,7 @@ def test_bad_model(start, tmp_path, make, parts):
     ],
 )
 def test_bad_parameter(start, name, parameter, parts):
-    assert_refused(start(name, "-p", parameter), f"{name}: ", parts)
+    assert_refused(start(name, "-p", *parameter.split()), f"{name}: ", parts)
 
 
 def assert_refused(node, prefix, parts):

@@ -15,6 +15,7 @@ from std_srvs.srv import SetBool
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
 
 from nanodet_kp_core.data.synthetic.clip import clip_frames
+from nanodet_kp_core.runtime.session import usable_cores
 from nanodet_kp_ros.images import to_image
 from nanodet_kp_ros.settings import SETTINGS
 
@@ -61,8 +62,9 @@ def test_thresholds_are_live_and_a_rejected_value_says_the_range(start, peer, im
     assert set_one("keep", "R").successful
     assert labels(peer, 5) == ["R_Bb"], "the best of the wanted, not the wanted of the best"
     assert set_one("keep", "").successful
-    assert set_one("threads", 2).successful
+    assert set_one("threads", usable_cores()).successful
     assert set_one("spin", True).successful
+    assert "threads: expected at most" in set_one("threads", 64).reason
     assert labels(peer, 6) == ["B_3"]
 
 

@@ -21,6 +21,7 @@ from std_msgs.msg import Header
 from std_msgs.msg import String as Text
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
 
+from nanodet_kp_core.runtime.session import usable_cores
 from nanodet_kp_ros.images import to_image
 
 
@@ -203,7 +204,8 @@ def test_promise_no_cv_bridge_is_needed():
 @pytest.mark.parametrize("spin", ["false", "true"])
 def test_promise_an_idle_node_burns_no_processor(start, peer, image_model, spin):
     """Threads of onnxruntime that spin would take whole cores between the images."""
-    node = start("detector_node", "-p", f"model:={image_model}", "-p", "threads:=2", "-p", f"spin:={spin}")
+    threads = f"threads:={usable_cores()}"
+    node = start("detector_node", "-p", f"model:={image_model}", "-p", threads, "-p", f"spin:={spin}")
     peer.wait_for_detector()
     peer.ask(good(0))
     before, began = node.processor_s, time.monotonic()
@@ -211,7 +213,7 @@ def test_promise_an_idle_node_burns_no_processor(start, peer, image_model, spin)
         peer.publisher.publish(good(number))
         peer.spin_until(lambda: False, timeout_s=0.2)
     assert node.processor_s - before < 0.3 * (time.monotonic() - began)
-    assert peer.figures()["threads"] == "2"
+    assert peer.figures()["threads"] == str(usable_cores())
 
 
 # Corner order; corners outside the image.
