@@ -22,6 +22,7 @@ from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.export.decoded import NEIGHBOUR_LOGITS, ROWS_PER_LEVEL, DecodedNetwork
 from nanodet_kp_core.export.describe import describe
 from nanodet_kp_core.export.graph import take_bytes
+from nanodet_kp_core.export.unshuffle import without_shuffles
 from nanodet_kp_core.export.upsample import with_matrices
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.model.build import build_detector
@@ -81,7 +82,7 @@ def export_onnx(
     output = OutputSpec(layout="NKD", scores="sigmoid", rows=rows) if decoded else raw.output
     metadata = replace(raw, output=output)
     mean, std = config.data.train.pipeline.normalize
-    fast = with_matrices(model)
+    fast = without_shuffles(with_matrices(model))
     proto = trace(DecodedNetwork(fast) if decoded else fast, metadata)
     take_bytes(proto, mean, std)
     proto.ir_version = IR_VERSION
