@@ -90,8 +90,8 @@ def main() -> int:
     results = []
     print(HEADINGS, flush=True)
     for size, rate, transport, qos in itertools.product(args.size, args.rate, args.transport, args.qos):
-        names = {"threads": args.threads, "spin": args.spin, "model": args.model or "''"}
-        results.append(measure(Case(size, rate, transport, qos), args.seconds, names))
+        parameters = {"threads": args.threads, "spin": args.spin, "model": args.model or "''"}
+        results.append(measure(Case(size, rate, transport, qos), args.seconds, parameters))
         print(row(results[-1]), flush=True)
     if args.json:
         args.json.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from itertools import pairwise
+from itertools import groupby
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nanodet_kp_core.model.shufflenet import ShuffleUnit
+from nanodet_kp_core.model.shufflenet import ShuffleUnit, interleave
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -24,27 +23,30 @@ M = TypeVar("M", bound=nn.Module)
 class RoutedStage(nn.Module):
     """A stage of ShuffleNetV2, one unit of stride 2 and then others of stride 1: maps [N, C, H, W] -> the same maps.
 
-    A channel is (source, index). Sources 0 and 1 are the two branches of the first unit, source k + 1 is what the k-th
-    of the others computes. Each source is split once, into runs of channels that the same unit takes; the stage's
-    output counts as a last one.
+    Takes the units over and changes them. Sources 0 and 1 are the two branches of the first unit, source k + 1 is what
+    the k-th of the others computes; channels are numbered through all sources. Each source is split once, into runs of
+    channels that the same unit takes; the stage's output counts as a last one.
     """
 
     def __init__(self, units: Sequence[ShuffleUnit]) -> None:
         super().__init__()
         first, *others = units
         self.branch1, self.branch2 = first.branch1, first.branch2
-        self.branches = nn.ModuleList(deepcopy(unit.branch2) for unit in others)
-        half = first.half_channels
-        channels = _interleaved(_channels(0, half), _channels(1, half))
-        takers = np.zeros((len(units) + 1, half), np.int64)
-        for number, branch in enumerate(self.branches):
-            kept, taken = channels[:half], channels[half:]
-            takers[taken[:, 0], taken[:, 1]] = number
-            _reorder_inputs(branch, np.lexsort((taken[:, 1], taken[:, 0])))
-            channels = _interleaved(kept, _channels(number + 2, half))
-        takers[channels[:, 0], channels[:, 1]] = len(others)
-        self._order = torch.from_numpy(np.argsort(np.lexsort((channels[:, 1], channels[:, 0]))))
-        self._runs = [_runs(row) for row in takers.tolist()]
+        self.branches = nn.ModuleList(unit.branch2 for unit in others)
+        half = _first_convolution(first.branch2).out_channels
+        made = torch.arange((len(units) + 1) * half).reshape(-1, 1, half, 1, 1)  # by source, each a map of its numbers
+        takers = torch.empty((len(units) + 1) * half, dtype=torch.int64)
+        maps = interleave(made[0], made[1])
+        for taker, unit in enumerate(others):
+            kept, taken = maps.chunk(2, dim=1)
+            takers[taken.flatten()] = taker
+            convolution = _first_convolution(unit.branch2)
+            convolution.weight = nn.Parameter(convolution.weight[:, taken.flatten().argsort()].detach())
+            maps = interleave(kept, made[taker + 2])
+        takers[maps.flatten()] = len(others)
+        self._order = maps.flatten().argsort().argsort()  # where in the sorted output each channel lies
+        rows = takers.reshape(-1, half).tolist()
+        self._runs = [[(taker, len(list(run))) for taker, run in groupby(row)] for row in rows]
 
     def forward(self, x: Tensor) -> Tensor:
         waiting: list[list[Tensor]] = [[] for _ in range(len(self.branches) + 1)]
@@ -56,29 +58,13 @@ class RoutedStage(nn.Module):
 
     def _hand_out(self, source: int, maps: Tensor, waiting: list[list[Tensor]]) -> None:
         takers, sizes = zip(*self._runs[source])
-        parts = maps.split(list(sizes), dim=1) if len(sizes) > 1 else [maps]
+        parts = maps.split(list(sizes), dim=1) if len(sizes) > 1 else [maps]  # a split into one would be a copy
         for taker, part in zip(takers, parts):
             waiting[taker].append(part)
 
 
-def _reorder_inputs(branch: nn.Module, order: np.ndarray) -> None:
-    convolution = next(module for module in branch.modules() if isinstance(module, nn.Conv2d))
-    convolution.weight = nn.Parameter(convolution.weight[:, order].detach())
-
-
-def _channels(source: int, count: int) -> np.ndarray:
-    return np.stack([np.full(count, source), np.arange(count)], axis=1)
-
-
-def _interleaved(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """What shufflenet.interleave does to channels."""
-    return np.stack([first, second], axis=1).reshape(-1, first.shape[1])
-
-
-def _runs(takers: list[int]) -> list[tuple[int, int]]:
-    """(taker, how many in a row): [3, 3, 1] -> [(3, 2), (1, 1)]."""
-    edges = [0, *(k for k in range(1, len(takers)) if takers[k] != takers[k - 1]), len(takers)]
-    return [(takers[start], end - start) for start, end in pairwise(edges)]
+def _first_convolution(branch: nn.Module) -> nn.Conv2d:
+    return next(module for module in branch.modules() if isinstance(module, nn.Conv2d))
 
 
 def without_shuffles(model: M) -> M:

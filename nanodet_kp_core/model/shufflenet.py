@@ -39,7 +39,7 @@ class ShuffleUnit(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, activation: str) -> None:
         super().__init__()
-        self.half_channels = half = out_channels // 2
+        half = out_channels // 2
         self.stride = stride
         self.branch1 = nn.Sequential()
         if stride == 2:

@@ -12,7 +12,6 @@ from nanodet_kp_core.geometry import box_iou
 _FAR_AWAY = 1e12
 """Pixels; no box comes here, and whole numbers are still exact."""
 
-
 _LEAST = np.float32(1e-15)
 """Score of which the square is still above 0."""
 
