@@ -12,8 +12,9 @@ from nanodet_kp_core.geometry import CORNER_NAMES
 MIN_AREA = 0.5
 """Square pixels. Less is no plate but a line or a point."""
 
-MAX_TILT = 60.0
-"""Degrees between the bars and the image's vertical above which the order counts as turned."""
+TURN_MARGIN = 35.0
+"""Degrees by which another first corner must bring the bars nearer to upright for the order to count as turned. A plate
+seen from the front and rolled by 40 degrees stays in order, and so does a sheared one."""
 
 ORDER = ", ".join(CORNER_NAMES)
 
@@ -43,6 +44,11 @@ def tilt(corners: np.ndarray) -> np.ndarray:
     return np.degrees(np.arctan2(-down[:, 0], down[:, 1]))
 
 
+def tilts(corners: np.ndarray) -> np.ndarray:
+    """Degrees [K, 4] between the bars of [K, 4, 2] and upright, 0..180, if corner 0, 1, 2 or 3 were the first one."""
+    return np.stack([np.abs(tilt(np.roll(corners, -first, axis=1))) for first in range(4)], axis=1)
+
+
 def corner_faults(images: Iterable[LabelledImage], turned: bool = True) -> list[Fault]:
     """A fault for each plate with all corners labelled whose corners are no plate or out of order.
 
@@ -50,27 +56,23 @@ def corner_faults(images: Iterable[LabelledImage], turned: bool = True) -> list[
     """
     plates = [p for image in images for p in image.plates if not p.ignore and all(p.visible)]
     corners = np.array([plate.corners for plate in plates], np.float64).reshape(-1, 4, 2)
-    cross, area, angle = crossed(corners), signed_area(corners), tilt(corners)
-    wrong = cross | (area < MIN_AREA) | (turned & (np.abs(angle) > MAX_TILT))
+    cross, area, angles = crossed(corners), signed_area(corners), tilts(corners)
+    wrong = cross | (area < MIN_AREA) | (turned & (angles[:, 0] - angles.min(axis=1) > TURN_MARGIN))
     return [
-        Fault(plates[k].where, _sentence(bool(cross[k]), float(area[k]), float(angle[k])))
+        Fault(plates[k].where, _sentence(bool(cross[k]), float(area[k]), angles[k].tolist()))
         for k in np.flatnonzero(wrong).tolist()
     ]
 
 
-def _sentence(cross: bool, area: float, angle: float) -> str:
+def _sentence(cross: bool, area: float, angles: list[float]) -> str:
     if cross:
         return f"expected corners in the order {ORDER}, got sides that cross; two neighbours are swapped"
     if abs(area) < MIN_AREA:
         return f"expected four corners that span a plate, got an area of {abs(area):.2g} square pixels"
     if area < 0:
         return f"expected corners in the order {ORDER}, got the mirrored order (clockwise)"
+    first = CORNER_NAMES[-angles.index(min(angles)) % 4]
     return (
-        f"expected corners in the order {ORDER}, got bars at {angle:.0f} degrees from upright, as if the first corner "
-        f"were the {_first_corner(angle)} one"
+        f"expected corners in the order {ORDER}, got bars at {angles[0]:.0f} degrees from upright, as if the first "
+        f"corner were the {first} one"
     )
-
-
-def _first_corner(angle: float) -> str:
-    """The corner that comes first when an upright plate shows this angle."""
-    return CORNER_NAMES[round(-angle / 90) % 4]
