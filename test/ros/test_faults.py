@@ -129,6 +129,7 @@ def test_a_malformed_image_does_not_push_out_a_good_one(start, peer, slow_model)
     start("detector_node", "-p", f"model:={slow_model}")
     peer.wait_for_detector()
     peer.ask(image(0))
+    replaced = peer.figures()["replaced (since start)"]  # by `ask`, which sends again where the machine is busy
     for number in range(1, 4):
         for message in (image(10 * number), image(10 * number + 1), *(malformed(kind) for kind in range(8))):
             peer.publisher.publish(message)  # the first keeps the detector busy
@@ -138,7 +139,7 @@ def test_a_malformed_image_does_not_push_out_a_good_one(start, peer, slow_model)
         # Both were answered; on a busy machine the middleware may have lost one.
         assert peer.spin_until(lambda least=waiting: len(peer.answers) >= least)
     figures = peer.figures()
-    assert figures["replaced (since start)"] == "0"
+    assert figures["replaced (since start)"] == replaced
     assert int(figures["malformed (since start)"]) > 3
 
 
