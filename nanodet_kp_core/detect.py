@@ -15,6 +15,7 @@ import numpy as np
 
 from nanodet_kp_core.errors import ConfigError, NanodetKpError
 from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.runtime.denormals import flush_denormals
 from nanodet_kp_core.runtime.detector import Detections, Detector
 from nanodet_kp_core.runtime.draw import draw
 from nanodet_kp_core.runtime.roi import RoiDetector
@@ -233,4 +234,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    flush_denormals()  # not in main: a program that calls it decides for itself
     raise SystemExit(main())

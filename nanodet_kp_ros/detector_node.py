@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from nanodet_kp_core.errors import ImageError, NanodetKpError
+from nanodet_kp_core.runtime.denormals import flush_denormals
 from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_ros.camera_source import CameraSource
 from nanodet_kp_ros.complaints import Complaints
@@ -237,6 +238,7 @@ def _recorder(values: Mapping[str, Value]) -> Recorder | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the node; returns the exit code."""
+    flush_denormals()
     return run("detector_node", DetectorNode, arguments)
 
 

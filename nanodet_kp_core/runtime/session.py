@@ -78,7 +78,8 @@ def session_options(threads: int, spin: bool = False) -> onnxruntime.SessionOpti
     """Options of onnxruntime for one image at a time: what it does by default, but no spinning between images.
 
     Measured and left as they are: all graph optimisations (the networks take 1.5 times as long with fewer), its memory
-    arena and pattern, bound buffers instead of copied ones (no difference).
+    arena and pattern, bound buffers instead of copied ones (no difference). Denormals as zero is no option here: it
+    would belong to the process, not to the session (see runtime/denormals.py).
 
     spin: whether threads that wait for the next operation of a run stay awake. Waking them takes about as long as such
     an operation, so without it a second thread gains little or nothing; with it they keep their cores busy during a

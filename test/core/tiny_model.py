@@ -133,6 +133,35 @@ def make_tiny_model(
     return Path(path)
 
 
+def make_flushed_model(path: Path, detections: Sequence[TinyPlate]) -> Path:
+    """Write a model that reports these plates where denormals are zero, and nothing where they are not.
+
+    The mean of the image becomes a denormal and then a number of its own size, by which all logits are lowered.
+    """
+    metadata = tiny_metadata()
+    value = encode(metadata, detections)[None]
+    scales = {"down": 1e-30, "far_down": 1e-12, "up": 1e38, "far_up": 1e4}
+    names = ["mean", *(f"after_{name}" for name in scales)]
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2, 3], keepdims=0),  # [1]
+            *(helper.make_node("Mul", [names[k], name], [names[k + 1]]) for k, name in enumerate(scales)),
+            helper.make_node("Sub", ["value", names[-1]], ["output"]),
+        ],
+        "flushed",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, metadata.input_shape)],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, value.shape)],
+        [
+            onnx.numpy_helper.from_array(value, "value"),
+            *(onnx.numpy_helper.from_array(np.float32([factor]), name) for name, factor in scales.items()),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    onnx.save(model, str(path))
+    return path
+
+
 def _free_prior(
     priors: np.ndarray, box: np.ndarray, corners: np.ndarray, metadata: ModelMetadata, used: set[int]
 ) -> int:

@@ -16,7 +16,7 @@ from builtin_interfaces.msg import Time
 from ros_helpers import DEADLINE_S, DetectorPeer, colored_images, make_image_model
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
-from tiny_model import TinyPlate
+from tiny_model import TinyPlate, make_flushed_model
 from visualization_msgs.msg import MarkerArray
 
 from nanodet_kp_core.runtime.bundled import bundled_model
@@ -78,6 +78,14 @@ def test_an_image_without_plates_is_answered_too(start, peer, image_model):
     start("detector_node", "-p", f"model:={image_model}", "-p", "score_threshold:=0.95")
     peer.wait_for_detector()
     assert peer.ask(to_image(colored_images(1)[0], header(0))).armors == []
+
+
+def test_denormals_are_zero_where_the_network_runs(start, peer, tmp_path):
+    """The model finds its plate only so; the node loads it on one thread and runs it on another."""
+    plate = TinyPlate("B_3", 0.9, [[12, 20], [14, 31], [40.5, 33], [38, 22.25]])
+    start("detector_node", "-p", f"model:={make_flushed_model(tmp_path / 'm.onnx', [plate])}")
+    peer.wait_for_detector()
+    assert len(peer.ask(to_image(colored_images(1)[0], header(0))).armors) == 1
 
 
 def test_compressed_images_on_a_remapped_topic(start, image_model):
