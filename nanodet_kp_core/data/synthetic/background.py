@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.data.synthetic.canvas import Canvas, surface
+from nanodet_kp_core.data.synthetic.hall import fill, hall
 
 _TEXTURE = 512
 
@@ -56,24 +57,24 @@ def roughen(rng: np.random.Generator, picture: np.ndarray, strength: float) -> N
     cv2.multiply(picture, mixed, picture, 1 / 128)
 
 
-def _fill(picture: np.ndarray, polygon: np.ndarray, code: tuple[int, int, int]) -> None:
-    cv2.fillPoly(picture, [np.round(polygon * 16).astype(np.int32)], code, cv2.LINE_AA, 4)
-
-
 def background(rng: np.random.Generator, size: tuple[int, int]) -> Canvas:
     """A canvas with a background and nothing that shines yet."""
     w, h = size
     picture = np.empty((h, w, 3), np.uint8)
     kind = rng.random()
-    if kind < 0.65:
+    rough = 1.0
+    if kind < 0.3:
+        rough = 0.35  # paint and concrete
+        hall(rng, picture)
+    elif kind < 0.74:
         _room(rng, picture)
-    elif kind < 0.9:
+    elif kind < 0.93:
         picture[:] = surface(rng, 0.04)
         _clutter(rng, picture, int(rng.integers(8, 50)))
     else:
         picture[:] = surface(rng)
     if rng.random() < 0.8:
-        roughen(rng, picture, float(rng.uniform(0.1, 1.0)))
+        roughen(rng, picture, rough * float(rng.uniform(0.1, 1.0)))
     if rng.random() < 0.3:
         _text(rng, picture)
     return Canvas(picture, np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.uint8))
@@ -85,13 +86,13 @@ def _room(rng: np.random.Generator, picture: np.ndarray) -> None:
     horizon = float(rng.uniform(-0.3, 0.8)) * h
     slope = float(rng.normal(0, 0.08)) * w
     picture[:] = surface(rng, 0.04)
-    _fill(picture, np.array([[0, horizon - slope], [w, horizon + slope], [w, h], [0, h]]), surface(rng, 0.04))
+    fill(picture, np.array([[0, horizon - slope], [w, horizon + slope], [w, h], [0, h]]), surface(rng, 0.04))
     if rng.random() < 0.25:
         _floor_lines(rng, picture, horizon)
     for _ in range(rng.integers(0, 9)):
         x, bw, bh = rng.uniform(-0.2, 1) * w, rng.uniform(0.03, 0.5) * w, rng.uniform(0.05, 0.7) * h
         y = horizon + rng.uniform(-0.05, 0.35) * h
-        _fill(picture, np.array([[x, y - bh], [x + bw, y - bh], [x + bw, y], [x, y]]), surface(rng))
+        fill(picture, np.array([[x, y - bh], [x + bw, y - bh], [x + bw, y], [x, y]]), surface(rng))
     for _ in range(rng.integers(0, 7)):  # lines painted on the floor, posts, shelf edges
         a = rng.uniform(-0.2, 1.2, 2) * (w, h)
         b = a + rng.normal(0, 0.6, 2) * (w, h) if rng.random() < 0.5 else a + (0, rng.uniform(0.1, 0.9) * h)
@@ -126,7 +127,7 @@ def _clutter(rng: np.random.Generator, picture: np.ndarray, count: int) -> None:
         angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 6))))
         radii = reach * rng.uniform(0.3, 1, len(angles))
         points = centre + np.stack([np.cos(angles), np.sin(angles)], 1) * radii[:, None]
-        _fill(picture, points, surface(rng))
+        fill(picture, points, surface(rng))
 
 
 def _text(rng: np.random.Generator, picture: np.ndarray) -> None:

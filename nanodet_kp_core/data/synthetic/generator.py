@@ -7,16 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.data.synthetic.arena import arena, floor_markings
 from nanodet_kp_core.data.synthetic.background import background
+from nanodet_kp_core.data.synthetic.cameras import CameraKind, draw_exposure
+from nanodet_kp_core.data.synthetic.canvas import Canvas
 from nanodet_kp_core.data.synthetic.floor import reflect, underglow
 from nanodet_kp_core.data.synthetic.geometry import Camera, rotation_xz
+from nanodet_kp_core.data.synthetic.hud import hud
+from nanodet_kp_core.data.synthetic.indoor import indoor
 from nanodet_kp_core.data.synthetic.labels import label
 from nanodet_kp_core.data.synthetic.lights import stray_lights
 from nanodet_kp_core.data.synthetic.occluders import broadcast_overlay, paint_occluders
 from nanodet_kp_core.data.synthetic.robot import PlateView, draw_robot
-from nanodet_kp_core.data.synthetic.sensor import compress, draw_exposure, expose
+from nanodet_kp_core.data.synthetic.row import draw_row
+from nanodet_kp_core.data.synthetic.sensor import Exposure, compress, expose
 
-VERSION = 6
+VERSION = 7
 """Changes whenever a seed gives another picture or other labels."""
 
 PLATE_PX = (8.0, 200.0)
@@ -25,7 +31,9 @@ PLATE_PX = (8.0, 200.0)
 SIZE = (256, 256)
 
 _ROBOTS = np.cumsum([0.05, 0.29, 0.32, 0.22, 0.12])  # of 0, 1, .. robots in a picture
-_PLATES_A_ROBOT = 4
+_PLATES_A_ROBOT, _PLATES_A_ROW = 4, 16
+_ROWS = 0.05  # share of pictures with robots side by side
+_MARKINGS, _HUD = 0.2, 0.05
 
 
 @dataclass(frozen=True)
@@ -88,34 +96,64 @@ def render(seed: int, size: tuple[int, int] = SIZE, plate_px: tuple[float, float
 
 
 def render_scene(
-    seed: int, size: tuple[int, int] = SIZE, plate_px: tuple[float, float] = PLATE_PX, exact: bool = False
+    seed: int,
+    size: tuple[int, int] = SIZE,
+    plate_px: tuple[float, float] = PLATE_PX,
+    exact: bool = False,
+    kind: CameraKind | None = None,
 ) -> Scene:
     """What `render` gives, with the camera and the poses.
 
     exact: every plate has the size that its sticker demands, upright bars of 56 mm and no practice target; without it
-    robots are built as loosely as real ones, and a pose from the corners inherits that.
+    robots are built as loosely as real ones, and a pose from the corners inherits that. kind: of camera, None any.
     """
     rng = np.random.default_rng(seed)
-    w, h = size
     canvas = background(rng, size)
+    if rng.random() < _MARKINGS:
+        floor_markings(rng, canvas)
+    indoor(rng, canvas)
+    arena(rng, canvas)
     stray_lights(rng, canvas)
     camera = random_camera(rng, size)
-    exposure = draw_exposure(rng, w / SIZE[0])
-    count = int(np.searchsorted(_ROBOTS, rng.random() * _ROBOTS[-1], side="right"))
-    widths = np.exp(rng.uniform(np.log(plate_px[0]), np.log(plate_px[1]), count))
-    plates: list[PlateView] = []
-    for k, px in enumerate(sorted(widths)):  # far robots first
-        margin = min(0.06 + 0.4 * px / w, 0.4)
-        at = rng.uniform(margin, 1 - margin, 2) * (w, h)
-        owner = 1 + _PLATES_A_ROBOT * k
-        fresh = draw_robot(rng, canvas, camera, at, float(px), owner, exposure, exact=exact)
-        reflect(rng, canvas, fresh)
-        plates += fresh
+    exposure = draw_exposure(rng, size[0] / SIZE[0], kind)
+    plates = _robots(rng, canvas, camera, plate_px, exposure, exact)
     paint_occluders(rng, canvas)
     light = underglow(rng, canvas, camera, plates, exposure.ambient)
     picture = expose(rng, canvas, exposure, light)
-    if rng.random() < 0.18:
+    if rng.random() < exposure.finish.overlay:
         broadcast_overlay(rng, picture, canvas.owner)
-    sample, kept = label(compress(rng, picture), canvas.owner, plates, exposure, str(seed))
+    if rng.random() < _HUD:
+        hud(rng, picture, canvas.owner)
+    picture = compress(rng, picture, exposure.finish)
+    sample, kept = label(picture, canvas.owner, plates, exposure, str(seed))
     poses = [KnownPose(*plate.pose.in_camera(camera), plate.large) for plate in kept]
     return Scene(sample, camera.matrix, np.array(camera.distortion), poses)
+
+
+def _robots(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    camera: Camera,
+    plate_px: tuple[float, float],
+    exposure: Exposure,
+    exact: bool,
+) -> list[PlateView]:
+    """Paint the robots, far ones first, at times with a row of them; their plates have owners of their own."""
+    w, h = canvas.size
+    count = int(np.searchsorted(_ROBOTS, rng.random() * _ROBOTS[-1], side="right"))
+    widths = np.exp(rng.uniform(np.log(plate_px[0]), np.log(plate_px[1]), count))
+    jobs = [(float(px), False) for px in widths]
+    if rng.random() < _ROWS:
+        high = max(min(plate_px[1], 0.16 * w), plate_px[0])
+        jobs.append((float(np.exp(rng.uniform(np.log(plate_px[0]), np.log(high)))), True))
+    plates: list[PlateView] = []
+    owner = 1
+    for px, row in sorted(jobs):
+        margin = min(0.06 + 0.4 * px / w, 0.4)
+        at = rng.uniform(margin, 1 - margin, 2) * (w, h)
+        draw = draw_row if row else draw_robot
+        fresh = draw(rng, canvas, camera, at, px, owner, exposure, exact=exact)
+        owner += _PLATES_A_ROW if row else _PLATES_A_ROBOT
+        reflect(rng, canvas, fresh)
+        plates += fresh
+    return plates

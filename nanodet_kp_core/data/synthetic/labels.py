@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
@@ -15,6 +17,19 @@ _MIN_BAR_PX = 3.0
 _MIN_WIDTH_PX = 7.0
 _MIN_CONTRAST = 18  # grey levels between a bar and what is beside it
 _MOST_COVERED = 0.4  # of a bar
+_MOST_JOINED = 0.85  # of the distance between the bars that the patch of light of one may be wide
+_MOST_SMEARED = 2.0  # lengths of a bar that it may be smeared along itself
+_READ_SIGMA, _READ_BLUR = 0.22, 0.7  # lengths of a bar; a digit's stroke is 0.3 of it
+
+
+@dataclass(frozen=True)
+class Blob:
+    """What blur makes of a bar, pixels: how wide it grows, how far it is smeared along itself, and how far its axis is
+    from that of the other bar."""
+
+    across: float
+    along: float
+    apart: float
 
 
 def label(
@@ -64,13 +79,25 @@ def _verdict(picture: np.ndarray, owner: np.ndarray, plate: PlateView, exposure:
     width_px = 0.5 * np.linalg.norm(c[3] + c[2] - c[0] - c[1])
     if plate.facing < _MIN_FACING or bar_px < _MIN_BAR_PX or width_px < _MIN_WIDTH_PX:
         return "ignore"
-    if exposure.defocus > 0.4 * bar_px or exposure.blur > min(1.2 * bar_px, 0.5 * width_px):
-        return "ignore"  # the ends are anywhere
+    blob = blob_reach(c, exposure)
+    if blob.across > _MOST_JOINED * blob.apart or blob.along > _MOST_SMEARED * bar_px:
+        return "ignore"  # one patch of light, or the ends are anywhere
     if covered.mean(1).max() > _MOST_COVERED:
         return "ignore"
     if plate.color == "N" and not _readable(plate, exposure):
         return "ignore"  # with neither light nor sticker anything dark could be a plate
-    return "plate" if _visible(picture, plate, at) else "ignore"
+    return "plate" if _visible(picture, plate, at, blob) else "ignore"
+
+
+def blob_reach(corners: np.ndarray, exposure: Exposure) -> Blob:
+    """How far blur spreads the bars of the plate with these corners [4, 2]."""
+    down = (corners[1] + corners[2] - corners[0] - corners[3]) / 2
+    across = (corners[3] + corners[2] - corners[0] - corners[1]) / 2
+    along = down / max(float(np.linalg.norm(down)), 1e-6)
+    side = np.array([-along[1], along[0]])
+    motion = exposure.blur * np.array([np.cos(exposure.angle), np.sin(exposure.angle)])
+    soft = 2 * exposure.disc + 2 * exposure.defocus
+    return Blob(soft + abs(float(motion @ side)), abs(float(motion @ along)), abs(float(across @ side)))
 
 
 def _touches(corners: np.ndarray, w: int, h: int) -> bool:
@@ -78,11 +105,13 @@ def _touches(corners: np.ndarray, w: int, h: int) -> bool:
     return bool((high >= 0).all() and low[0] < w and low[1] < h)
 
 
-def _visible(picture: np.ndarray, plate: PlateView, at: np.ndarray) -> bool:
-    """Whether each bar stands out from what is beside it in the finished picture."""
+def _visible(picture: np.ndarray, plate: PlateView, at: np.ndarray, blob: Blob) -> bool:
+    """Whether each bar stands out from what is beside it in the finished picture; with strong blur, from the middle
+    between the bars."""
     c = plate.corners
     across = (c[3] + c[2] - c[0] - c[1]) / 2
-    reach = max(3.0, 0.14 * float(np.linalg.norm(across)))
+    width = float(np.linalg.norm(across))
+    reach = max(3.0, 0.14 * width, min(0.5 * width, 0.5 * blob.across + 0.05 * width))
     step = across / max(float(np.linalg.norm(across)), 1e-6) * reach
     h, w = picture.shape[:2]
     for bar, sign in zip(at, (1, -1)):
@@ -105,4 +134,6 @@ def _readable(plate: PlateView, exposure: Exposure) -> bool:
     grain = 2.0 * 255 * exposure.noise * min(1.0, 12 / max(float(height), 1.0))  # the eye averages over a large sticker
     if contrast < max(9.0, grain):
         return False
-    return bool(height > 4.5 + 0.8 * exposure.blur + 1.5 * exposure.defocus and width > 9 + 0.8 * exposure.blur)
+    if exposure.sigma() > _READ_SIGMA * height or exposure.blur > _READ_BLUR * height:
+        return False
+    return bool(height > 4.5 + 0.8 * exposure.blur + 1.5 * exposure.sigma() and width > 9 + 0.8 * exposure.blur)

@@ -7,6 +7,9 @@ import numpy as np
 
 from nanodet_kp_core.data.synthetic.canvas import BODY, Canvas, paint, shine
 
+LONE_HOUSING = (12, 12, 12)
+"""Code of what holds a bar that belongs to no plate."""
+
 _AMBER = np.array([0.03, 0.45, 1.0], np.float32)
 
 
@@ -123,7 +126,7 @@ def lone_bar(rng: np.random.Generator, canvas: Canvas, quad: np.ndarray, color: 
     length, angle = height * float(rng.uniform(0.5, 1.4)), float(rng.normal(0, 0.3))
     thickness = length * float(rng.uniform(0.08, 0.35))
     light = team_light(rng, color) if color != "N" and rng.random() < 0.75 else any_light(rng)
-    paint(canvas, bar_quad(where, length * 1.1, thickness * 1.6, angle), (12, 12, 12), BODY)
+    paint(canvas, bar_quad(where, length * 1.1, thickness * 1.6, angle), LONE_HOUSING, BODY)
     shine(canvas, bar_quad(where, length, max(1.0, thickness), angle), light * strength(rng))
 
 
@@ -145,16 +148,20 @@ def mirrored_bars(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def _mismatched_pair(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Two bars that make no plate: too far apart, of different length or direction, or of different colours."""
+    """Two bars that make no plate: too far apart or too close, of different length, direction or colour, or leaning
+    together."""
     w, h = canvas.size
-    length = float(np.exp(rng.uniform(np.log(5), np.log(60))))
+    length = float(np.exp(rng.uniform(np.log(5), np.log(0.25 * w))))
     first = rng.uniform(0.1, 0.9, 2) * (w, h)
-    fault = rng.integers(0, 4)
-    gap = length * (rng.uniform(6, 10) if fault == 0 else rng.uniform(1.8, 4.2))
+    fault = ("far", "close", "shifted", "turned", "colours", "slanted")[int(rng.integers(6))]
+    low, high = {"far": (5.8, 10.0), "close": (0.25, 0.6)}.get(fault, (1.5, 4.2))
+    gap = length * rng.uniform(low, high)
     sign = 1 if rng.random() < 0.5 else -1
-    second = first + (gap, length * (rng.uniform(1, 2) * sign if fault == 1 else rng.normal(0, 0.1)))
-    angles = (0.0, rng.uniform(0.6, 1.5) * sign) if fault == 2 else (0.0, 0.0)
-    colors = ("B", "R") if fault == 3 else ("BR"[int(rng.integers(2))],) * 2
+    second = first + (gap, length * (rng.uniform(1, 2) * sign if fault == "shifted" else rng.normal(0, 0.1)))
+    lean = float(rng.normal(0, 0.1)) if fault != "slanted" else float(rng.uniform(0.7, 1.2)) * sign
+    angles = (lean, lean + (rng.uniform(0.6, 1.5) * sign if fault == "turned" else 0.0))
+    colors = ("B", "R") if fault == "colours" else ("BRW"[int(rng.integers(3))],) * 2
+    power, thickness = strength(rng), max(1.0, length * rng.uniform(0.1, 0.3))
     for centre, angle, color in zip((first, second), angles, colors):
-        quad = bar_quad(centre, length, max(1.0, length * rng.uniform(0.1, 0.3)), float(angle))
-        shine(canvas, quad, team_light(rng, color) * strength(rng))
+        quad = bar_quad(centre, length * rng.uniform(0.9, 1.1), thickness, float(angle))
+        shine(canvas, quad, team_light(rng, color) * np.float32(power))

@@ -17,13 +17,34 @@ _GREY = np.array([0.114, 0.587, 0.299], np.float32)
 
 
 @dataclass(frozen=True)
+class Finish:
+    """What a kind of camera does to its pictures after the sensor.
+
+    bayer: share of pictures from a colour filter array. smooth: share of the others whose noise is smoothed. sharpen:
+    share of pictures, least and most. tone: least and most of a phone's tone curve, 0 none. jpeg: share of pictures,
+    quality: of JPEG, least and most. shrink: share of pictures scaled down and up again, least and most. overlay: share
+    with banners.
+    """
+
+    bayer: float = 0.4
+    smooth: float = 0.5
+    sharpen: tuple[float, float, float] = (0.2, 0.2, 0.9)
+    tone: tuple[float, float] = (0.0, 0.0)
+    jpeg: float = 0.6
+    quality: tuple[int, int] = (25, 96)
+    shrink: tuple[float, float, float] = (0.08, 0.45, 0.9)
+    overlay: float = 0.18
+
+
+@dataclass(frozen=True)
 class Exposure:
     """Drawn once per picture; bars and labels need it too (an unreadable sticker gets no number).
 
     ambient: light that the scene reflects, 1 exposes white fully. black: what the camera cuts off in the dark, linear.
     noise: standard deviation in the dark, of full scale. blur: length of the motion blur in pixels, in direction
     `angle` (radians). defocus and near: standard deviations in pixels of the lens and of the bloom around lights, with
-    the bloom's share; wide, broad: shares of its halos of `halo` pixels.
+    the bloom's share; wide, broad: shares of its halos of `halo` pixels. disc: radius in pixels of the disc that a
+    lens far out of focus makes of a point, by an aperture of `blades` sides (0: round).
     """
 
     ambient: float
@@ -38,6 +59,9 @@ class Exposure:
     wide_share: float
     broad_share: float
     halo: tuple[float, float]
+    disc: float = 0.0
+    blades: int = 0
+    finish: Finish = Finish()
 
     def level(self, albedo: float) -> float:
         """Grey level 0..255 of a surface without any light of its own."""
@@ -46,31 +70,11 @@ class Exposure:
     def spread(self) -> Spread:
         """What becomes of a point of light; motion apart, which moves no end of a bar in the mean."""
         glow = [(self.near_share, self.near), (self.wide_share, self.halo[0]), (self.broad_share, self.halo[1])]
-        return ((1.0, self.defocus), *((share, float(np.hypot(sigma, self.defocus))) for share, sigma in glow))
+        return ((1.0, self.sigma()), *((share, float(np.hypot(sigma, self.sigma()))) for share, sigma in glow))
 
-
-def draw_exposure(rng: np.random.Generator, scale: float = 1.0) -> Exposure:
-    """A random exposure; scale: width of the picture over 256, blur and bloom grow with its square root."""
-    dark = rng.random() < 0.35
-    ambient = np.exp(rng.uniform(np.log(0.002), np.log(0.12)) if dark else rng.uniform(np.log(0.15), np.log(2.4)))
-    grow = float(np.sqrt(max(scale, 0.25)))
-    u = rng.random()
-    low, high = (0.35, 0.8) if u < 0.72 else (0.8, 1.8) if u < 0.93 else (1.8 * grow, 3.2 * grow)
-    flat = rng.random() < 0.5
-    return Exposure(
-        ambient=float(ambient),
-        gamma=float(1 / rng.uniform(1.4, 2.4)),
-        black=float(rng.uniform(0, 0.012)) if rng.random() < 0.4 else 0.0,
-        noise=(0.0, 0.004, 0.01, 0.02, 0.035)[int(rng.integers(5))],
-        blur=float(rng.exponential(4.5)) * grow if rng.random() < 0.42 else 0.0,
-        angle=float(rng.uniform(0, np.pi) if flat else rng.normal(0, 0.2)),
-        defocus=float(rng.uniform(low, high)),
-        near=float(rng.uniform(1.0, 2.5)) * grow,
-        near_share=float(rng.uniform(0.0, 0.3)),
-        wide_share=float(np.exp(rng.uniform(np.log(0.002), np.log(0.1)))),
-        broad_share=float(np.exp(rng.uniform(np.log(0.001), np.log(0.04)))),
-        halo=(float(rng.uniform(5, 12)) * grow, float(rng.uniform(15, 40)) * grow),
-    )
+    def sigma(self) -> float:
+        """Standard deviation in pixels of the lens, its disc included."""
+        return float(np.hypot(self.defocus, self.disc / 2))
 
 
 def _shrunk(picture: np.ndarray, step: int) -> np.ndarray:
@@ -91,20 +95,46 @@ def _motion(picture: np.ndarray, length: float, angle: float) -> np.ndarray:
     return cv2.filter2D(picture, -1, weights / weights.sum(), borderType=cv2.BORDER_REPLICATE)
 
 
+def _aperture(radius: float, blades: int, turn: float) -> np.ndarray:
+    """Kernel of a disc of `radius` pixels, or of a polygon with `blades` corners on it; centred, sum 1."""
+    reach = int(np.ceil(radius)) + 1
+    x = np.arange(-reach, reach + 1, dtype=np.float32)
+    edge = radius - np.hypot(x, x[:, None])
+    for k in range(blades):
+        angle = turn + 2 * np.pi * k / blades
+        edge = np.minimum(edge, radius * np.cos(np.pi / blades) - x * np.cos(angle) - x[:, None] * np.sin(angle))
+    kernel: np.ndarray = np.clip(edge + 0.5, 0, 1).astype(np.float32)
+    return kernel / kernel.sum()
+
+
+def _toned(picture: np.ndarray, strength: float) -> np.ndarray:
+    """A phone's tones: shadows lifted where the surroundings are dark, and a curve with more contrast."""
+    small = _shrunk(picture, 8)
+    around = cv2.GaussianBlur(cv2.transform(small, _GREY[None]), (0, 0), 3.0)
+    gain = 1 + np.float32(0.5 * strength) * np.square(1 - np.clip(around, 0, 1))
+    lifted = picture * cv2.resize(gain, picture.shape[1::-1])[..., None]
+    lifted = np.clip(lifted, 0, 1)
+    curve = lifted * lifted * (3 - 2 * lifted)
+    return cv2.addWeighted(lifted, 1 - 0.6 * strength, curve, 0.6 * strength, 0)
+
+
 def expose(rng: np.random.Generator, canvas: Canvas, exposure: Exposure, underglow: np.ndarray | None) -> np.ndarray:
     """Picture uint8 [H, W, 3]. `underglow`: coloured light [H / 4, W / 4, 3] on the scene, None for none."""
     radiance = _radiance(rng, canvas, exposure, underglow)
     radiance = _motion(radiance, exposure.blur, exposure.angle) - np.float32(exposure.black)
-    raw = rng.random() < 0.4
+    finish = exposure.finish
+    raw = rng.random() < finish.bayer
     radiance = np.clip(radiance, 0, 1)
     if raw:
         radiance = _bayer(rng, radiance, exposure.noise)
     picture = cv2.pow(radiance, exposure.gamma)
     if exposure.noise > 0 and not raw:
-        picture = cv2.scaleAdd(_grain(rng, picture.shape, rng.random() < 0.5), exposure.noise, picture)
+        picture = cv2.scaleAdd(_grain(rng, picture.shape, rng.random() < finish.smooth), exposure.noise, picture)
     picture = cv2.transform(picture, _colours(rng))
-    if rng.random() < 0.2:  # cameras sharpen
-        share = float(rng.uniform(0.2, 0.9))
+    if finish.tone[1] > 0:
+        picture = _toned(picture, float(rng.uniform(*finish.tone)))
+    if rng.random() < finish.sharpen[0]:
+        share = float(rng.uniform(*finish.sharpen[1:]))
         picture = cv2.addWeighted(picture, 1 + share, cv2.GaussianBlur(picture, (0, 0), 1.0), -share, 0)
     return cv2.convertScaleAbs(np.clip(picture, 0, 1, out=picture), alpha=255)
 
@@ -140,6 +170,9 @@ def _radiance(rng: np.random.Generator, canvas: Canvas, exposure: Exposure, unde
         near = cv2.GaussianBlur(emission, (0, 0), exposure.near)
         radiance = cv2.scaleAdd(near, exposure.near_share, radiance)
     radiance = cv2.GaussianBlur(radiance, (0, 0), exposure.defocus)
+    if exposure.disc > 1:
+        kernel = _aperture(exposure.disc, exposure.blades, rng.uniform(0, 6.28))
+        radiance = cv2.filter2D(radiance, -1, kernel, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.add(radiance, cv2.resize(veil.astype(np.float32), (w, h))))
 
 
@@ -151,11 +184,13 @@ def _noise_bank() -> np.ndarray:
 def _grain(rng: np.random.Generator, shape: tuple[int, ...], smooth: bool) -> np.ndarray:
     """Standard normal noise; a bank of it is cut at random, since drawing it costs as much as all of the scene."""
     count = int(np.prod(shape))
-    if count > _BANK // 2:
-        grain: np.ndarray = rng.standard_normal(shape, np.float32)
-    else:
-        start = int(rng.integers(_BANK - count))
-        grain = _noise_bank()[start : start + count].reshape(shape)
+    pieces = []
+    while count > 0:
+        take = min(count, _BANK // 2)
+        start = int(rng.integers(_BANK - take))
+        pieces.append(_noise_bank()[start : start + take])
+        count -= take
+    grain = (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)).reshape(shape)
     return cv2.GaussianBlur(grain, (0, 0), 0.7) * 2 if smooth else grain
 
 
@@ -182,15 +217,14 @@ def _colours(rng: np.random.Generator) -> np.ndarray:
     return matrix + leak - leak.mean(axis=1, keepdims=True)
 
 
-def compress(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+def compress(rng: np.random.Generator, picture: np.ndarray, finish: Finish) -> np.ndarray:
     """What streams do to a picture: at times scaled down and up again, JPEG of a random quality, or nothing."""
-    kind = rng.random()
-    if kind < 0.4:
-        return picture
-    if kind > 0.92:
+    if rng.random() < finish.shrink[0]:
         h, w = picture.shape[:2]
-        share = rng.uniform(0.45, 0.9)
+        share = rng.uniform(*finish.shrink[1:])
         small = cv2.resize(picture, (max(2, int(w * share)), max(2, int(h * share))), interpolation=cv2.INTER_AREA)
         picture = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
-    ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 96))])
+    if rng.random() > finish.jpeg:
+        return picture
+    ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*finish.quality))])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)) if ok else picture
