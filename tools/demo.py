@@ -21,7 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 NODES = Path(sys.prefix) / "lib" / "nanodet_kp_ros"
 CLIP_SECONDS = 6
-CLIP_SEED = "14"  # both teams, near and far, and a practice target with rings
+CLIP_SEED = "14"  # both teams, near and far, official stickers
 FRAME_PERIOD_S = 0.5
 START_LIMIT_S = 30.0
 

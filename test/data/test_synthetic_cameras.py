@@ -8,8 +8,11 @@ import pytest
 from nanodet_kp_core.data.synthetic import cameras
 from nanodet_kp_core.data.synthetic.cameras import KINDS, MIXED, draw_exposure, usual_exposure
 from nanodet_kp_core.data.synthetic.generator import render_scene
-from nanodet_kp_core.data.synthetic.labels import blob_reach
+from nanodet_kp_core.data.synthetic.geometry import plate_pose
+from nanodet_kp_core.data.synthetic.labels import _readable, blob_reach
+from nanodet_kp_core.data.synthetic.robot import PlateView
 from nanodet_kp_core.data.synthetic.sensor import _aperture, _toned, compress
+from nanodet_kp_core.data.synthetic.stickers import draw_print
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 PLATE = np.array([[20.0, 20.0], [20.0, 44.0], [78.0, 44.0], [78.0, 20.0]])
@@ -65,12 +68,27 @@ def test_a_broadcast_loses_detail_that_a_machines_camera_keeps():
     picture = np.random.default_rng(1).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     lost = {}
     for name in ("broadcast", "machine-short"):
-        finish = BY_NAME[name].finish
-        errors = [
-            np.abs(compress(np.random.default_rng(k), picture, finish).astype(int) - picture).mean() for k in range(12)
-        ]
+        exposures = [usual_exposure(np.random.default_rng(k), 1.0, BY_NAME[name]) for k in range(12)]
+        errors = [np.abs(compress(picture, exposure).astype(int) - picture).mean() for exposure in exposures]
         lost[name] = np.median(errors)
     assert lost["broadcast"] > 15 and lost["machine-short"] == 0
+
+
+def test_scaling_and_jpeg_hide_numbers():
+    sharp = replace(
+        usual_exposure(np.random.default_rng(0), 1.0, MIXED), ambient=0.5, gamma=0.5, black=0.0, noise=0.0, blur=0.0,
+        defocus=0.5, disc=0.0, shrink=1.0, quality=0,
+    )  # fmt: skip
+    plate, faint = _plate_view(white=0.5), _plate_view(white=0.026)
+    assert _readable(plate, sharp) and _readable(faint, sharp)
+    assert not _readable(plate, replace(sharp, disc=12.0)) and not _readable(plate, replace(sharp, shrink=0.08))
+    assert not _readable(faint, replace(sharp, quality=14)) and _readable(plate, replace(sharp, quality=14))
+
+
+def _plate_view(white):
+    printed = replace(draw_print(np.random.default_rng(2), rings=False), white=white, black=0.01, kind="sticker")
+    pose = plate_pose(np.array([0.0, 0.0, 2.0]), 0.0, 0.2, 0.0)
+    return PlateView(PLATE, pose, "B", "3", False, printed, 1, 1.0, True)
 
 
 def test_blobs_grow_by_discs_and_by_motion_across_but_not_along():

@@ -1,10 +1,12 @@
 """What stands and shines around robots is never labelled; rows keep their owners apart; the clip shows fit robots."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from nanodet_kp_core.data.synthetic import arena, generator, hall, indoor
-from nanodet_kp_core.data.synthetic.canvas import OCCLUDER, Canvas
+from nanodet_kp_core.data.synthetic import arena, generator, hall, indoor, trim
+from nanodet_kp_core.data.synthetic.canvas import BODY, OCCLUDER, Canvas
 from nanodet_kp_core.data.synthetic.cast import find_actor
 from nanodet_kp_core.data.synthetic.clip import _LIGHT, clip_frames
 from nanodet_kp_core.data.synthetic.generator import render_scene
@@ -78,6 +80,20 @@ def test_a_game_clients_bars_cover_what_is_below():
         assert set(np.unique(owner)) <= {7, OCCLUDER}
         covered += (owner == OCCLUDER).any()
     assert covered == 20
+
+
+def test_strips_on_a_body_spare_its_plates(monkeypatch):
+    monkeypatch.setattr(trim, "_SHARE", 1.0)
+    corners = np.array([[100.0, 100.0], [100.0, 130.0], [170.0, 130.0], [170.0, 100.0]])
+    lit = 0
+    for seed in range(20):
+        canvas = _canvas()
+        canvas.owner[20:180, 40:230] = BODY
+        canvas.owner[90:140, 90:180] = 1
+        trim.chassis_strips(np.random.default_rng(seed), canvas, [SimpleNamespace(corners=corners, color="B")])
+        assert not canvas.emission[canvas.owner != BODY].any()
+        lit += canvas.emission.max() > 0.1
+    assert lit > 14
 
 
 def test_rows_and_robots_share_no_owner(monkeypatch):

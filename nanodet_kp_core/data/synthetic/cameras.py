@@ -100,7 +100,7 @@ def _growth(scale: float) -> float:
 
 def usual_exposure(rng: np.random.Generator, scale: float, kind: CameraKind) -> Exposure:
     """What a kind of camera mostly does; scale as in draw_exposure."""
-    grow = _growth(scale)
+    grow, finish = _growth(scale), kind.finish
     ambient = kind.dark_ambient if rng.random() < kind.dark else kind.ambient
     sharp = kind.sharp
     if rng.random() < kind.soft:
@@ -119,7 +119,9 @@ def usual_exposure(rng: np.random.Generator, scale: float, kind: CameraKind) -> 
         wide_share=float(np.exp(rng.uniform(np.log(0.002), np.log(0.1)))),
         broad_share=float(np.exp(rng.uniform(np.log(0.001), np.log(0.04)))),
         halo=(float(rng.uniform(5, 12)) * grow, float(rng.uniform(15, 40)) * grow),
-        finish=kind.finish,
+        shrink=float(rng.uniform(*finish.shrink[1:])) if rng.random() < finish.shrink[0] else 1.0,
+        quality=int(rng.integers(*finish.quality)) if rng.random() < finish.jpeg else 0,
+        finish=finish,
     )
 
 

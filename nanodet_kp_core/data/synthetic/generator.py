@@ -21,6 +21,7 @@ from nanodet_kp_core.data.synthetic.occluders import broadcast_overlay, paint_oc
 from nanodet_kp_core.data.synthetic.robot import PlateView, draw_robot
 from nanodet_kp_core.data.synthetic.row import draw_row
 from nanodet_kp_core.data.synthetic.sensor import Exposure, compress, expose
+from nanodet_kp_core.data.synthetic.trim import chassis_strips
 
 VERSION = 7
 """Changes whenever a seed gives another picture or other labels."""
@@ -124,7 +125,7 @@ def render_scene(
         broadcast_overlay(rng, picture, canvas.owner)
     if rng.random() < _HUD:
         hud(rng, picture, canvas.owner)
-    picture = compress(rng, picture, exposure.finish)
+    picture = compress(picture, exposure)
     sample, kept = label(picture, canvas.owner, plates, exposure, str(seed))
     poses = [KnownPose(*plate.pose.in_camera(camera), plate.large) for plate in kept]
     return Scene(sample, camera.matrix, np.array(camera.distortion), poses)
@@ -154,6 +155,7 @@ def _robots(
         draw = draw_row if row else draw_robot
         fresh = draw(rng, canvas, camera, at, px, owner, exposure, exact=exact)
         owner += _PLATES_A_ROW if row else _PLATES_A_ROBOT
+        chassis_strips(rng, canvas, fresh)
         reflect(rng, canvas, fresh)
         plates += fresh
     return plates

@@ -20,6 +20,7 @@ _MOST_COVERED = 0.4  # of a bar
 _MOST_JOINED = 0.85  # of the distance between the bars that the patch of light of one may be wide
 _MOST_SMEARED = 2.0  # lengths of a bar that it may be smeared along itself
 _READ_SIGMA, _READ_BLUR = 0.22, 0.7  # lengths of a bar; a digit's stroke is 0.3 of it
+_JPEG_STEP = 250.0  # grey levels that JPEG takes for nothing, times its quality
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,10 @@ def _readable(plate: PlateView, exposure: Exposure) -> bool:
     width = 0.5 * np.linalg.norm(c[3] + c[2] - c[0] - c[1])
     contrast = exposure.level(plate.printed.white) - exposure.level(plate.printed.black)
     grain = 2.0 * 255 * exposure.noise * min(1.0, 12 / max(float(height), 1.0))  # the eye averages over a large sticker
-    if contrast < max(9.0, grain):
+    coarse = _JPEG_STEP / exposure.quality if exposure.quality else 0.0
+    if contrast < max(9.0, grain, coarse):
         return False
-    if exposure.sigma() > _READ_SIGMA * height or exposure.blur > _READ_BLUR * height:
+    sigma = float(np.hypot(exposure.sigma(), 0.5 / exposure.shrink - 0.5))
+    if sigma > _READ_SIGMA * height or exposure.blur > _READ_BLUR * height:
         return False
-    return bool(height > 4.5 + 0.8 * exposure.blur + 1.5 * exposure.sigma() and width > 9 + 0.8 * exposure.blur)
+    return bool(height > 4.5 + 0.8 * exposure.blur + 1.5 * sigma and width > 9 + 0.8 * exposure.blur)

@@ -44,7 +44,8 @@ class Exposure:
     noise: standard deviation in the dark, of full scale. blur: length of the motion blur in pixels, in direction
     `angle` (radians). defocus and near: standard deviations in pixels of the lens and of the bloom around lights, with
     the bloom's share; wide, broad: shares of its halos of `halo` pixels. disc: radius in pixels of the disc that a
-    lens far out of focus makes of a point, by an aperture of `blades` sides (0: round).
+    lens far out of focus makes of a point, by an aperture of `blades` sides (0: round). shrink: the picture is scaled
+    by it and back, 1 not. quality: of JPEG, 0 none.
     """
 
     ambient: float
@@ -61,6 +62,8 @@ class Exposure:
     halo: tuple[float, float]
     disc: float = 0.0
     blades: int = 0
+    shrink: float = 1.0
+    quality: int = 0
     finish: Finish = Finish()
 
     def level(self, albedo: float) -> float:
@@ -217,14 +220,14 @@ def _colours(rng: np.random.Generator) -> np.ndarray:
     return matrix + leak - leak.mean(axis=1, keepdims=True)
 
 
-def compress(rng: np.random.Generator, picture: np.ndarray, finish: Finish) -> np.ndarray:
-    """What streams do to a picture: at times scaled down and up again, JPEG of a random quality, or nothing."""
-    if rng.random() < finish.shrink[0]:
+def compress(picture: np.ndarray, exposure: Exposure) -> np.ndarray:
+    """What streams do to a picture: at times scaled down and up again, JPEG, or nothing."""
+    if exposure.shrink < 1:
         h, w = picture.shape[:2]
-        share = rng.uniform(*finish.shrink[1:])
-        small = cv2.resize(picture, (max(2, int(w * share)), max(2, int(h * share))), interpolation=cv2.INTER_AREA)
+        size = (max(2, int(w * exposure.shrink)), max(2, int(h * exposure.shrink)))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         picture = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
-    if rng.random() > finish.jpeg:
+    if exposure.quality == 0:
         return picture
-    ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*finish.quality))])
+    ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, exposure.quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)) if ok else picture
