@@ -1,7 +1,8 @@
-"""What the reader learns from: proposals of a detector on labelled pictures, and plates with shaken corners.
+"""What the reader learns from: proposals of a detector and of the scout on labelled pictures, and plates with shaken
+corners.
 
-Proposals show the mistakes that the detector really makes: which lights it takes for plates, and how far off its
-corners are. Shaken corners make sure that every labelled plate is there, found or not.
+Proposals show the mistakes that detector and scout really make: which lights they take for plates, and how far off
+their corners are. Shaken corners make sure that every labelled plate is there, found or not.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import numpy as np
 from nanodet_kp_core.data.patch_files import joined
 from nanodet_kp_core.data.sample import Record, Sample
 from nanodet_kp_core.geometry import boxes_of_corners
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.bar_rules import new_among
+from nanodet_kp_core.runtime.detector import KNOWN, Detector
 from nanodet_kp_core.runtime.patches import PATCH_CORNERS, PATCH_SIZE, are_usable, cut, plate_transforms, to_patch
+from nanodet_kp_core.runtime.scout import Scout
 
 PROPOSAL_SCORE = 0.12
 """Detections from this score on; a reader that is trained on them looks at as much."""
@@ -29,7 +32,7 @@ BORROWED = 0.12
 """Distance in diagonals up to which the bar of a proposal is the one of a plate beside it."""
 
 MOST_HITS, MOST_FALSE = 5, 6
-"""Proposals taken of a picture."""
+"""Proposals taken of a picture, of detector and scout each."""
 
 AMOUNTS = (0.3, 1.0, 1.0, 2.0)
 """How far shaken corners are off: as after a first look, as usual, and as the worst that a detector proposes."""
@@ -70,27 +73,21 @@ def shaken(rng: np.random.Generator, corners: np.ndarray, amount: float) -> np.n
     return stretched + size * amount * (rng.normal(0, 0.05, 2) + rng.normal(0, 0.035, (4, 2)))
 
 
-def quads_of(sample: Sample, proposals: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def quads_of(
+    sample: Sample, proposals: Sequence[np.ndarray], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Quadrilaterals [K, 4, 2] to look at and the plate that each shows, -1 for none: int64 [K].
 
-    proposals: float [P, 4, 2], best first.
+    proposals: float [P, 4, 2], best first, of each that proposes.
     """
     plates = sample.corners.astype(np.float64)
     size = diagonals(plates)
     quads: list[np.ndarray] = []
     owners: list[int] = []
-    false = 0
-    for quad in proposals:
-        off = np.linalg.norm(plates - quad, axis=2).mean(axis=1) / size
-        nearest = int(off.argmin()) if len(off) else -1
-        if nearest >= 0 and off[nearest] < HIT:
-            if len(quads) - false < MOST_HITS:
-                quads.append(quad)
-                owners.append(nearest)
-        elif (nearest < 0 or off[nearest] > MISS) and false < MOST_FALSE and _is_none(quad, sample):
+    for proposed in proposals:
+        for quad, owner in _judged(sample, proposed, size):
             quads.append(quad)
-            owners.append(-1)
-            false += 1
+            owners.append(owner)
     for plate in np.flatnonzero(size >= SMALLEST):
         quads.append(shaken(rng, plates[plate], rng.choice(AMOUNTS)))
         owners.append(int(plate))
@@ -103,6 +100,21 @@ def quads_of(sample: Sample, proposals: np.ndarray, rng: np.random.Generator) ->
     found = np.array(quads, np.float32).reshape(-1, 4, 2)
     usable = are_usable(found)
     return found[usable], np.array(owners, np.int64)[usable]
+
+
+def _judged(sample: Sample, proposed: np.ndarray, size: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """The proposals that teach something, each with the plate that it shows, -1 for none."""
+    plates = sample.corners.astype(np.float64)
+    hits: list[tuple[np.ndarray, int]] = []
+    false: list[tuple[np.ndarray, int]] = []
+    for quad in proposed:
+        off = np.linalg.norm(plates - quad, axis=2).mean(axis=1) / size
+        nearest = int(off.argmin()) if len(off) else -1
+        if nearest >= 0 and off[nearest] < HIT:
+            hits.append((quad, nearest))
+        elif (nearest < 0 or off[nearest] > MISS) and len(false) < MOST_FALSE and _is_none(quad, sample):
+            false.append((quad, -1))
+    return hits[:MOST_HITS] + false
 
 
 def _wrong_pairs(rng: np.random.Generator, plates: np.ndarray) -> list[np.ndarray]:
@@ -164,7 +176,7 @@ def _ignored(quad: np.ndarray, ignore_boxes: np.ndarray) -> bool:
     return bool((shared > 0.15 * np.prod(box[2:] - box[:2])).any())
 
 
-def patches_of(sample: Sample, proposals: np.ndarray, numbers: int, rng: np.random.Generator) -> Patches:
+def patches_of(sample: Sample, proposals: Sequence[np.ndarray], numbers: int, rng: np.random.Generator) -> Patches:
     """Patches of one picture; class id = colour * numbers + number."""
     quads, owners = quads_of(sample, proposals, rng)
     transforms = plate_transforms(quads)
@@ -182,10 +194,14 @@ def patches_of(sample: Sample, proposals: np.ndarray, numbers: int, rng: np.rand
 def patches_of_records(
     detector: Path, numbers: int, records: Sequence[Record], rng: np.random.Generator
 ) -> Patches:
-    """The same for some pictures with the proposals of a detector, for patch_files.collect."""
+    """The same for some pictures with the proposals of a detector and of the scout, for patch_files.collect."""
     propose = Detector(detector, threads=1, score_threshold=PROPOSAL_SCORE, nms_threshold=0.6, second_stage=False)
+    scout = Scout()
     parts = []
     for record in records:
         sample = record.load()
-        parts.append(patches_of(sample, propose(sample.image).corners, numbers, rng))
+        found = propose(sample.image).corners
+        pairs = scout(sample.image)
+        pairs = pairs[new_among(pairs, found, KNOWN)]
+        parts.append(patches_of(sample, (found, pairs), numbers, rng))
     return joined(parts)

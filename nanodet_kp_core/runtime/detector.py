@@ -12,12 +12,14 @@ import numpy as np
 
 from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.geometry import boxes_of_corners
+from nanodet_kp_core.runtime.bar_rules import new_among, obeying
 from nanodet_kp_core.runtime.bundled import bundled_model
 from nanodet_kp_core.runtime.decode import Decoder
 from nanodet_kp_core.runtime.metadata import ModelMetadata
 from nanodet_kp_core.runtime.nms import merge_corners, nms
 from nanodet_kp_core.runtime.preprocess import Letterbox, Preprocessor
 from nanodet_kp_core.runtime.reader import MOST_PROPOSALS, Reader, Readings
+from nanodet_kp_core.runtime.scout import Scout
 from nanodet_kp_core.runtime.session import Session, load_session
 
 SECOND_CHANCE = 0.01
@@ -27,6 +29,10 @@ puts them right, and only then can it be judged."""
 CLEAR = 0.98
 """Score after the first look from which on the second one is left out when the bars are looked at anyway: half of the
 second looks, for a corner error that is 7 % larger on rendered pictures and the same on real ones."""
+
+
+KNOWN = 0.5
+"""IoU above which the network has proposed what the scout proposes."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,8 @@ class Detector:
             to half of the score threshold, instead of those of the best one: 10 % nearer on real frames
             (docs/runtime.md). Which plates are found, their scores and boxes do not depend on it. Proposals for a
             reader are not merged: it sees for itself.
-        times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS), "reader" (the second
-            stage; 0 without one). Empty before the first.
+        times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS), "scout", "reader" (the
+            second stage); the last two are 0 without a reader. Empty before the first.
         clock: what `times` are taken from; `time.process_time` tells the work apart from a busy machine's waiting.
 
     An instance serves one thread at a time.
@@ -93,9 +99,11 @@ class Detector:
         max_detections: int = 50,
         session: InferenceSession | None = None,
         second_stage: bool = True,
+        scout: bool = True,
     ) -> None:
         """Load the model; None takes the bundled one. `threads` and `spin`: see `load_session`. `session` replaces
-        loading: evaluation puts a torch model there. `second_stage` False leaves out the reader that the model names.
+        loading: evaluation puts a torch model there. `second_stage` False leaves out the reader that the model names,
+        `scout` False the proposals from light bars.
 
         Raises:
             ModelError: see `load_session` and `bundled_model`.
@@ -114,6 +122,7 @@ class Detector:
             self.reader = Reader(self.model_path.parent / self.metadata.reader)
             if self.reader.metadata.class_names != self.metadata.class_names:
                 raise ModelError(f"model {self.reader.path}: expected the class names of {self.model_path}, got others")
+        self.scout = Scout() if scout and self.reader is not None else None
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
@@ -149,13 +158,16 @@ class Detector:
         computed = self.clock()
         detections = self._decode(output, placed)
         decoded = self.clock()
+        detections = self._with_scout(image, detections, self._preprocess.halved)
+        scouted = self.clock()
         detections = self._look_again(image, detections, channel_order, self._preprocess.halved)
         done = self.clock()
         self.times = {
             "preprocess": 1000 * (prepared - start),
             "network": 1000 * (computed - prepared),
             "decode": 1000 * (decoded - computed),
-            "reader": 1000 * (done - decoded),
+            "scout": 1000 * (scouted - decoded),
+            "reader": 1000 * (done - scouted),
         }
         return detections
 
@@ -171,7 +183,8 @@ class Detector:
             blob, placed = self._preprocess.batch(part, channel_order)
             outputs = self._session.run_batch(blob)
             decoded = [self._decode(output, placed) for output in outputs[: len(part)]]
-            found += [self._look_again(*pair, channel_order) for pair in zip(part, decoded)]
+            for image, proposals in zip(part, decoded):
+                found.append(self._look_again(image, self._with_scout(image, proposals), channel_order))
         return found
 
     def _decode(self, output: np.ndarray, placed: Letterbox) -> Detections:
@@ -199,6 +212,23 @@ class Detector:
             class_names=self.metadata.class_names,
         )
 
+    def _with_scout(self, image: np.ndarray, proposals: Detections, halved: np.ndarray | None = None) -> Detections:
+        """The proposals of the network and those of the scout that are new."""
+        if self.scout is None or self.reader is None:
+            return proposals
+        pairs = self.scout(image, halved)
+        pairs = pairs[new_among(pairs, proposals.corners, KNOWN)]
+        if not len(pairs):
+            return proposals
+        scores = np.full(len(pairs), self.reader.metadata.scout_score, np.float32)
+        return Detections(
+            scores=np.concatenate([proposals.scores, scores]),
+            class_ids=np.concatenate([proposals.class_ids, np.zeros(len(pairs), np.int64)]),
+            boxes=np.concatenate([proposals.boxes, boxes_of_corners(pairs)]),
+            corners=np.concatenate([proposals.corners, pairs]),
+            class_names=proposals.class_names,
+        )
+
     def _look_again(
         self, image: np.ndarray, proposals: Detections, channel_order: str, halved: np.ndarray | None = None
     ) -> Detections:
@@ -221,8 +251,10 @@ class Detector:
         corners = found.corners
         if reader.bars is not None:
             corners = reader.bars(image, corners, channel_order, halved)
+        kept = obeying(corners)
+        corners = corners[kept]
         return Detections(
-            found.scores, found.class_ids, boxes_of_corners(corners), corners, self.metadata.class_names
+            found.scores[kept], found.class_ids[kept], boxes_of_corners(corners), corners, self.metadata.class_names
         )
 
     def _apart(self, found: Readings, least: float) -> np.ndarray:

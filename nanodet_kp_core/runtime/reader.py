@@ -25,6 +25,8 @@ READER_KEY = "nanodet_kp_reader"
 
 READER_VERSION = 2  # 1: patches cut with perspective
 
+_RANGES = (("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100), ("scout_score", 0, 1))
+
 CORNER_SCALE = 4.0
 """Patch pixels of a corner output of 1."""
 
@@ -40,6 +42,7 @@ class ReaderMetadata:
     proposal_score: detections of the first stage from this score on are looked at again, in 0..1.
     detector_weight, offset: the final logit is the reader's, plus detector_weight times the detector's, plus offset.
         The detector has seen more of the surroundings; the offset makes 0.5 the threshold to use.
+    scout_score: stands for the detector's score of what only the scout (runtime.scout) proposes, in 0..1.
     run_id: of the training.
     bars: file name of the last look (runtime.bars), which lies in the same folder; "" without one.
     Raises ModelError for other values.
@@ -49,6 +52,7 @@ class ReaderMetadata:
     proposal_score: float
     detector_weight: float = 0.0
     offset: float = 0.0
+    scout_score: float = 0.3
     run_id: str = ""
     bars: str = ""
 
@@ -56,7 +60,7 @@ class ReaderMetadata:
         if factors(self.class_names) is None:
             got = shown(self.class_names[:4])
             raise ModelError(f"reader: expected class names that are COLOUR_NUMBER pairs, got {got}")
-        for name, low, high in (("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100)):
+        for name, low, high in _RANGES:
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
                 raise ModelError(f"reader: {name}: expected a number in {low}..{high}, got {shown(value)}")

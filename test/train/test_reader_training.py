@@ -53,7 +53,7 @@ def test_what_a_proposal_teaches(sample):
     near, between = sample.corners[0] + 0.3 * size * np.array([1, 0]), sample.corners[0] + (0.4 * size, 0)
     far, ignored = QUAD + (70, 10), QUAD + (65, 95)
     rng = np.random.default_rng(1)
-    quads, owners = quads_of(sample, np.stack([near, between, far, ignored]), rng)
+    quads, owners = quads_of(sample, [np.stack([near, between, far, ignored])], rng)
     assert np.allclose(quads[:2], np.stack([near, far]))
     assert owners[:4].tolist() == [0, -1, 0, 1]  # then both plates shaken
     assert set(owners[4:].tolist()) <= {-1}
@@ -63,7 +63,7 @@ def test_bars_of_two_plates_make_none(sample):
     """Between the plates at x = 20 to 60 and 120 to 160; what came too near to one of them is left out."""
     middles = []
     for seed in range(20):
-        quads, owners = quads_of(sample, np.zeros((0, 4, 2)), np.random.default_rng(seed))
+        quads, owners = quads_of(sample, [], np.random.default_rng(seed))
         assert owners[:2].tolist() == [0, 1] and (owners[2:] == -1).all()
         off = np.linalg.norm(quads[2:, None] - sample.corners[None], axis=3).mean(axis=2) / np.hypot(40, 20)
         assert (off > proposals.MISS - 1e-6).all()
@@ -76,20 +76,20 @@ def test_a_bar_of_a_plate_and_a_half_seen_one_make_none(sample):
     half_seen = replace(sample, ignore_boxes=np.array([[84, 38, 94, 62]], np.float32))
     found = []
     for seed in range(10):
-        quads, owners = quads_of(half_seen, np.zeros((0, 4, 2)), np.random.default_rng(seed))
+        quads, owners = quads_of(half_seen, [], np.random.default_rng(seed))
         found += [quad for quad, owner in zip(quads, owners) if owner < 0 and 75 < quad[2:, 0].mean() < 100]
     assert len(found) >= 5
     assert all(np.abs(quad[:2, 0] - 60).max() < 12 for quad in found)  # their left bar is the right one of a plate
     proposed = np.array([[60, 40], [60, 60], [89, 60], [89, 40]], np.float32)
-    quads, owners = quads_of(half_seen, proposed[None], np.random.default_rng(0))
+    quads, owners = quads_of(half_seen, [proposed[None]], np.random.default_rng(0))
     assert np.array_equal(quads[0], proposed) and owners[0] == -1
     inside = np.array([[70, 40], [70, 60], [94, 60], [94, 40]], np.float32)  # may be a plate that is half seen
-    quads, _ = quads_of(half_seen, inside[None], np.random.default_rng(0))
+    quads, _ = quads_of(half_seen, [inside[None]], np.random.default_rng(0))
     assert not np.array_equal(quads[0], inside)
 
 
 def test_targets_lead_back_to_the_labels(sample):
-    patches = patches_of(sample, sample.corners + 3.0, 9, np.random.default_rng(2))
+    patches = patches_of(sample, [sample.corners + 3.0], 9, np.random.default_rng(2))
     assert patches.plate[:2].all() and len(patches) >= 4
     assert patches.colors[:2].tolist() == [1, 0]
     assert patches.numbers[:2].tolist() == [3, -1]

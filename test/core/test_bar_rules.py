@@ -1,0 +1,49 @@
+"""The rules of a plate's build: bars far enough apart, and each bar in one plate only."""
+
+import numpy as np
+
+from nanodet_kp_core.runtime.bar_rules import LEAST_GAP, new_among, obeying
+
+PLATE = np.array([[0, 0], [0, 20], [48, 20], [48, 0]], np.float32)
+NONE = np.zeros((0, 4, 2), np.float32)
+
+
+def between(first, second):
+    """What the right bar of one plate and the left bar of another enclose."""
+    return np.stack([first[3], first[2], second[1], second[0]])
+
+
+def test_bars_too_near_to_each_other_are_no_plate():
+    narrow = PLATE * ((LEAST_GAP - 0.05) * 20 / 48, 1)
+    steep = PLATE * ((LEAST_GAP + 0.05) * 20 / 48, 1) + (100, 0)
+    assert obeying(np.stack([narrow, steep])).tolist() == [1]
+
+
+def test_a_bar_belongs_to_the_better_plate():
+    right = PLATE + (70, 0)
+    middle = between(PLATE, right) + 1
+    assert obeying(np.stack([PLATE, right, middle])).tolist() == [0, 1]
+    assert obeying(np.stack([middle, PLATE, right])).tolist() == [0]  # both others have a bar of the best one
+
+
+def test_a_plate_that_lost_takes_no_bar_from_others():
+    right, far = PLATE + (70, 0), PLATE + (140, 0)
+    chain = np.stack([PLATE, between(PLATE, right), between(right, far), far])
+    # The second loses to the first; so its other bar is free, and the fourth takes the third's.
+    assert obeying(chain).tolist() == [0, 2]
+
+
+def test_neighbouring_plates_of_one_robot_both_stay():
+    neighbour = PLATE * (0.6, 1) + (48 + 0.45 * 20, 0)
+    assert obeying(np.stack([PLATE, neighbour])).tolist() == [0, 1]
+
+
+def test_nothing_to_judge():
+    assert obeying(NONE).tolist() == []
+    assert obeying(PLATE[None]).tolist() == [0]
+    assert new_among(NONE, PLATE[None], 0.5).tolist() == []
+    assert new_among(PLATE[None], NONE, 0.5).tolist() == [0]
+
+
+def test_what_overlaps_is_known():
+    assert new_among(np.stack([PLATE + 3, PLATE + 200]), PLATE[None], 0.5).tolist() == [1]

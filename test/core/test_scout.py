@@ -1,0 +1,182 @@
+"""The light-bar scout: pairs of lit bars in drawn pictures of every size and order of channels, and bounded work."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from tiny_model import make_tiny_model, tiny_metadata
+from tiny_reader import make_tiny_reader
+
+from nanodet_kp_core.runtime import scout as scout_module
+from nanodet_kp_core.runtime.bar_pairs import MAX_GAP, LitBars, candidate_pairs
+from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.scout import MAX_PAIRS, Scout
+
+BLUE, RED = (255, 160, 60), (60, 90, 255)
+
+
+def plate(x, y, height=20, ratio=2.4, degrees=0.0):
+    """Corners [4, 2] of a plate around (x, y)."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) / 2 * (height * ratio, height) @ turn.T + (x, y)
+
+
+def draw(image, corners, color, shrink=0.12):
+    """Light the two bars; a thick line ends half its width beyond its points."""
+    height = np.linalg.norm(corners[1] - corners[0])
+    for top, bottom in (corners[[0, 1]], corners[[3, 2]]):
+        along = (bottom - top) * shrink / 2
+        ends = [tuple(int(v) for v in np.round(end * 16)) for end in (top + along, bottom - along)]
+        cv2.line(image, *ends, color, max(1, round(height * 0.12)), cv2.LINE_AA, 4)
+
+
+def room(level, size=(640, 480), seed=0):
+    """A wall of that brightness with a little noise."""
+    noise = np.random.default_rng(seed).normal(level, 4, (size[1], size[0], 3))
+    return np.clip(noise, 0, 255).astype(np.uint8)
+
+
+def distance(found, corners):
+    """Mean corner distance of the nearest pair, in heights of the plate."""
+    height = np.linalg.norm(corners[1] - corners[0])
+    return np.linalg.norm(found - corners, axis=2).mean(axis=1).min(initial=np.inf) / height
+
+
+@pytest.mark.parametrize("size", [(320, 256), (640, 480), (1280, 1024), (2448, 2048), (1279, 719)])
+@pytest.mark.parametrize("level", [0, 150])
+def test_bars_are_paired_in_every_size_and_light(size, level):
+    image = room(level, size)
+    unit = max(1.0, size[0] / 640)
+    plates = [
+        plate(0.2 * size[0], 0.4 * size[1], 12 * unit),
+        plate(0.5 * size[0], 0.6 * size[1], 24 * unit, 4.1, 12),
+        plate(0.8 * size[0], 0.3 * size[1], 40 * unit, 2.0, -8),
+    ]
+    for corners, color in zip(plates, (BLUE, RED, BLUE)):
+        draw(image, corners, color)
+    found = Scout()(image)
+    assert found.dtype == np.float32 and found.shape[1:] == (4, 2) and len(found) <= MAX_PAIRS
+    assert [distance(found, corners) < 0.35 for corners in plates] == [True] * 3
+
+
+def test_the_order_of_channels_and_a_grey_picture_change_nothing():
+    image = room(40)
+    for x, color in ((150, BLUE), (450, RED)):
+        draw(image, plate(x, 200, 22), color)
+    scout = Scout()
+    found = scout(image)
+    assert len(found) >= 2
+    assert np.array_equal(scout(np.ascontiguousarray(image[..., ::-1])), found)
+    grey = scout(image.max(axis=2))
+    assert all(distance(grey, plate(x, 200, 22)) < 0.35 for x in (150, 450))
+
+
+def test_the_halved_image_of_the_preprocessing_serves_as_well():
+    image = room(30, (1280, 1024))
+    draw(image, plate(500, 500, 30), RED)
+    halved = cv2.resize(image, (640, 512), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(Scout()(image, halved), Scout()(image))
+
+
+def test_a_view_into_a_larger_image_is_seen_like_a_copy():
+    image = room(30)
+    draw(image, plate(320, 240, 30), BLUE)
+    part = image[100:400, 150:500]
+    assert np.array_equal(Scout()(part), Scout()(part.copy()))
+
+
+def test_corners_lie_on_the_left_and_on_the_right_bar():
+    image = room(0)
+    corners = plate(300, 200, 30, 3.0, 10)
+    draw(image, corners, BLUE)
+    (found,) = Scout()(image)
+    assert np.abs(found - corners).max() < 3
+
+
+def test_unlike_lights_are_no_pair():
+    """Twice as far apart as any plate's bars, one three times as long, one lying down."""
+    for first, second in (
+        (plate(150, 200, 20, MAX_GAP + 1), None),
+        (plate(150, 200, 60), plate(150, 200, 18)),
+    ):
+        image = room(0)
+        if second is None:
+            draw(image, first, BLUE)
+        else:
+            for corners, bar in ((first, [0, 1]), (second, [3, 2])):
+                cv2.line(image, *(tuple(int(v) for v in corners[k]) for k in bar), BLUE, 3)
+        assert len(Scout()(image)) == 0
+    image = room(0)
+    cv2.line(image, (100, 200), (100, 230), BLUE, 4)
+    cv2.line(image, (150, 215), (180, 215), BLUE, 4)
+    assert len(Scout()(image)) == 0
+
+
+def lamp_wall():
+    image = np.zeros((512, 640, 3), np.uint8)
+    for row in range(8):
+        image[row::16, ::8] = image[row::16, 1::8] = 255
+    return image
+
+
+def screen():
+    image = np.zeros((512, 640, 3), np.uint8)
+    for row in range(3):
+        image[row::6, ::3] = 255
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [lamp_wall(), screen(), np.random.default_rng(0).integers(0, 256, (512, 640, 3), np.uint8),
+     np.full((512, 640, 3), 255, np.uint8), np.zeros((512, 640, 3), np.uint8)],
+    ids=["lamp wall", "screen", "noise", "white", "black"],
+)  # fmt: skip
+def test_a_picture_full_of_lights_costs_a_bounded_number_of_outlines(image, monkeypatch):
+    """What is left of the work, bars and pairs, is bounded by constants."""
+    outlines, bars = [], []
+    find, pair = cv2.findContours, scout_module.likeliest_pairs
+
+    def counted(mask, *args):
+        found = find(mask, *args)
+        outlines.append(len(found[0]))
+        return found
+
+    def watched(found, most):
+        bars.append(len(found))
+        return pair(found, most)
+
+    monkeypatch.setattr(scout_module.cv2, "findContours", counted)
+    monkeypatch.setattr(scout_module, "likeliest_pairs", watched)
+    assert len(Scout()(image)) <= MAX_PAIRS
+    assert max(outlines, default=0) <= scout_module.MAX_RUNS
+    assert max(bars) <= 2 * scout_module.MAX_BARS
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 700, 3), (700, 3), (15, 15, 3), (16, 31, 3), (1, 900_000, 3)])
+def test_images_too_small_for_a_bar(shape):
+    assert Scout()(np.zeros(shape, np.uint8)).shape == (0, 4, 2)
+
+
+def test_no_bars_and_one_bar_make_no_pairs():
+    assert len(LitBars.none()) == 0
+    for count in (0, 1):
+        bars = LitBars(np.zeros((count, 2)), np.ones((count, 2)), np.ones(count), np.ones(count), np.zeros(count))
+        assert [len(side) for side in candidate_pairs(bars)] == [0, 0]
+
+
+def test_the_detector_adds_what_the_network_does_not_propose(tmp_path):
+    make_tiny_reader(tmp_path / "reader.onnx", "B_3")
+    metadata = replace(tiny_metadata(64, 64), reader="reader.onnx")
+    model = make_tiny_model(tmp_path / "m.onnx", [], metadata)
+    image = room(0, (64, 64))
+    corners = plate(32, 32, 14, 2.2)
+    draw(image, corners, BLUE)
+    found = Detector(model)(image)
+    assert found.labels == ["B_3"]
+    assert np.abs(found.corners[0] - corners).max() < 3
+    assert len(Detector(model, scout=False)(image)) == 0
+    assert len(Detector(model, second_stage=False)(image)) == 0
+    assert [len(each) for each in Detector(model).detect_all([image, room(0, (64, 64))])] == [1, 0]
