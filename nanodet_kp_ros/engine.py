@@ -43,6 +43,7 @@ class Engine:
         """Raises ImageError, ModelError as the detector does."""
         detector = self.detector
         detector.score_threshold = max(0.0, self.score_threshold - UNSURE) if self.recording else self.score_threshold
+        detector.merge_floor = self.score_threshold / 2  # recording must not change the corners that are published
         detector.nms_threshold = self.nms_threshold
         detector.max_detections = self.most if self.wanted is None else _MOST_BEFORE_KEEP
         found = detector(picture.pixels, channel_order=picture.order)

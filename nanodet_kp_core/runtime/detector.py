@@ -81,6 +81,8 @@ class Detector:
             to half of the score threshold, instead of those of the best one: 10 % nearer on real frames
             (docs/runtime.md). Which plates are found, their scores and boxes do not depend on it. Proposals for a
             reader are not merged: it sees for itself.
+        merge_floor: lowest score of the candidates that are merged; None takes half of the score threshold. For who
+            lowers the threshold to see more, but wants the same corners of what was above it before.
         times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS), "scout", "reader" (the
             second stage); the last two are 0 without a reader. Empty before the first.
         clock: what `times` are taken from; `time.process_time` tells the work apart from a busy machine's waiting.
@@ -127,6 +129,7 @@ class Detector:
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
         self.merge_corners = True
+        self.merge_floor: float | None = None
         self.times: dict[str, float] = {}
         self.clock: Callable[[], float] = time.perf_counter
 
@@ -193,11 +196,13 @@ class Detector:
         if self.reader is not None:
             score, most = self.reader.metadata.proposal_score, MOST_PROPOSALS
         merges = self.merge_corners and self.metadata.head.has_corners and self.reader is None
-        found = self._decoder(output, score / 2 if merges else score)
+        floor = score / 2 if self.merge_floor is None else self.merge_floor
+        found = self._decoder(output, min(score, floor) if merges else score)
         if merges:
             strong = np.flatnonzero(found.scores >= score)
             kept = strong[nms(found.boxes[strong], found.scores[strong], self.nms_threshold, most)]
-            corners = merge_corners(kept, found.boxes, found.scores, found.corners, self.nms_threshold)
+            weights = np.where(found.scores >= floor, found.scores, 0)
+            corners = merge_corners(kept, found.boxes, weights, found.corners, self.nms_threshold)
         else:
             kept = nms(found.boxes, found.scores, self.nms_threshold, most)
             corners = found.corners[kept]

@@ -76,6 +76,22 @@ def test_corners_are_merged_down_to_half_of_the_threshold(tmp_path):
     np.testing.assert_array_equal(merged.scores, alone.scores)
 
 
+@pytest.mark.parametrize("lower", [0.3, 0.1, 0.0])
+def test_a_lower_threshold_with_the_old_floor_leaves_the_corners(tmp_path, lower):
+    near = [TinyPlate("B_3", 0.9, LEFT), TinyPlate("B_3", 0.3, np.array(LEFT) + 2)]
+    below = [TinyPlate("B_3", score, np.array(LEFT) - 2) for score in (0.2, 0.12)]
+    weak = TinyPlate("R_1", 0.15, RIGHT)
+    detector = Detector(make_tiny_model(tmp_path / "m.onnx", [*near, *below, weak]), score_threshold=0.5)
+    wanted = detector(GREY).corners
+    detector.score_threshold = lower
+    assert np.abs(detector(GREY).corners[0] - wanted[0]).max() > 0.01
+    detector.merge_floor = 0.25
+    found = detector(GREY)
+    np.testing.assert_allclose(found.corners[0], wanted[0], atol=1e-4)
+    if lower < 0.15:  # below the floor itself, it is reported as it is
+        np.testing.assert_allclose(found.corners[found.labels.index("R_1")], RIGHT, atol=1e-3)
+
+
 def test_thresholds_are_live(model):
     detector = Detector(model, threads=1, score_threshold=0.95)
     empty = detector(GREY)

@@ -1,0 +1,33 @@
+"""The engine: what the parameters make of the detector."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
+
+from tiny_model import TinyPlate, make_tiny_model
+
+from nanodet_kp_core.runtime.image_message import Picture
+from nanodet_kp_ros.engine import make_engine
+from nanodet_kp_ros.settings import SETTINGS
+
+CORNERS = np.array([[10, 10], [11, 20], [30, 22], [29, 12]])
+PICTURE = Picture(np.full((64, 64, 3), 90, np.uint8), "bgr")
+
+
+def engine(model, **values):
+    return make_engine({setting.name: setting.default for setting in SETTINGS} | {"model": str(model)} | values)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.25])
+def test_recording_changes_nothing_that_is_published(tmp_path, threshold):
+    """It lowers the detector's threshold; candidates that come with that are not merged into the corners."""
+    plates = [TinyPlate("B_3", 0.9, CORNERS), TinyPlate("B_3", 0.3, CORNERS + 1), TinyPlate("B_3", 0.2, CORNERS + 2)]
+    plates += [TinyPlate("B_3", 0.1, CORNERS - 2), TinyPlate("R_1", threshold - 0.1, CORNERS + 30)]
+    model = make_tiny_model(tmp_path / "m.onnx", plates)
+    wanted = engine(model, score_threshold=threshold)(PICTURE).published
+    found = engine(model, score_threshold=threshold, record_folder=str(tmp_path))(PICTURE)
+    assert found.all.labels == ["B_3", "R_1"] and found.published.labels == wanted.labels == ["B_3"]
+    np.testing.assert_array_equal(found.published.scores, wanted.scores)
+    np.testing.assert_array_equal(found.published.boxes, wanted.boxes)
+    np.testing.assert_allclose(found.published.corners, wanted.corners, atol=1e-4)
