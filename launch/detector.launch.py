@@ -32,7 +32,9 @@ def generate_launch_description():
             choices=["true", "false"],
             description="start the detector again if it dies",
         ),
-        DeclareLaunchArgument("player_source", default_value="", description="image, folder, video or camera to play"),
+        DeclareLaunchArgument(
+            "player_source", default_value="", description="image, folder, video, camera index or rosbag2 to play"
+        ),
         DeclareLaunchArgument("fps", default_value="0.0", description="of the player; 0: as the source says"),
         DeclareLaunchArgument("loop", default_value="true", choices=["true", "false"], description="of the player"),
         DeclareLaunchArgument("topic", default_value="", description="of the player: which images of a bag"),

@@ -1,4 +1,4 @@
-"""The parameters of detector_node. The table in docs/node.md and config/detector.yaml are checked against this one."""
+"""The parameters of detector_node. Tests check the table in README.md and config/detector.yaml against this one."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def _warm_up(loaded: Session) -> None:
         output = loaded.run(grey)
     except ModelError:
         raise
-    except Exception as error:  # as in _open
+    except Exception as error:  # as in open_session
         reason = " ".join(str(error).split())
         raise ModelError(f"model {loaded.path}: fails on a grey image ({reason}); export it again") from error
     if not np.isfinite(output).all():

@@ -1,4 +1,6 @@
-"""The training loop: one flat pass over epochs and steps; what it needs is made in `Run`, what it shows in `Record`."""
+"""The training loop: one flat pass over epochs and steps; what it needs is made in `Run`, what it writes and
+shows in `Notes`.
+"""
 
 from __future__ import annotations
 

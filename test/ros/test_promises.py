@@ -1,4 +1,4 @@
-"""What pains of other systems the node promises not to have (docs/node.md). The name of each test says which."""
+"""What pains of other systems the node promises not to have (docs/pains.md). The name of each test says which."""
 
 import json
 import re
