@@ -279,11 +279,13 @@ def _check_shapes(
 
 
 CHECKERS = {
-    "dsla_plain": lambda path: check_dsla(path, DynamicSoftLabelAssigner(inside_own_gt=False)),
+    "dsla_plain": lambda path: check_dsla(path, DynamicSoftLabelAssigner(corner_cost="none", inside_own_gt=False)),
     "dsla_points": lambda path: check_dsla(
         path, DynamicSoftLabelAssigner(corner_cost="published", inside_own_gt=False)
     ),
-    "dsla_rtm": lambda path: check_dsla(path, DynamicSoftLabelAssigner(inside_own_gt=False, soft_center_radius=3)),
+    "dsla_rtm": lambda path: check_dsla(
+        path, DynamicSoftLabelAssigner(corner_cost="none", inside_own_gt=False, soft_center_radius=3)
+    ),
     "atss": check_atss,
     "losses": check_losses,
     "codecs": check_codecs,

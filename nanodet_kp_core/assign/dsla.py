@@ -32,7 +32,8 @@ BLOCK = 1 << 17
 class DynamicSoftLabelAssigner:
     """Every ground truth takes its k cheapest priors, k being the sum of its `topk` best IoUs.
 
-    The cost of a pair is its class cost + iou_factor * -log IoU + corner cost + centre cost.
+    The cost of a pair is its class cost + iou_factor * -log IoU + corner cost + centre cost. The defaults are those of
+    `config.model.DslaConfig`.
 
     corner_cost: "none"; "published": 1.03 ** (mean |dx|, |dy| in pixels - 100), inert for near hits and dominant for
         misses; "normalised": corner_factor * mean corner distance / box diagonal.
@@ -44,7 +45,7 @@ class DynamicSoftLabelAssigner:
 
     topk: int = 13
     iou_factor: float = 3.0
-    corner_cost: str = "none"
+    corner_cost: str = "normalised"
     corner_factor: float = 1.0
     inside_own_gt: bool = True
     soft_center_radius: float | None = None

@@ -1,6 +1,7 @@
 """The assigner against a slow reference written out pair by pair, and the cases where our rule differs."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from nanodet_kp_core.assign import dsla
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
 from nanodet_kp_core.assign.targets import GroundTruths, Targets
+from nanodet_kp_core.config.model import DslaConfig
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.model.codec import prior_tensor
 
@@ -291,6 +293,12 @@ def test_background_cost_holds_for_every_logit():
     exact = torch.nn.functional.softplus(logits.double()) * logits.double().sigmoid() ** 2
     np.testing.assert_allclose(dsla._background_cost(logits.numpy()), exact[:, 0], rtol=1e-5, atol=1e-7)
     assert dsla._background_cost(np.full((1, 1), 1000, np.float32)).item() == pytest.approx(80, rel=1e-4)
+
+
+def test_the_defaults_are_those_of_the_configuration():
+    section, assigner = DslaConfig().model_dump(), asdict(DynamicSoftLabelAssigner())
+    assert section.pop("name") == "DynamicSoftLabelAssigner"
+    assert section == assigner
 
 
 def test_unknown_corner_cost_names_the_choices():
