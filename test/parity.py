@@ -54,18 +54,25 @@ class Checks:
         relative: float = 0.0,
         floor: float = 0.0,
     ) -> None:
-        """Largest |got - want| - relative * |want|, divided by max(|want|, floor) when there is a floor."""
+        """Largest |got - want| - relative * |want|, divided by max(|want|, floor) when there is a floor.
+
+        Equal infinities are no error, an infinity beside another number is an infinite one.
+        """
         ours, theirs = np.asarray(got, np.float64), np.asarray(want, np.float64)
         if ours.shape != theirs.shape:
             self.done.append(
                 Check(f"{name}: shape {ours.shape}, expected {theirs.shape}", float("inf"), tolerance)
             )
             return
+        differs, is_finite = ours != theirs, np.isfinite(ours) & np.isfinite(theirs)
+        if (differs & ~is_finite).any():
+            self.done.append(Check(name, float("inf"), tolerance))
+            return
+        ours, theirs = ours[is_finite], theirs[is_finite]
         error = np.abs(ours - theirs) - relative * np.abs(theirs)
         if floor:
             error = error / np.maximum(np.abs(theirs), floor)
-        worst = float(np.clip(error, 0, None).max(initial=0)) if not np.isnan(error).any() else float("inf")
-        self.done.append(Check(name, worst, tolerance))
+        self.done.append(Check(name, float(np.clip(error, 0, None).max(initial=0)), tolerance))
 
     def same(self, name: str, got: object, want: object) -> None:
         """Number of elements that differ; tolerance 0."""

@@ -101,6 +101,7 @@ class DynamicSoftLabelAssigner:
         parts = image, place - image * num_priors, pairs.gt[entry], iou[entry]
         return Matches(*(torch.from_numpy(part).to(device) for part in parts))
 
+    @np.errstate(over="ignore")  # 10 to the 39th is infinity in float32, as published
     def costs(
         self,
         found: Candidates,
@@ -110,7 +111,10 @@ class DynamicSoftLabelAssigner:
         boxes: np.ndarray,
         corners: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(cost [S], IoU [S]) of the pairs; logits [R, C], boxes [R, 4] and corners [R, 8] of the candidates."""
+        """(cost [S], IoU [S]) of the pairs; logits [R, C], boxes [R, 4] and corners [R, 8] of the candidates.
+
+        A cost beyond float32, of corners or a centre very far away, is infinite.
+        """
         num_classes, labels = logits.shape[1], gts.labels.numpy()
         predicted, true = _columns(boxes), _columns(gts.boxes.numpy())
         background = np.empty(len(logits), np.float32)

@@ -1,6 +1,7 @@
 """The assigner against a slow reference written out pair by pair, and the cases where our rule differs."""
 
 import math
+import warnings
 from dataclasses import asdict
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from nanodet_kp_core.assign import dsla
+from nanodet_kp_core.assign.candidates import Pairs
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
 from nanodet_kp_core.assign.targets import GroundTruths, Targets
 from nanodet_kp_core.config.model import DslaConfig
@@ -79,14 +81,16 @@ def reference(scene, kind, inside_own, radius=None, topk=13, iou_factor=3.0):
     return result
 
 
-def make_scene(seed: int, num_gts: int):
+def make_scene(seed: int, num_gts: int, size: int = 128):
+    """In a square image; of a larger one the ground truths lie in the left-top and the right-bottom 128 pixels."""
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(*shape):
         return torch.rand(*shape, generator=generator)
 
-    priors = prior_tensor(128, 128, (8, 16, 32))
+    priors = prior_tensor(size, size, (8, 16, 32))
     centre, half = 30 + 68 * uniform(num_gts, 2), 8 + 20 * uniform(num_gts, 2)
+    centre[::2] += size - 128
     gt_boxes = torch.cat((centre - half, centre + half), dim=1)
     gt_corners = gt_boxes[:, [0, 1, 0, 3, 2, 3, 2, 1]] + 4 * uniform(num_gts, 8)
     gt_labels = torch.randint(NUM_CLASSES, (num_gts,), generator=generator)
@@ -293,6 +297,24 @@ def test_background_cost_holds_for_every_logit():
     exact = torch.nn.functional.softplus(logits.double()) * logits.double().sigmoid() ** 2
     np.testing.assert_allclose(dsla._background_cost(logits.numpy()), exact[:, 0], rtol=1e-5, atol=1e-7)
     assert dsla._background_cost(np.full((1, 1), 1000, np.float32)).item() == pytest.approx(80, rel=1e-4)
+
+
+def test_costs_beyond_float32_are_infinite_and_agree_with_the_reference():
+    """By the published rule a prior in another plate is a candidate, here more than 41 strides from the middle."""
+    scene = make_scene(0, 6, size=640)
+    assigner = DynamicSoftLabelAssigner(corner_cost="published", inside_own_gt=False, soft_center_radius=3)
+    logits, priors, boxes, corners, *own = scene
+    gts = join(targets_of(*own))
+    found = assigner.candidates(priors, gts)
+    rows = np.arange(len(found.index))
+    pairs = Pairs.of_counts(np.full(6, len(rows)), np.tile(rows, 6))
+    chosen = [part[found.index].numpy() for part in (logits, boxes, corners)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cost, _ = assigner.costs(found, pairs, gts, *chosen)
+        result = assign(assigner, scene)
+    assert np.isposinf(cost).any() and np.isfinite(cost).any() and not np.isnan(cost).any()
+    np.testing.assert_array_equal(result.gt_index, reference(scene, "published", False, 3))
 
 
 def test_the_defaults_are_those_of_the_configuration():

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[1] / "parity.py"
+sys.path.insert(0, str(SCRIPT.parent))
+
+from parity import Checks
+
 COVERED = (
     "dsla_plain",
     "dsla_points",
@@ -60,6 +64,25 @@ def test_one_changed_number_fails_its_file(shared_dir, tmp_path, name, key, chan
     result = run(tmp_path)
     assert result.returncode == 1
     assert [line for line in result.stdout.splitlines() if line.split()[:2] == [name, "FAIL"]], result.stdout
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "passes"),
+    [
+        ([1.0, np.inf, -np.inf], [1.00001, np.inf, -np.inf], True),
+        ([np.inf], [np.inf], True),
+        ([np.inf], [-np.inf], False),
+        ([np.inf], [3e38], False),
+        ([3e38], [np.inf], False),
+        ([np.nan], [np.nan], False),
+        ([1.0, np.inf], [1.1, np.inf], False),
+    ],
+)
+def test_infinities_are_compared(got, want, passes):
+    """Costs beyond float32 are infinite in the published code too."""
+    checks = Checks()
+    checks.near("costs", np.array(got), np.array(want), 1e-4, floor=1e-2)
+    assert checks.worst.passed == passes
 
 
 def test_file_without_cases_fails(tmp_path):
