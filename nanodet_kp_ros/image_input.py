@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from rclpy.node import Node
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -14,7 +14,7 @@ from nanodet_kp_core.runtime.image_message import Picture, check_compressed, vie
 from nanodet_kp_ros.images import check_image, view_image
 from nanodet_kp_ros.qos import image_qos
 
-ImageMessage = Image | CompressedImage
+ImageMessage: TypeAlias = Image | CompressedImage
 OnImage = Callable[[ImageMessage, int | None, bytes], None]
 
 
@@ -76,7 +76,7 @@ class ImageInput:
         """To be called now and then: two publishers without names (Jazzy) cannot be told apart."""
         self._crowded = self._node.count_publishers(self.topic) > 1
 
-    def _on_message(self, message: ImageMessage, info: dict[str, Any]) -> None:
+    def _on_message(self, message: ImageMessage, info: Mapping[str, Any]) -> None:
         publisher = (info.get("publisher_gid") or {}).get("data", b"")
         numbered = publisher or not self._crowded
         self._on_image(message, info.get("publication_sequence_number") if numbered else None, publisher)

@@ -38,7 +38,7 @@ def to_image(image: np.ndarray, header: Header) -> Image:
     height, width = image.shape[:2]
     data = array.array("B")
     # A ready-made array is taken as it is; any other sequence would be checked byte by byte.
-    data.frombytes(memoryview(np.ascontiguousarray(image)).cast("B"))
+    data.frombytes(np.ascontiguousarray(image).data.cast("B"))
     message = Image(header=header, height=height, width=width, encoding="bgr8", step=3 * width)
     message.data = data
     return message

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from nanodet_kp_core.errors import ConfigError
 
@@ -58,8 +60,9 @@ def checked(setting: Setting, value: object) -> Value:
         raise refused
     if setting.choices and value not in setting.choices:
         raise refused
-    # Written so that NaN is refused too.
-    if setting.low is not None and not setting.low <= value <= setting.high:
+    if isinstance(value, str) or setting.low is None or setting.high is None:
+        return value
+    if not setting.low <= value <= setting.high:  # refuses NaN too
         raise refused
     return value
 
@@ -72,7 +75,7 @@ def declare(node: Node, settings: Sequence[Setting]) -> dict[str, Value]:
     values = {}
     for setting in settings:
         try:
-            parameter = node.declare_parameter(setting.name, setting.default, _descriptor(setting))
+            parameter: Parameter[Any] = node.declare_parameter(setting.name, setting.default, _descriptor(setting))
         except InvalidParameterValueException as error:
             raise ConfigError(f"parameter {setting.name}: expected {setting.expected()}: {error}") from None
         values[setting.name] = checked(setting, parameter.value)
