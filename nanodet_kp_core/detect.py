@@ -16,6 +16,7 @@ import numpy as np
 from nanodet_kp_core.errors import ConfigError, NanodetKpError
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.runtime.denormals import flush_denormals
+from nanodet_kp_core.runtime.detections import NUMBER_THRESHOLD
 from nanodet_kp_core.runtime.detector import Detections, Detector
 from nanodet_kp_core.runtime.draw import draw
 from nanodet_kp_core.runtime.roi import RoiDetector
@@ -47,16 +48,19 @@ def _silence_opencv() -> None:
 
 
 def to_entries(detections: Detections) -> list[dict[str, Any]]:
-    """Detections as JSON values, best first: {"label", "score", "corners": [[x, y] * 4], "box": [4]}."""
-    rows = zip(detections.labels, detections.scores, detections.corners, detections.boxes, strict=True)
+    """Detections as JSON values, best first:
+    {"label", "score", "number_score", "corners": [[x, y] * 4], "box": [4]}."""
+    scores = zip(detections.scores, detections.number_scores, strict=True)
+    rows = zip(detections.labels, scores, detections.corners, detections.boxes, strict=True)
     return [
         {
             "label": label,
             "score": round(float(score), 6),
+            "number_score": round(float(number_score), 6),
             "corners": np.round(corners.astype(float), 3).tolist(),
             "box": np.round(box.astype(float), 3).tolist(),
         }
-        for label, score, corners, box in rows
+        for label, (score, number_score), corners, box in rows
     ]
 
 
@@ -65,6 +69,7 @@ def _run(args: argparse.Namespace) -> None:
     options = {
         "threads": args.threads,
         "score_threshold": args.score,
+        "number_threshold": args.number_score,
         "nms_threshold": args.nms,
         "max_detections": args.max_detections,
     }
@@ -218,6 +223,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--score", type=_fraction, default=0.5, help="lowest score, 0..1 (default: %(default)s)"
     )
+    parser.add_argument(
+        "--number-score", type=_fraction, default=NUMBER_THRESHOLD,
+        help="lowest number score; below it the label is the colour alone, 0..1 (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--nms", type=_fraction, default=0.5, help="highest overlap IoU, 0..1 (default: %(default)s)"
     )

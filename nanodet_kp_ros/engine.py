@@ -34,6 +34,7 @@ class Engine:
     detector: Detector
     threads: int
     score_threshold: float
+    number_threshold: float
     nms_threshold: float
     most: int
     wanted: frozenset[int] | None
@@ -44,6 +45,7 @@ class Engine:
         detector = self.detector
         detector.score_threshold = max(0.0, self.score_threshold - UNSURE) if self.recording else self.score_threshold
         detector.merge_floor = self.score_threshold / 2  # recording must not change the corners that are published
+        detector.number_threshold = self.number_threshold
         detector.nms_threshold = self.nms_threshold
         detector.max_detections = self.most if self.wanted is None else _MOST_BEFORE_KEEP
         found = detector(picture.pixels, channel_order=picture.order)
@@ -61,6 +63,7 @@ def make_engine(values: Mapping[str, Value], detector: Detector | None = None) -
         detector=detector,
         threads=int(values["threads"]),
         score_threshold=float(values["score_threshold"]),
+        number_threshold=float(values["number_threshold"]),
         nms_threshold=float(values["nms_threshold"]),
         most=int(values["max_detections"]),
         wanted=wanted_classes(str(values["keep"]), detector.metadata.class_names),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -32,17 +31,20 @@ def wanted_classes(text: str, class_names: Sequence[str]) -> frozenset[int] | No
 
 
 def select(detections: Detections, threshold: float, wanted: frozenset[int] | None, most: int) -> Detections:
-    """The best `most` of the wanted classes with a score of at least `threshold`, in their order."""
+    """The best `most` of the wanted classes with a score of at least `threshold`, in their order.
+
+    A plate of unknown number is wanted where its colour is, with every number.
+    """
     fits = detections.scores >= threshold
     if wanted is not None:
         fits &= np.isin(detections.class_ids, list(wanted))
+        for row in np.flatnonzero(fits & ~detections.number_known):
+            fits[row] = _wants_color(detections.labels[row], detections.class_names, wanted)
     rows = np.flatnonzero(fits)[:most]
     if len(rows) == len(detections):
         return detections
-    return replace(
-        detections,
-        scores=detections.scores[rows],
-        class_ids=detections.class_ids[rows],
-        boxes=detections.boxes[rows],
-        corners=detections.corners[rows],
-    )
+    return detections.part(rows)
+
+
+def _wants_color(color: str, class_names: Sequence[str], wanted: frozenset[int]) -> bool:
+    return all(index in wanted for index, name in enumerate(class_names) if name.partition("_")[0] == color)

@@ -33,13 +33,14 @@ def to_markers(detections: Detections, poses: Sequence[Pose | None], header: Hea
     for row, (pose, label) in enumerate(zip(poses, detections.labels, strict=True)):
         if pose is not None:
             text = f"{label} {detections.scores[row]:.2f}\n{pose.distance:.2f} m"
-            message.markers += [_outline(pose, label, row, header), _text(pose, label, text, row, header)]
+            color = split_label(detections.class_labels[row])[0]
+            message.markers += [_outline(pose, color, row, header), _text(pose, color, text, row, header)]
     return message
 
 
-def _outline(pose: Pose, label: str, row: int, header: Header) -> Marker:
+def _outline(pose: Pose, color: str | None, row: int, header: Header) -> Marker:
     """Lines in the plate's own axes: round its corners, and 10 cm out of its front."""
-    marker = _marker("plate", Marker.LINE_LIST, pose, label, row, header)
+    marker = _marker("plate", Marker.LINE_LIST, pose, color, row, header)
     marker.scale = Vector3(x=_LINE_M)
     left_top, left_bottom, right_bottom, right_top = plate_points(pose.large)
     middle, front = np.zeros(3), np.array([0, 0, -0.1])
@@ -51,16 +52,16 @@ def _outline(pose: Pose, label: str, row: int, header: Header) -> Marker:
     return marker
 
 
-def _text(pose: Pose, label: str, text: str, row: int, header: Header) -> Marker:
-    marker = _marker("label", Marker.TEXT_VIEW_FACING, pose, label, row, header)
+def _text(pose: Pose, color: str | None, text: str, row: int, header: Header) -> Marker:
+    marker = _marker("label", Marker.TEXT_VIEW_FACING, pose, color, row, header)
     marker.scale = Vector3(z=_TEXT_M)
     marker.pose.position.y -= 2 * _TEXT_M  # above the plate: y points down
     marker.text = text
     return marker
 
 
-def _marker(namespace: str, kind: int, pose: Pose, label: str, row: int, header: Header) -> Marker:
-    red, green, blue = _COLORS.get(split_label(label)[0] or "", _UNKNOWN_COLOR)
+def _marker(namespace: str, kind: int, pose: Pose, color: str | None, row: int, header: Header) -> Marker:
+    red, green, blue = _COLORS.get(color or "", _UNKNOWN_COLOR)
     return Marker(
         header=header, ns=namespace, id=row, type=kind, action=Marker.ADD, pose=to_pose(pose), lifetime=_LIFETIME,
         color=ColorRGBA(r=red, g=green, b=blue, a=1.0),

@@ -24,14 +24,16 @@ def to_armor_array(
     (None where it has none), or none at all.
     """
     message = ArmorArray(header=header, image_width=width, image_height=height)
-    message.armors = [_to_armor(detections, row, poses[row] if poses else None) for row in range(len(detections))]
+    message.armors = [
+        _to_armor(detections, row, label, poses[row] if poses else None) for row, label in enumerate(detections.labels)
+    ]
     return message
 
 
-def _to_armor(detections: Detections, row: int, pose: Pose | None) -> Armor:
-    label = detections.class_names[int(detections.class_ids[row])]
-    color, number = split_label(label)
-    armor = Armor(label=label, number=number, score=float(detections.scores[row]))
+def _to_armor(detections: Detections, row: int, label: str, pose: Pose | None) -> Armor:
+    color, number = split_label(detections.class_names[int(detections.class_ids[row])])
+    armor = Armor(label=label, score=float(detections.scores[row]), number_score=float(detections.number_scores[row]))
+    armor.number = number if detections.number_known[row] else ""
     armor.color = Armor.COLOR_UNKNOWN if color is None else _COLORS[color]
     armor.bbox = detections.boxes[row].astype("float32")
     armor.corners = [Point2D(x=float(x), y=float(y)) for x, y in detections.corners[row]]

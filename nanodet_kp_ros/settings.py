@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from nanodet_kp_core.runtime.detections import NUMBER_THRESHOLD
 from nanodet_kp_ros.parameters import Setting
 
 SETTINGS = (
     Setting("model", "", "ONNX model with nanodet_kp metadata; empty: the bundled one", live=True),
     Setting("score_threshold", 0.5, "plates with a lower score are left out", 0.0, 1.0, live=True),
+    Setting("number_threshold", NUMBER_THRESHOLD, "plates with a lower number score have a colour and no number",
+            0.0, 1.0, live=True),
     Setting("nms_threshold", 0.5, "of two plates that overlap more (IoU), the better one stays", 0.0, 1.0, live=True),
     Setting("max_detections", 50, "most plates in one message", 1, 1000, live=True),
     Setting("keep", "", "colours or classes to publish, such as 'R' or 'B_1 B_3'; empty: all", live=True),
@@ -26,7 +29,7 @@ SETTINGS = (
     Setting("debug", False, "one log line for each image: its stages and plates", live=True),
 )  # fmt: skip
 
-DETECTOR = ("score_threshold", "nms_threshold", "max_detections", "keep")
+DETECTOR = ("score_threshold", "number_threshold", "nms_threshold", "max_detections", "keep")
 """Those that only change what is done with the network's output."""
 
 MODEL = ("model", "threads", "spin", "roi_every")

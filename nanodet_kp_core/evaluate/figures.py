@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from nanodet_kp_core.classes import factors
-from nanodet_kp_core.evaluate.metrics import Hit, Matches, label_parts, nanmean, nanpercentile
+from nanodet_kp_core.evaluate.metrics import Hit, Matches, Prediction, label_parts, nanmean, nanpercentile
 from nanodet_kp_core.geometry import CORNER_NAMES
 
 BACKGROUND = "background"
@@ -137,7 +137,7 @@ def right_class(hit: Hit, class_names: Sequence[str]) -> bool:
 def confusion(matches: Matches, class_names: Sequence[str]) -> list[Confusion]:
     """Confusion of all classes; of colours and of numbers apart where the classes are their product.
 
-    A plate whose number nobody could read counts for its colour only.
+    A plate whose number nobody could read counts for its colour only, and so does a prediction without one.
     """
     tables = [_confusion(matches, class_names, tuple(class_names), part=None)]
     pair = factors(class_names)
@@ -154,14 +154,18 @@ def _confusion(matches: Matches, class_names: Sequence[str], names: tuple[str, .
     def place(label: str) -> int:
         return index[label if part is None else label.split("_")[part]]
 
+    def counted(prediction: Prediction) -> bool:
+        return part == 0 or prediction.label in class_names
+
     for hit in matches.hits:
-        if part == 0 or hit.record.number_known[hit.plate]:
+        if part == 0 or (hit.record.number_known[hit.plate] and counted(hit.prediction)):
             counts[place(class_names[hit.record.labels[hit.plate]]), place(hit.prediction.label)] += 1
     for record, plate in matches.misses:
         if part == 0 or record.number_known[plate]:
             counts[place(class_names[record.labels[plate]]), -1] += 1
     for _, prediction in matches.false_alarms:
-        counts[-1, place(prediction.label)] += 1
+        if counted(prediction):
+            counts[-1, place(prediction.label)] += 1
     return Confusion((*names, BACKGROUND), counts)
 
 

@@ -23,6 +23,7 @@ class Prediction:
 
     corners: [4, 2] in the order of geometry.CORNER_NAMES.
     box: [4] x_min, y_min, x_max, y_max; the hull of the corners when not given.
+    number_score: probability that the number of the label is right; nan where the model does not say.
     has_corners: False for a box-only model, whose corners are those of the box and count for nothing.
     """
 
@@ -31,6 +32,7 @@ class Prediction:
     corners: np.ndarray
     box: np.ndarray = None  # type: ignore[assignment]
     has_corners: bool = True
+    number_score: float = float("nan")
 
     def __post_init__(self) -> None:
         if self.box is None:

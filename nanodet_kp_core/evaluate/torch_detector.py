@@ -16,7 +16,7 @@ from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.evaluate.coco import coco_score, with_average
 from nanodet_kp_core.evaluate.metrics import Prediction, Score, score_predictions
 from nanodet_kp_core.export.describe import describe
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.detector import Detections, Detector
 
 
 class TorchSession:
@@ -57,17 +57,18 @@ class Evaluation:
 
 def predict(detector: Detector, records: Iterable[Record]) -> dict[str, list[Prediction]]:
     """Detections of every record's image, by record name."""
+    return {record.name: to_predictions(detector, detector(record.load().image)) for record in records}
+
+
+def to_predictions(detector: Detector, detections: Detections) -> list[Prediction]:
+    """What the detector has found, under its likeliest classes. Only a second stage has number scores."""
     has_corners = detector.metadata.head.has_corners
-    found = {}
-    for record in records:
-        detections = detector(record.load().image)
-        found[record.name] = [
-            Prediction(label, float(score), corners, box, has_corners)
-            for label, score, corners, box in zip(
-                detections.labels, detections.scores, detections.corners, detections.boxes
-            )
-        ]
-    return found
+    sure = detections.number_scores if detector.reader else np.full(len(detections), np.nan)
+    rows = zip(detections.class_labels, detections.scores, detections.corners, detections.boxes, sure, strict=True)
+    return [
+        Prediction(label, float(score), corners, box, has_corners, float(number_score))
+        for label, score, corners, box, number_score in rows
+    ]
 
 
 def evaluate_images(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,10 +14,11 @@ from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.runtime.bar_rules import new_among, obeying
 from nanodet_kp_core.runtime.bundled import bundled_model
 from nanodet_kp_core.runtime.decode import Decoder
+from nanodet_kp_core.runtime.detections import Detections
 from nanodet_kp_core.runtime.metadata import ModelMetadata
 from nanodet_kp_core.runtime.nms import merge_corners, nms
 from nanodet_kp_core.runtime.preprocess import Letterbox, Preprocessor
-from nanodet_kp_core.runtime.reader import MOST_PROPOSALS, Reader, Readings
+from nanodet_kp_core.runtime.reader import MOST_PROPOSALS, Reader, Readings, number_scores
 from nanodet_kp_core.runtime.scout import Scout
 from nanodet_kp_core.runtime.session import Session, load_session
 
@@ -33,31 +33,6 @@ second looks, for a corner error that is 7 % larger on rendered pictures and the
 
 KNOWN = 0.5
 """IoU above which the network has proposed what the scout proposes."""
-
-
-@dataclass(frozen=True)
-class Detections:
-    """Plates of one image, best score first, in image pixels (the centre of the left-top pixel is (0, 0)).
-
-    scores float32 [K] in 0..1, class_ids int64 [K], boxes float32 [K, 4] (x_min, y_min, x_max, y_max),
-    corners float32 [K, 4, 2] (left-top, left-bottom, right-bottom, right-top), class_names of the model.
-    A model without corners (corner_codec "none") reports those of the box. Boxes and corners may lie outside the image;
-    all numbers are finite.
-    """
-
-    scores: np.ndarray
-    class_ids: np.ndarray
-    boxes: np.ndarray
-    corners: np.ndarray
-    class_names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    @property
-    def labels(self) -> list[str]:
-        """Class name of every plate."""
-        return [self.class_names[class_id] for class_id in self.class_ids]
 
 
 class InferenceSession(Protocol):
@@ -76,7 +51,7 @@ class Detector:
 
     Attributes:
         metadata: what the model says about itself.
-        score_threshold, nms_threshold, max_detections: may be changed between calls.
+        score_threshold, nms_threshold, max_detections, number_threshold: may be changed between calls.
         merge_corners: whether corners are the weighted mean of all candidates that suppression finds on the plate, down
             to half of the score threshold, instead of those of the best one: 10 % nearer on real frames
             (docs/runtime.md). Which plates are found, their scores and boxes do not depend on it. Proposals for a
@@ -85,6 +60,8 @@ class Detector:
             lowers the threshold to see more, but wants the same corners of what was above it before.
         times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS), "scout", "reader" (the
             second stage); the last two are 0 without a reader. Empty before the first.
+        number_logits: float32 [K, numbers] of the last image's detections, for calibration: what the second stage says
+            of their numbers before the temperature. [0, 0] without one.
         clock: what `times` are taken from; `time.process_time` tells the work apart from a busy machine's waiting.
 
     An instance serves one thread at a time.
@@ -102,6 +79,7 @@ class Detector:
         session: InferenceSession | None = None,
         second_stage: bool = True,
         scout: bool = True,
+        number_threshold: float = 0.0,
     ) -> None:
         """Load the model; None takes the bundled one. `threads` and `spin`: see `load_session`. `session` replaces
         loading: evaluation puts a torch model there. `second_stage` False leaves out the reader that the model names,
@@ -114,6 +92,7 @@ class Detector:
         """
         _check_fraction("score_threshold", score_threshold)
         _check_fraction("nms_threshold", nms_threshold)
+        _check_fraction("number_threshold", number_threshold)
         if max_detections < 1:
             raise ConfigError(f"max_detections: expected a whole number of at least 1, got {max_detections}")
         self._session = session or load_session(bundled_model() if model is None else model, threads, spin)
@@ -128,6 +107,8 @@ class Detector:
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
+        self.number_threshold = number_threshold
+        self.number_logits = np.zeros((0, 0), np.float32)
         self.merge_corners = True
         self.merge_floor: float | None = None
         self.times: dict[str, float] = {}
@@ -215,6 +196,7 @@ class Detector:
             boxes=points[:, :2].reshape(-1, 4),
             corners=np.ascontiguousarray(points[:, 2:]),
             class_names=self.metadata.class_names,
+            number_threshold=self.number_threshold,
         )
 
     def _with_scout(self, image: np.ndarray, proposals: Detections, halved: np.ndarray | None = None) -> Detections:
@@ -243,6 +225,7 @@ class Detector:
         Then each bar is looked at alone; where that follows, plates that are clear at once need no second look.
         """
         reader = self.reader
+        self.number_logits = np.zeros((0, 0), np.float32)
         if reader is None or not len(proposals):
             return proposals
         found = reader(image, proposals.corners, proposals.scores, channel_order, halved)
@@ -257,9 +240,15 @@ class Detector:
         if reader.bars is not None:
             corners = reader.bars(image, corners, channel_order, halved)
         kept = obeying(corners)
-        corners = corners[kept]
+        self.number_logits = found.number_logits[kept]
         return Detections(
-            found.scores[kept], found.class_ids[kept], boxes_of_corners(corners), corners, self.metadata.class_names
+            scores=found.scores[kept],
+            class_ids=found.class_ids[kept],
+            boxes=boxes_of_corners(corners[kept]),
+            corners=corners[kept],
+            class_names=self.metadata.class_names,
+            number_scores=number_scores(self.number_logits, reader.metadata.number_temperature),
+            number_threshold=self.number_threshold,
         )
 
     def _apart(self, found: Readings, least: float) -> np.ndarray:

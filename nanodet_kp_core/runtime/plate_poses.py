@@ -65,7 +65,8 @@ class PlatePoses:
         self._leans: deque[float] = deque(maxlen=_WATCHED)
 
     def solve(self, detections: Detections, camera: Camera, stamp_s: float) -> list[Pose | None]:
-        """The pose of each plate, None where its corners allow none.
+        """The pose of each plate, None where its corners allow none. Where the number is unknown, the likeliest class
+        says how large the plate is.
 
         stamp_s: time of the image, seconds. When it goes back or leaps, what was seen before is forgotten.
         """
@@ -73,7 +74,8 @@ class PlatePoses:
         known = self._tracks if 0 <= gap <= _MAX_GAP_S else []
         self._stamp_s, self._tracks = stamp_s, []
         poses: list[Pose | None] = []
-        for corners, class_id, label in zip(detections.corners, detections.class_ids, detections.labels, strict=True):
+        plates = zip(detections.corners, detections.class_ids, detections.class_labels, strict=True)
+        for corners, class_id, label in plates:
             track = self._solve_plate(corners, int(class_id), label, camera, known, gap)
             if track is None:
                 poses.append(None)

@@ -25,7 +25,10 @@ READER_KEY = "nanodet_kp_reader"
 
 READER_VERSION = 2  # 1: patches cut with perspective
 
-_RANGES = (("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100), ("scout_score", 0, 1))
+_RANGES = (
+    ("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100), ("scout_score", 0, 1),
+    ("number_temperature", 0.01, 100),
+)  # fmt: skip
 
 CORNER_SCALE = 4.0
 """Patch pixels of a corner output of 1."""
@@ -43,6 +46,7 @@ class ReaderMetadata:
     detector_weight, offset: the final logit is the reader's, plus detector_weight times the detector's, plus offset.
         The detector has seen more of the surroundings; the offset makes 0.5 the threshold to use.
     scout_score: stands for the detector's score of what only the scout (runtime.scout) proposes, in 0..1.
+    number_temperature: divides the logits of the numbers, so that their softmax says how often a number is right.
     run_id: of the training.
     bars: file name of the last look (runtime.bars), which lies in the same folder; "" without one.
     Raises ModelError for other values.
@@ -55,6 +59,7 @@ class ReaderMetadata:
     scout_score: float = 0.3
     run_id: str = ""
     bars: str = ""
+    number_temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if factors(self.class_names) is None:
@@ -75,7 +80,8 @@ class ReaderMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> ReaderMetadata:
-        """Raises ModelError when it is not what to_json of this version writes."""
+        """Raises ModelError when it is not what to_json of this version writes. Files from before there was a
+        number_temperature mean 1."""
         try:
             values = json.loads(text)
             version, patch = values.pop("format_version"), tuple(values.pop("patch"))
@@ -94,23 +100,23 @@ class ReaderMetadata:
 @dataclass(frozen=True)
 class Readings:
     """What the reader makes of K proposals: scores float32 [K] in 0..1 that each is a plate, class_ids int64 [K],
-    corners float32 [K, 4, 2] in pixels of the image. proposed: float32 [K], the detector's scores."""
+    corners float32 [K, 4, 2] in pixels of the image, number_logits float32 [K, numbers]. proposed: float32 [K], the
+    detector's scores."""
 
     scores: np.ndarray
     class_ids: np.ndarray
     corners: np.ndarray
     proposed: np.ndarray
+    number_logits: np.ndarray
 
     def part(self, chosen: np.ndarray) -> Readings:
         """Those with the indices `chosen`."""
-        return Readings(self.scores[chosen], self.class_ids[chosen], self.corners[chosen], self.proposed[chosen])
+        return Readings(*(rows[chosen] for rows in vars(self).values()))
 
     def replace(self, chosen: np.ndarray, others: Readings) -> None:
         """Put others where the indices `chosen` say."""
-        self.scores[chosen] = others.scores
-        self.class_ids[chosen] = others.class_ids
-        self.corners[chosen] = others.corners
-        self.proposed[chosen] = others.proposed
+        for name, rows in vars(self).items():
+            rows[chosen] = getattr(others, name)
 
 
 class Reader:
@@ -168,24 +174,36 @@ class Reader:
             class_ids=found.class_ids,
             corners=np.where(usable[:, None, None], refined, corners),
             proposed=proposed,
+            number_logits=found.number_logits,
         )
 
 
 @dataclass(frozen=True)
 class Values:
-    """The network's output in words: logits float64 [K], class_ids int64 [K], corners [K, 4, 2] of the patch."""
+    """The network's output in words: logits float64 [K], class_ids int64 [K], corners [K, 4, 2] of the patch,
+    number_logits float32 [K, numbers]."""
 
     logits: np.ndarray
     class_ids: np.ndarray
     corners: np.ndarray
+    number_logits: np.ndarray
 
 
 def read_values(values: np.ndarray, colors: int, numbers: int) -> Values:
     """What the network's output [K, 1 + colors + numbers + 8] says."""
     color = values[:, 1 : 1 + colors].argmax(axis=1)
-    number = values[:, 1 + colors : 1 + colors + numbers].argmax(axis=1)
+    number_logits = values[:, 1 + colors : 1 + colors + numbers]
+    class_ids = (color * numbers + number_logits.argmax(axis=1)).astype(np.int64)
     corners = PATCH_CORNERS + CORNER_SCALE * values[:, 1 + colors + numbers :].reshape(-1, 4, 2)
-    return Values(values[:, 0].astype(np.float64), (color * numbers + number).astype(np.int64), corners)
+    return Values(values[:, 0].astype(np.float64), class_ids, corners, number_logits)
+
+
+def number_scores(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Float32 [K] in 0..1: the softmax of each row's best logit, logits [K, numbers]; 0 where they are no numbers."""
+    with np.errstate(invalid="ignore", over="ignore"):  # a broken network may say anything
+        below = (logits - logits.max(axis=1, keepdims=True)) / temperature
+        scores = 1 / np.exp(below).sum(axis=1)
+    return np.where(np.isfinite(scores), scores, 0).astype(np.float32)
 
 
 def _logit(scores: np.ndarray) -> np.ndarray:

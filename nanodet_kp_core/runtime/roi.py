@@ -57,10 +57,7 @@ class RoiDetector(Detector):
         else:
             x_min, y_min, x_max, y_max = self.region
             part = super().__call__(image[y_min:y_max, x_min:x_max], channel_order)
-            moved = np.array([x_min, y_min], np.float32)
-            found = Detections(
-                part.scores, part.class_ids, part.boxes + np.tile(moved, 2), part.corners + moved, part.class_names
-            )
+            found = part.moved(np.array([x_min, y_min], np.float32))
             self._since_whole += 1
         self._shape, self._boxes = shape, found.boxes
         return found

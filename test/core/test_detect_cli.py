@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
+from tiny_reader import make_tiny_reader, name_reader
 
 from nanodet_kp_core import detect
 from nanodet_kp_core.runtime.detector import Detector
@@ -69,10 +70,11 @@ def test_folder_to_json_and_pictures(tmp_path, model, folder):
     result = json.loads(out.read_text())
     assert list(result) == ["b.png", "sub/a.jpg"]  # relative, forward slashes
     (entry,) = result["sub/a.jpg"]  # 0.3 is below the default threshold of 0.5
-    assert set(entry) == {"label", "score", "corners", "box"}
+    assert set(entry) == {"label", "score", "number_score", "corners", "box"}
     wanted = Detector(model, threads=1)(next(iter(open_source(str(folder)))).image)
     assert entry["label"] == "B_3"
     assert entry["score"] == pytest.approx(0.9, abs=1e-5)
+    assert entry["number_score"] == 1
     np.testing.assert_allclose(entry["corners"], wanted.corners[0], atol=1e-3)
     np.testing.assert_allclose(entry["box"], wanted.boxes[0], atol=1e-3)
     for name in ("b.png", "sub/a.jpg"):
@@ -88,6 +90,16 @@ def test_options_reach_the_detector(tmp_path, model, folder):
     assert [entry["label"] for entry in json.loads(out.read_text())["b.png"]] == ["B_3", "R_1"]
     _detect(folder, "--model", model, "--json", out, "--score", 0.2, "--max-detections", 1)
     assert [entry["label"] for entry in json.loads(out.read_text())["b.png"]] == ["B_3"]
+
+
+def test_an_unsure_number_is_left_out_of_the_label(tmp_path, model, folder):
+    out = tmp_path / "out.json"
+    make_tiny_reader(tmp_path / "reader.onnx", "R_3", number_logit=2.0)
+    for threshold, label in ((0.47, "R_3"), (0.49, "R")):  # 1 / (1 + 8 exp(-2)) is 0.48015
+        _detect(folder, "--model", name_reader(model, "reader.onnx"), "--json", out, "--number-score", threshold)
+        (entry,) = json.loads(out.read_text())["b.png"][:1]
+        assert (entry["label"], entry["number_score"]) == (label, 0.48015)
+    assert "expected a number in 0..1, got 2" in _refused(folder, "--number-score", 2)
 
 
 def test_single_image_is_named_by_its_file(tmp_path, model, folder):

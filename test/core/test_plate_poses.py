@@ -1,6 +1,7 @@
 """The choice between the two poses of a plate: by its lean, by the images before, by its size."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,14 @@ def test_the_smaller_reprojection_error_alone_is_often_wrong():
         chosen += PlatePoses().solve(found(corners), CAMERA, 0.0)[0].yaw < 0
     assert wrong > 15
     assert chosen <= wrong / 3
+
+
+def test_an_unknown_number_changes_no_pose():
+    known = found(far(0.6, -LEAN), far(0.3, width=LARGE_WIDTH), labels=["R_O", "R_1"])
+    unknown = replace(known, number_threshold=1.0, number_scores=np.full(2, 0.4, np.float32))
+    assert unknown.labels == ["R", "R"]
+    for one, other in zip(PlatePoses().solve(known, CAMERA, 0.0), PlatePoses().solve(unknown, CAMERA, 0.0)):
+        assert (one.yaw, one.distance, one.large) == (other.yaw, other.distance, other.large)
 
 
 def test_a_plate_of_the_outpost_leans_forward():

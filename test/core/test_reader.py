@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
-from tiny_reader import make_tiny_reader
+from tiny_reader import make_tiny_reader, name_reader
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError
@@ -29,7 +29,7 @@ from nanodet_kp_core.runtime.patches import (
     to_image,
     to_patch,
 )
-from nanodet_kp_core.runtime.reader import READER_KEY, Reader, ReaderMetadata
+from nanodet_kp_core.runtime.reader import READER_KEY, Reader, ReaderMetadata, number_scores
 
 HALF = np.full(2, 0.5, np.float32)
 QUAD = np.array([[10, 20], [10, 36], [46, 36], [46, 20]], np.float32)
@@ -139,14 +139,6 @@ def model(tmp_path):
     return name_reader(make_tiny_model(tmp_path / "m.onnx", plates, tiny_metadata(128, 128)), "reader.onnx")
 
 
-def name_reader(path, name):
-    proto = onnx.load(path)
-    (entry,) = (entry for entry in proto.metadata_props if entry.key == METADATA_KEY)
-    entry.value = json.dumps({**json.loads(entry.value), "reader": name})
-    onnx.save(proto, path)
-    return path
-
-
 def test_the_detector_says_what_the_reader_says(model, tmp_path):
     make_tiny_reader(tmp_path / "reader.onnx", "R_3", shift=(2.0, 0.0), logit=3.0)
     image = np.zeros((128, 128, 3), np.uint8)
@@ -159,6 +151,57 @@ def test_the_detector_says_what_the_reader_says(model, tmp_path):
     alone = Detector(model, second_stage=False, score_threshold=0.2)
     assert alone(image).labels == ["B_1"]
     assert alone.times["reader"] == pytest.approx(0, abs=1)
+
+
+def sure(logit, temperature=1.0):
+    """The softmax of a number with this logit beside eight with 0."""
+    return 1 / (1 + 8 * np.exp(-logit / temperature))
+
+
+@pytest.mark.parametrize("temperature", [None, 0.5, 2.0])
+def test_the_number_score_is_the_softmax_of_the_numbers_at_the_temperature(model, tmp_path, temperature):
+    """A reader from before there was a temperature has 1."""
+    values = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.2).to_json())
+    assert values.pop("number_temperature") == 1
+    if temperature is not None:
+        values["number_temperature"] = temperature
+    make_tiny_reader(tmp_path / "reader.onnx", metadata=json.dumps(values), number_logit=2.0)
+    detector = Detector(model)
+    found = detector(np.zeros((128, 128, 3), np.uint8))
+    assert found.number_scores.dtype == np.float32
+    assert found.number_scores == pytest.approx([sure(2.0, temperature or 1.0)], abs=1e-6)
+    assert detector.number_logits.tolist() == [[0, 0, 0, 2, 0, 0, 0, 0, 0]]
+
+
+def test_the_last_look_says_how_sure_the_number_is(model, tmp_path):
+    """The first look moves to where there is more blue, which makes the number sure here."""
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[:, 50:, 0] = 200
+    make_tiny_reader(tmp_path / "reader.onnx", shift=(8.0, 0.0), number_logit=0.0, number_per_blue=0.1)
+    reader = Reader(tmp_path / "reader.onnx")
+    (first,) = reader(image, QUAD[None], HALF[:1]).number_logits[:, 3]
+    (second,) = reader(image, QUAD[None] + (8, 0), HALF[:1]).number_logits[:, 3]
+    assert second > first + 1
+    assert Detector(model)(image).number_scores == pytest.approx([sure(second)], rel=1e-2)
+
+
+def test_below_the_threshold_the_number_is_unknown(model, tmp_path):
+    make_tiny_reader(tmp_path / "reader.onnx", number_logit=2.0)
+    image = np.zeros((128, 128, 3), np.uint8)
+    detector = Detector(model, number_threshold=sure(2.0) - 0.01)
+    assert detector(image).labels == ["R_3"]
+    detector.number_threshold = sure(2.0) + 0.01
+    found = detector(image)
+    assert found.labels == ["R"]
+    assert found.class_labels == ["R_3"] and found.class_ids.tolist() == [ARMOR_CLASSES.index("R_3")]
+    assert len(Detector(model, number_threshold=1.0, second_stage=False, score_threshold=0.2)(image).labels[0]) == 3
+
+
+def test_number_scores_of_any_logits():
+    logits = np.array([[0, 0, 0], [1000, 0, 0], [np.nan, 0, 0], [np.inf, 0, 0], [-np.inf, 0, -np.inf]], np.float32)
+    assert number_scores(logits, 1.0) == pytest.approx([1 / 3, 1, 0, 0, 1])
+    assert number_scores(logits[:2], 0.01) == pytest.approx([1 / 3, 1])
+    assert number_scores(logits[:0], 1.0).shape == (0,)
 
 
 def test_a_proposal_beside_a_plate_gets_a_second_chance(model, tmp_path):
@@ -205,6 +248,8 @@ GOOD = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.2).to_json())
         (json.dumps({**GOOD, "class_names": ["a", "b"]}), "COLOUR_NUMBER"),
         (json.dumps({**GOOD, "proposal_score": 2}), "proposal_score: expected a number in 0..1"),
         (json.dumps({**GOOD, "offset": "1"}), r"offset: expected a number in -100..100, got '1'"),
+        (json.dumps({**GOOD, "number_temperature": 0}), "number_temperature: expected a number in 0.01..100, got 0"),
+        (json.dumps({**GOOD, "number_temperature": None}), "number_temperature: expected a number"),
         (json.dumps({**GOOD, "more": 2}), "expected the metadata of a reader"),
     ],
 )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ def test_plates_come_best_first_with_their_types(model):
     np.testing.assert_allclose(found.boxes, [[40, 40, 59, 51], [10, 10, 30, 22]], atol=1e-3)
     types = [array.dtype for array in (found.scores, found.class_ids, found.boxes, found.corners)]
     assert types == [np.float32, np.int64, np.float32, np.float32]
+    assert found.number_scores.tolist() == [1, 1]  # nothing in this model tells number from class
+    assert found.number_scores.dtype == np.float32
 
 
 def test_results_are_in_pixels_of_the_image(model):
@@ -92,6 +95,30 @@ def test_a_lower_threshold_with_the_old_floor_leaves_the_corners(tmp_path, lower
         np.testing.assert_allclose(found.corners[found.labels.index("R_1")], RIGHT, atol=1e-3)
 
 
+def test_a_part_of_the_detections_and_the_same_elsewhere(model):
+    found = replace(
+        Detector(model, threads=1)(GREY), number_scores=np.array([0.4, 0.8], np.float32), number_threshold=0.5
+    )
+    assert found.labels == ["R", "B_3"]
+    assert found.class_labels == ["R_1", "B_3"]
+    assert found.number_known.tolist() == [False, True]
+    swapped = found.part(np.array([1, 0]))
+    assert swapped.labels == ["B_3", "R"]
+    for name in ("scores", "class_ids", "boxes", "corners", "number_scores"):
+        np.testing.assert_array_equal(getattr(swapped, name), getattr(found, name)[::-1])
+    assert len(found.part(np.array([], int))) == 0
+    moved = found.moved(np.array([3, -4], np.float32))
+    np.testing.assert_allclose(moved.corners, found.corners + [3, -4])
+    np.testing.assert_allclose(moved.boxes, found.boxes + [3, -4, 3, -4])
+    assert moved.labels == found.labels and moved.corners.dtype == np.float32
+
+
+def test_only_class_names_with_a_number_are_cut():
+    corners = np.zeros((1, 4, 2), np.float32)
+    boxes, scores = np.zeros((1, 4), np.float32), np.array([0.2], np.float32)
+    assert Detections(scores, np.array([0]), boxes, corners, ("rune",), scores, 0.5).labels == ["rune"]
+
+
 def test_thresholds_are_live(model):
     detector = Detector(model, threads=1, score_threshold=0.95)
     empty = detector(GREY)
@@ -116,6 +143,7 @@ def test_times_of_the_last_call(model):
         {"score_threshold": 1.1},
         {"score_threshold": float("nan")},
         {"nms_threshold": -0.1},
+        {"number_threshold": 1.1},
         {"max_detections": 0},
         {"threads": 0},
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.runtime.bars import BARS_KEY, END_SCALE, NUM_VALUES, BarsMetadata
+from nanodet_kp_core.runtime.metadata import METADATA_KEY
 from nanodet_kp_core.runtime.patch_network import INPUT, OUTPUT
 from nanodet_kp_core.runtime.patches import BAR_SIZE, PATCH_SIZE
 from nanodet_kp_core.runtime.reader import CORNER_SCALE, READER_KEY, ReaderMetadata
@@ -17,18 +19,28 @@ from nanodet_kp_core.runtime.reader import CORNER_SCALE, READER_KEY, ReaderMetad
 
 def make_tiny_reader(
     path: Path, label: str = "R_3", shift: tuple[float, float] = (0.0, 0.0), per_blue: float = 0.0, logit: float = 4.0,
-    metadata: str | None = None, values: int = 22, bars: str = "",
+    metadata: str | None = None, values: int = 22, bars: str = "", number_logit: float = 9.0,
+    number_per_blue: float = 0.0,
 ) -> Path:  # fmt: skip
     """Writes a reader: every patch is `label` with all corners moved by `shift` patch pixels; the logit that it is a
-    plate is `logit` + `per_blue` * mean blue value."""
+    plate is `logit` + `per_blue` * mean blue value, that of its number likewise, those of the other eight are 0."""
     answer = np.zeros((1, values), np.float32)
     color, number = divmod(ARMOR_CLASSES.index(label), 9)
-    answer[0, 0], answer[0, 1 + color], answer[0, 5 + number] = logit, 9, 9
+    answer[0, 0], answer[0, 1 + color], answer[0, 5 + number] = logit, 9, number_logit
     answer[0, 14:22] = np.tile(shift, 4)[: len(answer[0, 14:22])] / CORNER_SCALE
     blue = np.zeros((1, values), np.float32)
-    blue[0, 0] = per_blue
+    blue[0, 0], blue[0, 5 + number] = per_blue, number_per_blue
     metadata = ReaderMetadata(ARMOR_CLASSES, 0.2, run_id="tiny", bars=bars).to_json() if metadata is None else metadata
     return _save(path, answer, blue, PATCH_SIZE, READER_KEY, metadata)
+
+
+def name_reader(path: Path, name: object) -> Path:
+    """Makes the model of this path name a reader."""
+    proto = onnx.load(path)
+    (entry,) = (entry for entry in proto.metadata_props if entry.key == METADATA_KEY)
+    entry.value = json.dumps({**json.loads(entry.value), "reader": name})
+    onnx.save(proto, path)
+    return path
 
 
 def make_tiny_bars(

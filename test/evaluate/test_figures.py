@@ -92,6 +92,16 @@ def test_confusion_counts_hits_misses_and_false_alarms(make_record, plate):
     assert len(confusion(match([], {}), ["armor"])) == 1
 
 
+def test_a_prediction_without_a_number_counts_for_its_colour(make_record, plate):
+    plates = [plate(90 * k, 0, 50, 30) for k in range(2)]
+    record = make_record(plates, ["B_3", "R_3"])
+    found = [Prediction("B", 0.9, plates[0]), Prediction("R_3", 0.9, plates[1]), Prediction("P", 0.9, plates[1] + 200)]
+    classes, colours, numbers = confusion(match([record], {"a.png": found}), ARMOR_CLASSES)
+    assert (classes.counts.sum(), numbers.counts.sum()) == (1, 1)
+    assert np.diag(colours.counts).tolist() == [1, 1, 0, 0, 0]
+    assert colours.counts[-1, 3] == 1
+
+
 def project(yaw, shift=0.0, far=1.0):
     pose = plate_pose(np.array([0.1, 0.0, 1.5]) * (1, 1, far), yaw, 0.0, np.radians(15))
     points = pose.points(corner_points(SMALL_WIDTH, BAR_LENGTH)) + (0, 0, shift)

@@ -20,6 +20,7 @@ from tiny_model import TinyPlate, make_flushed_model
 from visualization_msgs.msg import MarkerArray
 
 from nanodet_kp_core.runtime.bundled import bundled_model
+from nanodet_kp_core.runtime.detections import NUMBER_THRESHOLD
 from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_core.runtime.draw import draw
 from nanodet_kp_core.runtime.image_message import from_image
@@ -42,6 +43,7 @@ def assert_same(message, image, found, sent_header):
     assert (message.image_height, message.image_width) == image.shape[:2]
     assert [armor.label for armor in message.armors] == found.labels
     np.testing.assert_allclose([armor.score for armor in message.armors], found.scores, atol=1e-5)
+    np.testing.assert_allclose([armor.number_score for armor in message.armors], found.number_scores, atol=1e-5)
     corners = [[[p.x, p.y] for p in armor.corners] for armor in message.armors]
     np.testing.assert_allclose(np.reshape(corners, (-1, 4, 2)), found.corners, atol=CORNER_TOLERANCE_PX)
     boxes = np.reshape([armor.bbox for armor in message.armors], (-1, 4))
@@ -63,7 +65,7 @@ def test_generated_images(start, peer, image_model):
 def test_real_images(start, peer, shared_dir):
     start("detector_node")
     peer.wait_for_detector()
-    detector = Detector(bundled_model())
+    detector = Detector(bundled_model(), number_threshold=NUMBER_THRESHOLD)
     entries = json.loads((shared_dir / "real" / "dev.json").read_text())["images"][::REAL_STEP]
     plates = 0
     for number, entry in enumerate(entries):

@@ -1,5 +1,7 @@
 """The parameter `keep`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,22 @@ def test_the_best_of_the_wanted_are_left_when_there_are_too_many():
 
 def test_threshold():
     assert select(found("B_3", "R_Bb", "R_1"), 0.6, None, 50).labels == ["B_3", "R_Bb"]
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("", ["B", "R_1", "R"]),
+        ("R", ["R_1", "R"]),
+        ("R_1 R_3 B_3", ["R_1"]),
+        ("B, R_1", ["B", "R_1"]),
+        (" ".join(name for name in ARMOR_CLASSES if name[0] == "B"), ["B"]),  # whatever its number is
+    ],
+)
+def test_a_plate_of_unknown_number_is_kept_for_its_colour_only(text, labels):
+    sure = np.array([0.2, 0.9, 0.2], np.float32)
+    detections = replace(found("B_3", "R_1", "R_3"), number_scores=sure, number_threshold=0.5)
+    assert select(detections, 0.0, wanted_classes(text, ARMOR_CLASSES), 50).labels == labels
 
 
 @pytest.mark.parametrize("text", ["X", "B_9", "R B_3 blue"])

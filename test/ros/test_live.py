@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
+from tiny_reader import make_tiny_reader, name_reader
 
 from nanodet_kp_core.data.synthetic.clip import clip_frames
 from nanodet_kp_core.runtime.session import usable_cores
@@ -66,6 +67,26 @@ def test_thresholds_are_live_and_a_rejected_value_says_the_range(start, peer, im
     assert set_one("spin", True).successful
     assert "threads: expected at most" in set_one("threads", 64).reason
     assert labels(peer, 6) == ["B_3"]
+
+
+def test_the_number_threshold_is_live(start, peer, image_model, tmp_path):
+    """The second stage says R_3 of both plates, with a number score of 1 / (1 + 8 exp(-2)) = 0.480."""
+    model = name_reader(shutil.copy(image_model, tmp_path / "m.onnx"), "reader.onnx")
+    make_tiny_reader(tmp_path / "reader.onnx", "R_3", number_logit=2.0)
+    start("detector_node", "-p", f"model:={model}", "-p", "number_threshold:=0.4")
+    peer.wait_for_detector()
+    assert labels(peer, 0) == ["R_3", "R_3"]
+    assert peer.set_parameters(number_threshold=0.5)[0].successful
+    armors = peer.ask(image(1)).armors
+    assert [(armor.label, armor.number, armor.color) for armor in armors] == [("R", "", armors[0].COLOR_RED)] * 2
+    assert [armor.number_score for armor in armors] == pytest.approx([0.48015] * 2, abs=1e-5)
+    assert peer.set_parameters(keep="R_3")[0].successful
+    assert labels(peer, 2) == []
+    assert peer.set_parameters(keep="R")[0].successful
+    assert labels(peer, 3) == ["R", "R"]
+    assert "expected a number from 0 to 1, got 2" in peer.set_parameters(number_threshold=2)[0].reason
+    assert peer.set_parameters(number_threshold=0)[0].successful  # an integer for a number
+    assert labels(peer, 4) == ["R_3", "R_3"]
 
 
 def test_parameters_are_described_with_their_ranges(start, peer, image_model):

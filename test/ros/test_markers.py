@@ -1,5 +1,7 @@
 """Markers: where the plates are, what is written beside them, and that old ones go."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,13 @@ def test_a_plate():
         assert marker.action == Marker.ADD
         assert marker.color.a == 1.0
         assert 0 < marker.lifetime.sec + marker.lifetime.nanosec / 1e9 <= 1
+
+
+def test_a_plate_of_unknown_number_is_written_and_coloured_by_its_colour():
+    found = replace(detections("B_3"), number_scores=np.array([0.4], np.float32), number_threshold=0.5)
+    outline, text = to_markers(found, [pose()], HEADER).markers[1:]
+    assert text.text == "B 0.75\n2.08 m"
+    assert outline.color.b > outline.color.r
 
 
 def test_a_large_plate_is_drawn_large():

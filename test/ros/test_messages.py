@@ -1,5 +1,7 @@
 """Detections -> ArmorArray, without DDS."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,7 @@ def test_everything_is_carried_over():
     assert [armor.label for armor in message.armors] == ["B_3", "R_Bb"]
     for row, armor in enumerate(message.armors):
         assert armor.score == pytest.approx(found.scores[row])
+        assert armor.number_score == 1
         np.testing.assert_array_equal(armor.bbox, found.boxes[row])
         np.testing.assert_array_equal([[p.x, p.y] for p in armor.corners], found.corners[row])
         assert not armor.has_pose
@@ -52,6 +55,15 @@ def test_everything_is_carried_over():
 def test_color_and_number(label, color, number):
     (armor,) = to_armor_array(detections([label]), Header(), 1, 1).armors
     assert (armor.label, armor.color, armor.number) == (label, color, number)
+
+
+def test_a_number_below_the_threshold_is_empty():
+    found = replace(
+        detections(["B_3", "R_Bb"]), number_scores=np.array([0.25, 0.75], np.float32), number_threshold=0.5
+    )
+    first, second = to_armor_array(found, Header(), 640, 480).armors
+    assert (first.label, first.color, first.number, first.number_score) == ("B", Armor.COLOR_BLUE, "", 0.25)
+    assert (second.label, second.color, second.number, second.number_score) == ("R_Bb", Armor.COLOR_RED, "Bb", 0.75)
 
 
 def test_the_constants_are_those_of_the_design():

@@ -4,6 +4,7 @@ import errno
 import math
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -79,6 +80,16 @@ def test_what_is_kept_is_a_data_set(make, tmp_path):
     assert first.labels.tolist() == [0, 1]
     assert np.abs(first.load().image.astype(int) - IMAGE).max() < 12
     assert recorder.error is None
+
+
+def test_a_plate_of_unknown_number_is_written_with_its_likeliest_class(make, tmp_path):
+    unknown = replace(UNSURE, number_scores=np.array([0.3, 0.9], np.float32), number_threshold=0.5)
+    assert unknown.labels == ["B", "R_Bb"]
+    assert offer(make(), unknown, 1.0)
+    folder = tmp_path / "kept"
+    assert check_dataset("YoloPoseDataset", folder / "images", folder / "data.yaml", ("B_3", "R_Bb")).errors == []
+    (record,) = read_records("YoloPoseDataset", folder / "images", folder / "data.yaml", ("B_3", "R_Bb"))
+    assert record.labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(("score", "kept"), [(0.49, False), (0.5, True), (0.7, True), (0.71, False), (math.nan, False)])

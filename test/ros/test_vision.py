@@ -3,6 +3,7 @@
 import importlib
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,12 @@ def test_the_same_plates_in_the_same_order(installed):
     first, second = (found.results[0].pose for found in message.detections)
     assert (first.covariance[0], second.covariance[0]) == (-1, 0)
     assert (second.pose.position.x, second.pose.position.z) == (1, 3)
+
+
+def test_an_unknown_number(installed):
+    found = replace(FOUND, number_scores=np.array([0.4, 0.6], np.float32), number_threshold=0.5)
+    message = installed.to_detection2d_array(found, [], Header())
+    assert [found.results[0].hypothesis.class_id for found in message.detections] == ["R", "B_3"]
 
 
 def test_without_poses(installed):

@@ -237,6 +237,7 @@ def test_calibration_finds_the_threshold(sample):
 
     class Known:
         metadata = SimpleNamespace(class_names=ARMOR_CLASSES, head=SimpleNamespace(has_corners=True))
+        reader = None
 
         def __call__(self, image):
             corners = np.stack([sample.corners[0], QUAD + (150, 90), sample.corners[1], QUAD + (0, 90)])

@@ -1,0 +1,71 @@
+"""What a detector says about one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+NUMBER_THRESHOLD = 0.0
+"""Number score below which the node and the command line take a number for unknown; 0 keeps every number."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Plates of one image, best score first, in image pixels (the centre of the left-top pixel is (0, 0)).
+
+    scores float32 [K] in 0..1, class_ids int64 [K], boxes float32 [K, 4] (x_min, y_min, x_max, y_max),
+    corners float32 [K, 4, 2] (left-top, left-bottom, right-bottom, right-top), class_names of the model.
+    A model without corners (corner_codec "none") reports those of the box. Boxes and corners may lie outside the image;
+    all numbers are finite.
+
+    number_scores: float32 [K] in 0..1, the probability that the number of the class is right. Only a second stage says
+    it; 1 without one.
+    number_threshold: a number with a lower score is unknown. It changes the labels, never class_ids.
+    """
+
+    scores: np.ndarray
+    class_ids: np.ndarray
+    boxes: np.ndarray
+    corners: np.ndarray
+    class_names: tuple[str, ...]
+    number_scores: np.ndarray = None  # type: ignore[assignment]
+    number_threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.number_scores is None:
+            object.__setattr__(self, "number_scores", np.ones(len(self.scores), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def number_known(self) -> np.ndarray:
+        """Bool [K]: whether the number's score reaches the threshold."""
+        return np.asarray(self.number_scores >= self.number_threshold)
+
+    @property
+    def class_labels(self) -> list[str]:
+        """Class name of every plate, the likeliest one where the number is unknown."""
+        return [self.class_names[class_id] for class_id in self.class_ids]
+
+    @property
+    def labels(self) -> list[str]:
+        """Class name of every plate, "B_3"; its colour alone, "B", where the number is unknown."""
+        pairs = zip(self.class_labels, self.number_known, strict=True)
+        return [name if known else name.partition("_")[0] for name, known in pairs]
+
+    def part(self, chosen: np.ndarray) -> Detections:
+        """Those with the indices `chosen`, in that order."""
+        return replace(
+            self,
+            scores=self.scores[chosen],
+            class_ids=self.class_ids[chosen],
+            boxes=self.boxes[chosen],
+            corners=self.corners[chosen],
+            number_scores=self.number_scores[chosen],
+        )
+
+    def moved(self, offset: np.ndarray) -> Detections:
+        """The same, `offset` (x, y) pixels away."""
+        return replace(self, boxes=self.boxes + np.tile(offset, 2), corners=self.corners + offset)
