@@ -48,6 +48,7 @@ def page(report: Report, gallery: Gallery) -> str:
         _average_precision(report),
         _corners(report),
         _sizes(report),
+        _numbers(report),
         _pose(report),
         "<h2>Plots</h2>",
         *(_plot(caption, data) for caption, data in plots(report)),
@@ -106,6 +107,25 @@ def _sizes(report: Report) -> str:
         for row in report.sizes
     ]  # fmt: skip
     return "<h2>By plate size</h2>" + table(heads, rows)
+
+
+def _numbers(report: Report) -> str:
+    numbers = report.numbers
+    if not numbers.plates:
+        return ""
+    heads = ["number score", "plates", "mean score", "right", "kept from here on", "right of the kept"]
+    rows = [
+        [f"{row.low:g} to {row.high:g}", str(row.plates),
+         *(number(v) for v in (row.score, row.right, row.kept, row.kept_right))]
+        for row in numbers.rows
+    ]  # fmt: skip
+    return (
+        "<h2>How sure it is of the number</h2>"
+        + table(heads, rows)
+        + f'<p class="note">{numbers.plates} hits whose number can be read. The mean score of a row should be its '
+        f"share of right numbers; it is off by {number(numbers.ece)} (expected calibration error). The last two "
+        "columns help to choose number_threshold: what it keeps of the numbers, and how many of those are right.</p>"
+    )
 
 
 def _pose(report: Report) -> str:

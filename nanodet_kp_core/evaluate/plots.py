@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from nanodet_kp_core.evaluate.figures import Confusion, CurvePoint, SizeRow, plate_widths
 from nanodet_kp_core.evaluate.metrics import Hit
 from nanodet_kp_core.evaluate.pose_error import PoseRow
+from nanodet_kp_core.evaluate.reliability import Reliability
 from nanodet_kp_core.evaluate.report import Report
 from nanodet_kp_core.geometry import CORNER_NAMES
 
@@ -26,6 +27,8 @@ def plots(report: Report) -> list[tuple[str, bytes]]:
     if any(np.isfinite(hit.err) for hit in hits):
         made.append(("Corner error against plate width", error_by_size(hits, report.sizes)))
         made.append(("Corner errors: share of hits below an error, and where predicted corners lie", corners(hits)))
+    if report.numbers.plates:
+        made.append(("Number scores against the share of right numbers", number_reliability(report.numbers)))
     if any(row.plates for row in report.pose_rows[:-1]):
         made.append(("Pose error against distance (PnP)", pose_by_distance(report.pose_rows)))
     captions = ("classes", "colours", "numbers")
@@ -76,6 +79,25 @@ def error_by_size(hits: list[Hit], rows: list[SizeRow]) -> bytes:
         axes.set_xscale("log")
         axes.set_xticks([8, 16, 32, 64, 128, 256], ["8", "16", "32", "64", "128", "256"])
         axes.minorticks_off()
+    return _png(figure)
+
+
+def number_reliability(numbers: Reliability) -> bytes:
+    """Share of right numbers over their mean score, and what a threshold keeps against how much of it is right."""
+    figure, (left, right) = _figure(2)
+    rows = [row for row in numbers.rows if row.plates]
+    left.plot([0, 1], [0, 1], color="#999999", linewidth=1, label="as it should be")
+    said = f"numbers (mean distance {numbers.ece:.3f})"
+    left.plot([row.score for row in rows], [row.right for row in rows], "o-", color=_COLORS[0], label=said)
+    for row in rows:
+        left.annotate(str(row.plates), (row.score, row.right), xytext=(4, -9), textcoords="offset points", fontsize=7)
+    kept = [row for row in numbers.rows if row.kept > 0]
+    right.plot([row.kept for row in kept], [row.kept_right for row in kept], "o-", color=_COLORS[1])
+    for row in kept:
+        at = (row.kept, row.kept_right)
+        right.annotate(f"{row.low:g}", at, xytext=(4, 4), textcoords="offset points", fontsize=7)
+    _label(left, "mean score, plates at each point", "share of right numbers", (0, 1.02), (0, 1.02))
+    _label(right, "share of the numbers kept, threshold at each point", "right of the kept", (0, 1.06), legend=False)
     return _png(figure)
 
 

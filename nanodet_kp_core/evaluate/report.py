@@ -24,6 +24,7 @@ from nanodet_kp_core.evaluate.figures import (
 )
 from nanodet_kp_core.evaluate.metrics import Matches, Prediction, Score, match, score_matches
 from nanodet_kp_core.evaluate.pose_error import PoseRow, PoseScore, pose_errors, pose_rows, pose_score
+from nanodet_kp_core.evaluate.reliability import Reliability, reliability
 from nanodet_kp_core.runtime.pose import Camera
 
 
@@ -31,7 +32,8 @@ from nanodet_kp_core.runtime.pose import Camera
 class Report:
     """Figures of one model on one data set.
 
-    scores: by score threshold; corners, sizes, confusion, pose and pose_rows: at the first of them, `threshold`.
+    scores: by score threshold; corners, sizes, numbers, confusion, pose and pose_rows: at the first of them,
+    `threshold`.
     curve: over all thresholds from that of the detector on. matches: at that of the detector, for plots and gallery;
     not written to JSON.
     """
@@ -44,6 +46,7 @@ class Report:
     coco: CocoScore
     corners: list[CornerError]
     sizes: list[SizeRow]
+    numbers: Reliability
     curve: list[CurvePoint]
     confusion: list[Confusion]
     pose: PoseScore | None
@@ -62,6 +65,7 @@ class Report:
             "coco": asdict(self.coco),
             "corners": [asdict(row) for row in self.corners],
             "sizes": [asdict(row) for row in self.sizes],
+            "number_reliability": asdict(self.numbers),
             "pose": None if self.pose is None else asdict(self.pose),
             "pose_by_distance": [asdict(row) for row in self.pose_rows],
             "curve": [asdict(point) for point in self.curve],
@@ -98,6 +102,7 @@ def build_report(
         coco=coco,
         corners=corner_errors(first.hits),
         sizes=size_rows(first),
+        numbers=reliability(first.hits, class_names),
         curve=curve(everything, class_names),
         confusion=confusion(first, class_names),
         pose=None if errors is None else pose_score(errors),

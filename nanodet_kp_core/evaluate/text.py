@@ -25,6 +25,12 @@ def summary(report: Report) -> str:
             f"corner {corner.name}: mean {number(corner.mean_px)} px p95 {number(corner.p95_px)} px, in diagonals "
             f"{number(corner.mean_diagonal)} p95 {number(corner.p95_diagonal)}"
         )
+    numbers = report.numbers
+    if numbers.plates:
+        lines.append(
+            f"number score of {numbers.plates} plates: mean {number(numbers.score)}, right {number(numbers.right)}, "
+            f"expected calibration error {number(numbers.ece)}"
+        )
     pose = report.pose
     if pose is not None:
         lines.append(

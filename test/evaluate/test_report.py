@@ -70,12 +70,14 @@ def check_page(path):
 
 def test_the_page_is_well_formed_self_contained_and_escaped(pictured, tmp_path):
     cameras = {record.name: Camera([[300, 0, 96], [0, 300, 80], [0, 0, 1]], []) for record in pictured}
-    report = build_report(pictured, noisy(pictured), ARMOR_CLASSES, [0.5, 0.7], cameras, model=NASTY, data="d&d")
+    found = noisy(pictured, number_score=0.75)
+    report = build_report(pictured, found, ARMOR_CLASSES, [0.5, 0.7], cameras, model=NASTY, data="d&d")
     text, pictures = check_page(write_report(report, tmp_path / "out", most=5))
     assert NASTY in text
-    assert pictures >= 6 + 3 + 3  # plots, false alarms, and what else went wrong
+    assert pictures >= 7 + 3 + 3  # plots, false alarms, and what else went wrong
     for words in ("left-bottom", "sigma 0.05", "Misses", "False alarms", "Worst corners", "yaw median (degrees)"):
         assert words in text
+    assert "How sure it is of the number" in text and "0.7 to 0.8" in text
     assert list((tmp_path / "out").iterdir()) == [tmp_path / "out/index.html"]
 
 
@@ -92,7 +94,26 @@ def test_json_holds_the_same_figures(pictured):
     assert values["confusion"][0]["names"][-1] == "background"
     lines = summary(report)
     assert "score 0.70: images 3" in lines
+    assert (values["number_reliability"]["plates"], values["number_reliability"]["ece"]) == (0, None)
+    assert "number score" not in lines
     assert f"box mAP {number(report.coco.mAP)}" in lines
+
+
+def test_number_scores_in_text_json_and_page(pictured, tmp_path):
+    found = noisy(pictured, number_score=0.75)
+    report = build_report(pictured, found, ARMOR_CLASSES)
+    values = json.loads(report.to_json())["number_reliability"]
+    (row,) = [row for row in values["rows"] if row["plates"]]
+    assert (row["low"], row["plates"], row["score"]) == (0.7, values["plates"], 0.75)
+    assert (row["right"], values["ece"]) == (values["right"], pytest.approx(abs(values["right"] - 0.75)))
+    expected = f"number score of {values['plates']} plates: mean 0.750, right {number(values['right'])}"
+    assert f"{expected}, expected calibration error {number(values['ece'])}" in summary(report)
+    with_scores, pictures = check_page(write_report(report, tmp_path / "a", most=0))
+    without, fewer = check_page(write_report(build_report(pictured, noisy(pictured), ARMOR_CLASSES), tmp_path / "b", 0))
+    caption = "Number scores against the share of right numbers"
+    assert (caption in with_scores, caption in without) == (True, False)
+    assert ("How sure it is" in with_scores, "How sure it is" in without) == (True, False)
+    assert pictures == fewer + 1
 
 
 def test_models_and_labels_without_corners(pictured, tmp_path):
