@@ -1,9 +1,10 @@
-"""Shift the scores of a model's second stage so that 0.5 is the threshold to use.
+"""Make the scores of a model's second stage mean what they say, the plates' and the numbers'.
 
     python training/calibrate_reader.py models/armor_s.onnx --labels val/labels.json --precision 0.97
 
 The model with its reader runs over labelled pictures; the offset in the reader's metadata is changed so that 0.5 is the
-lowest threshold with that precision there. Models that share a reader share its offset.
+lowest threshold with that precision there. Then the temperature of the number scores is changed so that the true
+numbers of the hits are likeliest, where the labels know them. Models that share a reader share both.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from _door import open_door
 
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.evaluate.calibrate import offset_for
+from nanodet_kp_core.evaluate.temperature import fit_temperature, number_evidence
 from nanodet_kp_core.export.patch_network_file import shift_reader
 from nanodet_kp_core.runtime.detector import Detector
 
@@ -39,8 +41,12 @@ def main() -> int:
         offset, score = offset_for(args.precision, records, detector)
         reader.metadata = replace(reader.metadata, offset=reader.metadata.offset + offset)
         shift += offset
-    metadata = shift_reader(reader.path, shift)
+    detector.score_threshold = 0.5
+    logits, numbers = number_evidence(records, detector)
+    temperature = fit_temperature(logits, numbers) if len(numbers) else None
+    metadata = shift_reader(reader.path, shift, temperature)
     print(f"{reader.path}: offset {metadata.offset:+.2f}; at score 0.5: {score.line()}")
+    print(f"number temperature {metadata.number_temperature:g}, from {len(numbers)} plates whose number is known")
     return 0
 
 

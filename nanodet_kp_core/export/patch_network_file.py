@@ -54,10 +54,14 @@ def export_patch_network(
     return worst
 
 
-def shift_reader(path: Path, offset: float) -> ReaderMetadata:
-    """Add `offset` to that in the file of a reader; returns the new metadata. Raises ModelError when it is none."""
+def shift_reader(path: Path, offset: float, number_temperature: float | None = None) -> ReaderMetadata:
+    """Add `offset` to that in the file of a reader, and set the temperature where one is given.
+
+    Returns the new metadata. Raises ModelError when the file is no reader.
+    """
     metadata = Reader(path).metadata
-    metadata = replace(metadata, offset=round(metadata.offset + offset, 4))
+    temperature = metadata.number_temperature if number_temperature is None else round(number_temperature, 4)
+    metadata = replace(metadata, offset=round(metadata.offset + offset, 4), number_temperature=temperature)
     proto = onnx.load(path)
     (entry,) = (entry for entry in proto.metadata_props if entry.key == READER_KEY)
     entry.value = metadata.to_json()
