@@ -14,8 +14,9 @@ from nanodet_kp_core.data.synthetic.canvas import Canvas, quad_window
 from nanodet_kp_core.data.synthetic.clip import clip_frames
 from nanodet_kp_core.data.synthetic.generator import random_camera, render, render_scene
 from nanodet_kp_core.data.synthetic.lights import team_light
+from nanodet_kp_core.data.synthetic.prints import draw_print, draw_style, panel_texture
 from nanodet_kp_core.data.synthetic.sensor import expose
-from nanodet_kp_core.data.synthetic.stickers import draw_print, panel_texture, sticker_mask
+from nanodet_kp_core.data.synthetic.stickers import sticker_mask
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +95,8 @@ def _visible_end(image, end, other):
     return length * (share[k] + (half - values[k]) / max(values[k + 1] - values[k], 1e-6) * (share[1] - share[0]))
 
 
-def _one_plate(seed, kind=MIXED, change=lambda rng, exposure, grow: exposure):
-    """A lit plate in a dark room without noise or motion: picture and labelled corners [4, 2]."""
+def _one_plate(seed, kind=MIXED, change=lambda rng, exposure, grow: exposure, blown=False):
+    """A lit plate in a dark room without noise or motion: picture and labelled corners [4, 2]; blown: white ovals."""
     rng, size = np.random.default_rng(seed), (256, 256)
     camera = random_camera(rng, size)
     exposure = replace(change(rng, usual_exposure(rng, 1.0, kind), 1.0), noise=0.0, blur=0.0, ambient=0.02)
@@ -104,6 +105,8 @@ def _one_plate(seed, kind=MIXED, change=lambda rng, exposure, grow: exposure):
     pose = geometry.plate_pose(centre, float(rng.normal(0, 0.4)), 0.2, np.radians(15))
     light = team_light(rng, "BR"[seed % 2])
     look = bars.draw_bar_look(rng, light, float(np.exp(rng.uniform(0.2, 4.8))), plate.BAR_LENGTH, False)
+    if blown:
+        look = bars.blown_out(look, light, rng.random(5))
     canvas = Canvas(np.full((256, 256, 3), 30, np.uint8), np.zeros((256, 256, 3), np.float32), np.zeros(size, np.uint8))
     for sign in (-1, 1):
         quad = camera.project(bars.bar_points(pose, look, plate.SMALL_WIDTH, sign))
@@ -132,6 +135,12 @@ def test_bars_seem_to_end_at_the_labels_whatever_their_glow(kind):
     # Half-way to black lies a little outside: labels go by backgrounds that are not black.
     assert -0.65 - 0.25 * delivered < np.median(offsets) < 0
     assert np.median(np.abs(offsets)) < 0.6 + 0.3 * delivered
+
+
+def test_bars_blown_out_to_ovals_seem_to_end_at_the_labels():
+    offsets = _offsets(blown=True)
+    assert -0.65 < np.median(offsets) < 0
+    assert np.median(np.abs(offsets)) < 0.6
 
 
 @pytest.mark.parametrize("change", [defocused, blown_out], ids=lambda change: change.__name__)
@@ -214,7 +223,8 @@ def test_stickers_differ_from_each_other():
 
 
 def test_panels_of_any_size_show_the_same_print():
-    printed = replace(draw_print(np.random.default_rng(2), rings=False), white=0.9, black=0.01, kind="sticker")
+    printed = draw_print(np.random.default_rng(2), draw_style(np.random.default_rng(2), "4", exact=True))
+    assert printed.readable and printed.white > 5 * printed.black
     coarse, fine = (panel_texture(printed, "4", 135.0, px) for px in (30.0, 400.0))
     assert fine.shape[0] > 4 * coarse.shape[0]
     small = cv2.resize(fine, coarse.shape[1::-1], interpolation=cv2.INTER_AREA).astype(int)

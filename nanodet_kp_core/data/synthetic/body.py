@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from nanodet_kp_core.data.synthetic.canvas import BODY, Canvas, Code, paint, paint_line, surface
@@ -40,9 +41,10 @@ class Frame:
 
 def draw_frame(rng: np.random.Generator, centre: np.ndarray, radius: float, yaw: float) -> Frame:
     """Random looks of a robot at `centre`."""
-    bright = rng.random() < 0.25
+    u = rng.random()
     floor = float(centre[1] + rng.uniform(0.05, 0.16))
-    return Frame(centre, radius, yaw, floor, (0.08, 0.7) if bright else (0.006, 0.2))
+    albedo = (0.3, 0.95) if u < 0.1 else (0.08, 0.7) if u < 0.3 else (0.006, 0.2)  # white covers, bare metal, black
+    return Frame(centre, radius, yaw, floor, albedo)
 
 
 def paint_box(canvas: Canvas, camera: Camera, centre: np.ndarray, half: np.ndarray, yaw: float, code: Code) -> None:
@@ -90,6 +92,19 @@ def paint_chassis(rng: np.random.Generator, canvas: Canvas, camera: Camera, fram
             reach, y = radius * rng.uniform(0.9, 1.3), frame.floor - frame.centre[1] - rng.uniform(0.01, 0.12)
             a, b = frame.at(-reach, y, side * reach), frame.at(reach, y, side * reach)
             _stroke(rng, canvas, camera, a, b, float(rng.uniform(0.006, 0.03)), (0.02, 0.9))
+
+
+def paint_tower(rng: np.random.Generator, canvas: Canvas, camera: Camera, frame: Frame) -> None:
+    """The cylinder that carries an outpost's plates, its top and its foot."""
+    wide, up, down = frame.radius * rng.uniform(0.5, 0.95), rng.uniform(0.06, 0.4), rng.uniform(0.06, 0.6)
+    for share, low, high in ((1.0, -up, down), (0.6, -up - 0.1, -up), (1.3, down, down + 0.08)):
+        disc = wide * share * np.stack([_CIRCLE[:, 0], np.zeros(len(_CIRCLE)), _CIRCLE[:, 1]], axis=1)
+        rings = camera.project(frame.centre + np.concatenate([disc + [0, low, 0], disc + [0, high, 0]]))
+        hull = cv2.convexHull(np.clip(rings, -1e5, 1e5).astype(np.float32))[:, 0]
+        code = surface(rng, *frame.albedo)
+        paint(canvas, hull.astype(float), code, BODY)
+        lit = (min(255, int(code[0] * 1.2)), min(255, int(code[1] * 1.2)), min(255, int(code[2] * 1.2)))
+        paint(canvas, rings[: len(disc)], lit, BODY)
 
 
 def wheel_parts(rng: np.random.Generator, canvas: Canvas, camera: Camera, frame: Frame) -> list[Part]:

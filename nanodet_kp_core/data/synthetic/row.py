@@ -1,4 +1,4 @@
-"""Robots side by side, as they wait at the border of an arena."""
+"""Robots side by side: their bars stand next to one another at one height, and neighbours' bars make no plate."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import numpy as np
 
 from nanodet_kp_core.data.synthetic.canvas import Canvas
 from nanodet_kp_core.data.synthetic.geometry import Camera
-from nanodet_kp_core.data.synthetic.robot import PlateView, draw_robot
+from nanodet_kp_core.data.synthetic.robot import PlateView, draw_color, draw_robot
 from nanodet_kp_core.data.synthetic.sensor import Exposure
+from nanodet_kp_core.plate import SMALL_WIDTH
+
+OWNERS = 16
+"""Owners that a row uses at most."""
 
 
 def draw_row(
@@ -20,10 +24,21 @@ def draw_row(
     exposure: Exposure,
     exact: bool = False,
 ) -> list[PlateView]:
-    """Paint two to four robots in a row around `at_pixel`; uses at most 16 owners from `first_owner` on."""
+    """Paint two to four robots in a row around `at_pixel`, mostly of one colour; returns their plates that face us.
+
+    plate_px and exact as in draw_robot; the owners are first_owner to first_owner + OWNERS - 1 at most.
+    """
     count = int(rng.integers(2, 5))
+    depth = camera.focal * SMALL_WIDTH / plate_px
+    middle = camera.back_project(at_pixel, depth)
+    step = np.array([rng.uniform(0.2, 0.55), 0.0, rng.normal(0, 0.05)])
+    facing, same, color = float(rng.normal(0, 0.25)), rng.random() < 0.65, draw_color(rng)
     plates: list[PlateView] = []
-    for k in range(count):
-        at = at_pixel + ((k - (count - 1) / 2) * plate_px * 2.5, 0.0)
-        plates += draw_robot(rng, canvas, camera, at, plate_px, first_owner + 4 * k, exposure, exact=exact)
+    for k in rng.permutation(count):
+        place = camera.project(middle + (k - (count - 1) / 2) * step)
+        yaw = facing + float(rng.normal(0, 0.12))
+        plates += draw_robot(
+            rng, canvas, camera, place, plate_px, first_owner + 4 * int(k), exposure,
+            exact=exact, color=color if same else None, yaw=yaw,
+        )  # fmt: skip
     return plates
