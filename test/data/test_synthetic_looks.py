@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nanodet_kp_core.data.synthetic import plates, prints
+from nanodet_kp_core.data.synthetic import plates, prints, robot
 from nanodet_kp_core.data.synthetic.canvas import BODY, Canvas
 from nanodet_kp_core.data.synthetic.generator import random_camera, render
 from nanodet_kp_core.data.synthetic.geometry import plate_pose
@@ -145,7 +145,7 @@ def test_a_dim_bar_of_a_steep_plate_keeps_the_plate_lit():
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_row_stands_at_one_height_and_uses_its_owners_only(exact):
     spread, same = [], []
-    for seed in range(25):
+    for seed in range(15):
         rng = np.random.default_rng(seed)
         camera = replace(random_camera(rng, (640, 480)), rotation=np.eye(3))
         canvas = _canvas((640, 480))
@@ -163,13 +163,15 @@ def test_a_row_stands_at_one_height_and_uses_its_owners_only(exact):
     assert 0.3 < np.mean(same) < 1
 
 
-def test_an_outpost_has_three_plates_around_it():
+def test_an_outpost_has_three_plates_around_it(monkeypatch):
+    monkeypatch.setattr(robot, "NUMBERS", ["O"] * len(robot.NUMBERS))
     angles = set()
-    for seed in range(400):
+    for seed in range(25):
         rng = np.random.default_rng(seed)
         camera = random_camera(rng, (256, 256))
         views = draw_robot(rng, _canvas(), camera, np.array([128.0, 128.0]), 40.0, 1, draw_exposure(rng), yaw=1.05)
-        if len(views) > 1 and views[0].number == "O":
+        assert all(view.number == "O" for view in views)
+        if len(views) > 1:
             a, b = views[0].pose.normal, views[1].pose.normal
             flat = (a[[0, 2]] @ b[[0, 2]]) / np.linalg.norm(a[[0, 2]]) / np.linalg.norm(b[[0, 2]])
             angles.add(round(float(np.degrees(np.arccos(flat)))))
