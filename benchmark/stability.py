@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def steadiness(frames: Iterable[Detections]) -> Steadiness:
     """Of the detections of consecutive frames."""
     found = list(frames)
     result = Steadiness()
-    for before, after in zip(found, found[1:]):
+    for before, after in pairwise(found):
         pairs = same_plates(before, after)
         result.followed += len(pairs)
         result.changes += sum(before.labels[one] != after.labels[other] for one, other in pairs)
@@ -100,7 +101,8 @@ def main() -> int:
     parser.add_argument("--score", type=float, default=0.5)
     parser.add_argument("--without-scout", action="store_true", help="leave out the proposals from light bars")
     args = parser.parse_args()
-    print("| model | source | plates before and after | blink | plates in two frames | other label |\n|---|---|---|---|---|---|")
+    print("| model | source | plates before and after | blink | plates in two frames | other label |")
+    print("|---" * 6 + "|")
     for source in args.source:
         frames = sequences(source)
         for model in args.model:

@@ -15,6 +15,10 @@ NO_PAIRS = np.zeros((0, 4, 2), np.float32)
 LEAST_OUTLINE = 4
 """Pixels of the outline of a bar of three pixels, which is one pixel wide."""
 
+WEIGHTS = np.array([-1.95, -3.13, -3.90, -0.08, -2.31, 0.24, -1.50, 1.48])
+"""Of `pair_features` in the logit that a pair is a plate: logistic regression on 24,213 pairs of 650 rendered pictures.
+They only rank: eight features order the pairs as well as twice as many do."""
+
 SAME_PAIR = 0.6
 """IoU above which two pairs are one pair, seen at two scales."""
 
@@ -102,7 +106,7 @@ class LitBars:
 
 
 def likeliest_pairs(bars: LitBars, most: int) -> np.ndarray:
-    """Corners float64 [K, 4, 2] of the pairs of bars that are likeliest to be plates, the best first, K up to `most`."""
+    """Corners float64 [K, 4, 2] of the pairs of bars that are likeliest to be plates, best first, K up to `most`."""
     left, right = candidate_pairs(bars)
     if not len(left):
         return NO_PAIRS
@@ -128,27 +132,28 @@ def candidate_pairs(bars: LitBars) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pair_features(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """What WEIGHTS rates of pairs, float64 [K, len(WEIGHTS)]."""
+    """What WEIGHTS rates of pairs, float64 [K, 8]."""
     lengths = (bars.lengths[left] + bars.lengths[right]) / 2
-    ratio = np.abs(np.log(bars.lengths[left] / bars.lengths[right]))
     between = bars.centers[right] - bars.centers[left]
     gap = np.hypot(between[:, 0], between[:, 1])
     axis = bars.axes[left] + bars.axes[right]
     axis /= np.hypot(axis[:, 0], axis[:, 1])[:, None]
-    shift = np.abs((between * axis).sum(axis=1)) / gap
-    turn = np.abs(_cross(bars.axes[left], bars.axes[right]))
     apart = gap / lengths
-    one, other = bars.widths[left] / bars.lengths[left], bars.widths[right] / bars.lengths[right]
+    shapes = bars.widths / bars.lengths
     tints = np.tanh(bars.tints / 40)
     return np.stack(
         [
-            ratio, ratio**2, shift, shift**2, turn, turn**2, apart, apart**2, np.maximum(0, 1.5 - apart),
-            _bars_between(bars, left, between, gap, lengths), one + other, np.abs(one - other),
-            np.abs(tints[left]) + np.abs(tints[right]), tints[left] * tints[right],
-            np.abs(bars.axes[left, 0] + bars.axes[right, 0]), np.abs(between[:, 1]) / gap,
+            np.abs(np.log(bars.lengths[left] / bars.lengths[right])),
+            ((between * axis).sum(axis=1) / gap) ** 2,  # shifted against each other along the bars
+            np.abs(_cross(bars.axes[left], bars.axes[right])),
+            apart**2,
+            np.maximum(0, 1.5 - apart),
+            _bars_between(bars, left, between, gap, lengths),
+            np.abs(shapes[left] - shapes[right]),
+            tints[left] * tints[right],
         ],
         axis=1,
-    )  # fmt: skip
+    )
 
 
 def _bars_between(
@@ -174,7 +179,3 @@ def corners_of_pairs(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.n
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-
-
-WEIGHTS = np.array([-3.98, 3.10, -0.55, -2.24, -5.86, 4.79, -0.20, -0.04, -2.66, 0.29, -0.12, -1.90, 0.42, 1.05, -0.14, -0.68])
-"""Of the features in the logit that a pair is a plate."""

@@ -17,6 +17,10 @@ UNLIT_WEIGHT = 0.1
 """Of rendered plates with their lights off in the question what is a plate. The generator draws one in twelve so that
 they are learned; on a field they are rare, and where they count as much as others any dark rectangle passes for one."""
 
+DOUBT_WEIGHT = 0.15
+"""Of plates whose number nobody can read: blank panels, practice targets, far and blurred stickers. There all numbers
+are to be equally likely, so that the number's score says whether there is one."""
+
 _DIAGONAL = float(torch.tensor(PATCH_CORNERS[2] - PATCH_CORNERS[0]).norm())
 
 
@@ -41,7 +45,7 @@ class ReaderTraining(PatchTraining):
         self._weights[self.plate & (self.colors == unlit)] = UNLIT_WEIGHT
 
     def loss(self, values: Tensor, chosen: Tensor) -> Tensor:
-        """Plate or not; of plates the colour, the number where it is known, and the corners."""
+        """Plate or not; of plates the colour, the number where it is known, doubt where it is not, and the corners."""
         logit, color, number, corners = values.split(self._parts, dim=1)
         plate, numbers = self.plate[chosen], self.numbers[chosen]
         read = numbers >= 0
@@ -52,6 +56,9 @@ class ReaderTraining(PatchTraining):
             loss = loss + 0.6 * F.smooth_l1_loss(offsets, self.offsets[chosen][plate], beta=0.5)
         if read.any():
             loss = loss + 0.7 * F.cross_entropy(number[read], numbers[read], label_smoothing=0.05)
+        doubtful = plate & ~read
+        if doubtful.any():
+            loss = loss - DOUBT_WEIGHT * F.log_softmax(number[doubtful], dim=1).mean()
         return loss
 
     def compare(self, values: Tensor, held: slice) -> dict[str, float]:
