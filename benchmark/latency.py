@@ -3,11 +3,13 @@
     python benchmark/latency.py                            the bundled model: stages, post-processing, start-up
     python benchmark/latency.py --published                ... and the published four-point system beside it
     python benchmark/latency.py --model a.onnx b.onnx --threads 1 --size 1280x1024 --other rival.onnx
+    python benchmark/latency.py --frames FOLDER            ... and the images of a folder as they are
 
 *Network* is the detector's own; *all networks* are those of the second stage as well, what is left of a call is code
 around them. The calls of all combinations take turns, so that a busy machine disturbs them alike; compare within one
-run only. All figures are medians. --clock cpu counts the processor's time instead of the clock on the wall: on a busy
-machine that is the time one thread would take on a quiet one. Pictures are rendered by the generator.
+run only. Figures are medians, where nothing else is said. A lamp wall is a picture full of lights, 1280x1024: the most
+that the scout and the second stage are given to do. --clock cpu counts the processor's time instead of the clock on the
+wall: on a busy machine that is the time one thread would take on a quiet one. Pictures are rendered by the generator.
 """
 
 from __future__ import annotations
@@ -43,9 +45,10 @@ from nanodet_kp_core.runtime.metadata import InputSpec, ModelMetadata
 from nanodet_kp_core.runtime.nms import nms
 from nanodet_kp_core.runtime.patch_network import PatchNetwork
 from nanodet_kp_core.runtime.session import session_options
+from nanodet_kp_core.runtime.sources import open_source
 
 ROOT = Path(__file__).resolve().parent.parent
-STAGES = ("preprocess", "network", "decode", "reader")
+STAGES = ("preprocess", "network", "decode", "scout", "reader")
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 _START = """
@@ -68,8 +71,10 @@ def main() -> int:
     args = _parser().parse_args()
     cv2.setNumThreads(min(args.threads))
     models = args.model or [str(bundled_model())]
-    sizes = [tuple(int(side) for side in text.split("x")) for text in args.size]
-    jobs, timed = call_jobs(models, args.threads, sizes, args.clock, args.spin)
+    pictures = {text: clip_pictures(text) for text in args.size} | {"lamp wall": [lamp_wall()]}
+    for folder in args.frames:
+        pictures[Path(folder).name] = [frame.image for frame in open_source(folder)]
+    jobs, timed = call_jobs(models, args.threads, pictures, args.clock, args.spin)
     others = {("other", path): network_job(Path(path), min(args.threads)) for path in args.other}
     post = postprocess_jobs()
     published: dict[Any, PublishedSystem] = {}
@@ -96,19 +101,33 @@ def main() -> int:
     return 0
 
 
+def clip_pictures(size: str) -> list[np.ndarray]:
+    """Four pictures of the demo's clip, WIDTHxHEIGHT."""
+    width, height = (int(side) for side in size.split("x"))
+    return list(clip_frames(1.0, 4, 5, (width, height)))
+
+
+def lamp_wall() -> np.ndarray:
+    """Bars of 20 pixels in rows and columns: a picture full of lights, with more pairs than are looked at."""
+    image = np.zeros((1024, 1280, 3), np.uint8)
+    for row in range(20, 1000, 60):
+        for column in range(20, 1260, 50):
+            image[row : row + 20, column : column + 5] = (255, 200, 120)
+    return image
+
+
 def call_jobs(
-    models: list[str], threads: list[int], sizes: list[tuple[int, ...]], clock: str, spin: bool
+    models: list[str], threads: list[int], pictures: dict[str, list[np.ndarray]], clock: str, spin: bool
 ) -> tuple[dict[Any, Callable[[], object]], dict[Any, TimedDetector]]:
-    """Whole calls by (model, threads, size), and the detector of each."""
-    pictures = {size: list(clip_frames(1.0, 4, 5, size)) for size in sizes}
+    """Whole calls by (model, threads, name of the pictures), and the detector of each."""
     jobs: dict[Any, Callable[[], object]] = {}
     owners: dict[Any, TimedDetector] = {}
     for model, count in itertools.product(models, threads):
         detector = TimedDetector(model, count, CLOCKS[clock], spin)
-        for size in sizes:
-            turn = itertools.cycle(pictures[size])
-            jobs[model, count, size] = lambda detector=detector, turn=turn: detector(next(turn))
-            owners[model, count, size] = detector
+        for name, images in pictures.items():
+            turn = itertools.cycle(images)
+            jobs[model, count, name] = lambda detector=detector, turn=turn: detector(next(turn))
+            owners[model, count, name] = detector
     return jobs, owners
 
 
@@ -197,15 +216,16 @@ def run_in_turns(
 
 def call_rows(jobs: dict[Any, Any], taken: dict[Any, list[float]], stages: dict[Any, Any]) -> list[dict[str, Any]]:
     """One row per combination; `ratio` is the median of whole call over the detector's network, `ratio_all` over all
-    its networks."""
+    its networks; `p90` and `worst` are of the call."""
     rows = []
     for key in jobs:
-        model, threads, size = key
+        model, threads, name = key
         parts = {stage: [times[stage] for times in stages[key]] for stage in STAGES}
         rows.append(
-            {"model": Path(model).name, "threads": threads, "image": f"{size[0]}x{size[1]}"}
+            {"model": Path(model).name, "threads": threads, "image": name}
             | {stage: _median(values) for stage, values in parts.items()}
-            | {"call": _median(taken[key]), "ratio": _median(np.divide(taken[key], parts["network"]))}
+            | {"call": _median(taken[key]), "p90": _share(taken[key], 90), "worst": _share(taken[key], 100)}
+            | {"ratio": _median(np.divide(taken[key], parts["network"]))}
             | {"ratio_all": _median(np.divide(taken[key], [times["networks"] for times in stages[key]]))}
         )
     return rows
@@ -234,13 +254,16 @@ def start_up(model: str) -> dict[str, float]:
 def table(result: dict[str, Any]) -> str:
     """The result as Markdown tables."""
     whole = result.get("published", {}).get("call")
-    head = "| model | threads | image | preprocess | network | decode + NMS | reader | call | call / network |"
-    head += " call / all networks |"
-    lines = [head + (" published / call |" if whole else ""), "|---" * (10 + bool(whole)) + "|"]
+    head = "| model | threads | image | preprocess | network | decode + NMS | scout | second stage | call |"
+    head += " 90 % | worst | call / network | call / all networks |"
+    alone = result.get("published", {}).get("network")
+    head += " call / published network | published / call |" if whole else ""
+    lines = [head, "|---" * (13 + 2 * bool(whole)) + "|"]
     for row in result["calls"]:
         cells = [row["model"], row["threads"], row["image"], *(f"{row[stage]:.2f}" for stage in STAGES)]
-        cells += [f"{row['call']:.2f}", f"{row['ratio']:.3f}", f"{row['ratio_all']:.3f}"]
-        cells += [f"{whole / row['call']:.1f}"] if whole else []
+        cells += [f"{row[name]:.2f}" for name in ("call", "p90", "worst")]
+        cells += [f"{row['ratio']:.3f}", f"{row['ratio_all']:.3f}"]
+        cells += [f"{row['call'] / alone:.3f}", f"{whole / row['call']:.1f}"] if whole else []
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     lines += [f"\nnetwork of {row['model']} alone: {row['network']:.2f}" for row in result["others"]]
     if whole:
@@ -256,7 +279,11 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _median(values: Any) -> float:
-    return round(float(np.median(values)), 3)
+    return _share(values, 50)
+
+
+def _share(values: Any, percent: float) -> float:
+    return round(float(np.percentile(values, percent)), 3)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -265,6 +292,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--spin", action="store_true", help="threads stay awake within a run")
     parser.add_argument("--size", nargs="+", default=["640x480", "1280x1024"], help="image sizes, WIDTHxHEIGHT")
+    parser.add_argument("--frames", nargs="+", default=[], metavar="FOLDER", help="images to be taken as they are")
     parser.add_argument("--other", nargs="+", default=[], metavar="ONNX", help="networks of others, timed alone")
     parser.add_argument("--published", action="store_true", help="time the published system as well (needs torch)")
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")

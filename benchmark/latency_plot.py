@@ -7,9 +7,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-PARTS = {"preprocess": "#edae49", "network": "#1b6ca8", "decode": "#2e933c", "reader": "#8d6a9f"}
+PARTS = {"preprocess": "#edae49", "network": "#1b6ca8", "decode": "#2e933c", "scout": "#3aa6a0", "reader": "#8d6a9f"}
 PARTS |= {"postprocess": "#d1495b"}
-LABELS = {"decode": "decode + NMS", "reader": "second stage", "postprocess": "published post-processing"}
+LABELS = {"decode": "decode + NMS", "scout": "light-bar scout", "reader": "second stage"}
+LABELS |= {"postprocess": "published post-processing"}
 
 
 def plot(result: dict[str, Any], path: Path) -> None:

@@ -12,12 +12,12 @@ from nanodet_kp_core.runtime.nms import nms
 
 NO_PAIRS = np.zeros((0, 4, 2), np.float32)
 
-LEAST_OUTLINE = 4
-"""Pixels of the outline of a bar of three pixels, which is one pixel wide."""
-
-WEIGHTS = np.array([-1.95, -3.13, -3.90, -0.08, -2.31, 0.24, -1.50, 1.48])
+WEIGHTS = np.array([-1.92, -3.18, -3.89, -0.08, -2.39, -1.47, 1.46])
 """Of `pair_features` in the logit that a pair is a plate: logistic regression on 24,213 pairs of 650 rendered pictures.
-They only rank: eight features order the pairs as well as twice as many do."""
+They only rank: seven features order the pairs as well as twice as many do."""
+
+LONGEST_OUTLINE = 160
+"""Pixels of the outline of a bar 60 pixels long; longer lights are lamps and strips, or near enough for the network."""
 
 SAME_PAIR = 0.6
 """IoU above which two pairs are one pair, seen at two scales."""
@@ -45,64 +45,58 @@ class LitBars:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @classmethod
-    def none(cls) -> LitBars:
-        """No bars."""
-        flat, pairs = np.zeros(0), np.zeros((0, 2))
-        return cls(pairs, pairs, flat, flat, flat)
-
-    @classmethod
-    def joined(cls, parts: Sequence[LitBars]) -> LitBars:
-        """All bars of `parts`."""
-        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
-    @classmethod
-    def of_outlines(cls, outlines: Sequence[np.ndarray], tinted: Sequence[np.ndarray]) -> LitBars:
-        """Bars from the outlines of lights.
-
-        outlines: int [P, 1, 2] each, all pixels of the outline, as cv2.findContours gives them. tinted: first and last
-        channel of the picture, uint8 [height, width]; empty for a grey one. Outlines of fewer than LEAST_OUTLINE
-        pixels are left out.
-        """
-        sizes = np.fromiter(map(len, outlines), np.int64, len(outlines))
-        kept = np.flatnonzero(sizes >= LEAST_OUTLINE)
-        if not len(kept):
-            return cls.none()
-        pixels = np.concatenate([outlines[k] for k in kept.tolist()])[:, 0]
-        counts = sizes[kept]
-        starts = np.cumsum(counts) - counts
-        first = pixels[starts]
-        # From the first pixel of each outline on: the numbers stay small enough for float32.
-        x, y = (pixels - np.repeat(first, counts, axis=0)).T.astype(np.float32)
-
-        def mean(values: np.ndarray) -> np.ndarray:
-            return np.asarray(np.add.reduceat(values, starts) / counts)
-
-        mean_x, mean_y = mean(x), mean(y)
-        spread = mean(x * x) - mean_x**2 - mean(y * y) + mean_y**2
-        angles = 0.5 * np.arctan2(2 * (mean(x * y) - mean_x * mean_y), spread)
-        axes = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        axes[axes[:, 1] < 0] *= -1
-        axis_x, axis_y = np.repeat(axes.astype(np.float32), counts, axis=0).T
-        along, across = x * axis_x + y * axis_y, y * axis_x - x * axis_y
-        low, high = np.minimum.reduceat(along, starts), np.maximum.reduceat(along, starts)
-        left, right = np.minimum.reduceat(across, starts), np.maximum.reduceat(across, starts)
-        normals = np.stack([-axes[:, 1], axes[:, 0]], axis=1)
-        centers = first + axes * ((low + high) / 2)[:, None] + normals * ((left + right) / 2)[:, None]
-        tints = np.zeros(len(counts))
-        if tinted:
-            blue, red = (plane[pixels[:, 1], pixels[:, 0]].astype(np.float32) for plane in tinted)
-            tints = mean(blue - red)
-        return cls(centers, axes, (high - low + 1.0).astype(np.float64), right - left + 1.0, tints)
-
     def part(self, chosen: np.ndarray) -> LitBars:
         """Those with the indices `chosen`."""
         return LitBars(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
-    def enlarged(self, factor: float) -> LitBars:
-        """The same in a picture `factor` times as large."""
-        centers = (self.centers + 0.5) * factor - 0.5
+    def enlarged(self, factor: np.ndarray) -> LitBars:
+        """The same in pictures that are `factor` [N] times as large."""
+        centers = (self.centers + 0.5) * factor[:, None] - 0.5
         return LitBars(centers, self.axes, self.lengths * factor, self.widths * factor, self.tints)
+
+
+def measured(
+    outlines: Sequence[np.ndarray], levels: np.ndarray, tinted: Sequence[Sequence[np.ndarray]]
+) -> tuple[LitBars, np.ndarray]:
+    """Lights with an axis from their outlines, and the level of each, int64 [N].
+
+    Args:
+        outlines: int [P, 1, 2] each, as cv2.findContours gives them. Those of one or two pixels
+            are left out, and those of LONGEST_OUTLINE and more.
+        levels: int64 [outlines]: which picture each comes from, ascending.
+        tinted: first and last channel of each level's picture, uint8 [height, width]; without channels for a grey one.
+    """
+    sizes = np.fromiter(map(len, outlines), np.int64, len(outlines))
+    kept = np.flatnonzero((sizes > 2) & (sizes < LONGEST_OUTLINE))
+    levels, counts = levels[kept], sizes[kept]
+    if not len(kept):
+        flat, pairs = np.zeros(0), np.zeros((0, 2))
+        return LitBars(pairs, pairs, flat, flat, flat), levels
+    pixels = np.concatenate([outlines[k] for k in kept.tolist()])[:, 0]
+    starts = np.cumsum(counts) - counts
+    first = pixels[starts]
+    # From the first pixel of each outline on: the numbers stay small enough for float32.
+    x, y = (pixels - np.repeat(first, counts, axis=0)).T.astype(np.float32)
+    sums = np.add.reduceat(np.stack([x, y, x * x - y * y, x * y]), starts, axis=1) / counts
+    spread, mixed = sums[2] - sums[0] ** 2 + sums[1] ** 2, sums[3] - sums[0] * sums[1]
+    angles = 0.5 * np.arctan2(2 * mixed, spread)
+    axes = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    axes[axes[:, 1] < 0] *= -1
+    axis_x, axis_y = np.repeat(axes.astype(np.float32), counts, axis=0).T
+    sides = np.stack([x * axis_x + y * axis_y, y * axis_x - x * axis_y])  # along and across
+    low, high = np.minimum.reduceat(sides, starts, axis=1), np.maximum.reduceat(sides, starts, axis=1)
+    along, across = (low + high)[:, :, None] / 2
+    centers = first + axes * along + np.stack([-axes[:, 1], axes[:, 0]], axis=1) * across
+    lengths, widths = (high - low + 1).astype(np.float64)
+    tints = np.zeros(len(counts))
+    parts = [0, *np.searchsorted(levels, np.arange(1, len(tinted))).tolist(), len(levels)]
+    for channels, begin, end in zip(tinted, parts, parts[1:]):
+        if len(channels) and begin < end:
+            own = slice(starts[begin], starts[end] if end < len(starts) else None)
+            at = pixels[own, 1], pixels[own, 0]
+            tint = channels[0][at].astype(np.float32) - channels[1][at]
+            tints[begin:end] = np.add.reduceat(tint, starts[begin:end] - starts[begin]) / counts[begin:end]
+    return LitBars(centers, axes, lengths, widths, tints), levels
 
 
 def likeliest_pairs(bars: LitBars, most: int) -> np.ndarray:
@@ -132,7 +126,7 @@ def candidate_pairs(bars: LitBars) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pair_features(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """What WEIGHTS rates of pairs, float64 [K, 8]."""
+    """What WEIGHTS rates of pairs, float64 [K, 7]."""
     lengths = (bars.lengths[left] + bars.lengths[right]) / 2
     between = bars.centers[right] - bars.centers[left]
     gap = np.hypot(between[:, 0], between[:, 1])
@@ -148,26 +142,11 @@ def pair_features(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.ndar
             np.abs(_cross(bars.axes[left], bars.axes[right])),
             apart**2,
             np.maximum(0, 1.5 - apart),
-            _bars_between(bars, left, between, gap, lengths),
             np.abs(shapes[left] - shapes[right]),
             tints[left] * tints[right],
         ],
         axis=1,
     )
-
-
-def _bars_between(
-    bars: LitBars, left: np.ndarray, between: np.ndarray, gap: np.ndarray, lengths: np.ndarray
-) -> np.ndarray:
-    """1 where a bar of about the same length stands between the two of a pair, else 0: float64 [K]."""
-    unit = between / gap[:, None]
-    x = bars.centers[:, 0] - bars.centers[left, :1]  # [K, N]
-    y = bars.centers[:, 1] - bars.centers[left, 1:]
-    along = x * unit[:, :1] + y * unit[:, 1:]
-    aside = np.abs(x * unit[:, 1:] - y * unit[:, :1])
-    length, own = lengths[:, None], bars.lengths[None]
-    inside = (along > 0.12 * gap[:, None]) & (along < 0.88 * gap[:, None]) & (aside < 0.5 * length)
-    return (inside & (own > 0.55 * length) & (own < 1.8 * length)).any(axis=1).astype(np.float64)
 
 
 def corners_of_pairs(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.ndarray:

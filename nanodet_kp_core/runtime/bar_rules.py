@@ -1,4 +1,4 @@
-"""What the build of an armor plate forbids, as the last word on what the second stage accepts."""
+"""What the build of an armor plate says about which quadrilaterals can be plates side by side."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ LEAST_GAP = 0.6
 look at a yaw of 75 degrees. No plate of some 580 labelled ones lies below 0.94."""
 
 SHARED = 0.3
-"""Mean distance of the ends of two bars, in their length, below which they are one bar."""
+"""Mean distance of the ends of two bars, in the length of the shorter one, below which they are one bar."""
+
+SHARED_ROUGHLY = 0.4
+"""The same where the corners are those of the network, before the second stage has corrected them."""
 
 
 def obeying(corners: np.ndarray) -> np.ndarray:
@@ -23,20 +26,28 @@ def obeying(corners: np.ndarray) -> np.ndarray:
     Args:
         corners: float [K, 4, 2], the best plate first.
     """
-    bars = corners[:, [[0, 1], [3, 2]]].astype(np.float64)  # [K, left and right, upper and lower end, 2]
-    lengths = np.linalg.norm(bars[:, :, 1] - bars[:, :, 0], axis=2)
-    middles = bars.mean(axis=2)
-    gaps = np.linalg.norm(middles[:, 1] - middles[:, 0], axis=1)
-    kept = np.flatnonzero(gaps >= LEAST_GAP * lengths.mean(axis=1))
+    left, right = corners[:, :2], corners[:, 3:1:-1]
+    gaps = np.linalg.norm((right - left).mean(axis=1), axis=1)
+    kept = np.flatnonzero(gaps >= LEAST_GAP * _lengths(np.stack([left, right])).mean(axis=0))
     if len(kept) < 2:
         return kept
-    ends, length = bars[kept].reshape(-1, 4), lengths[kept].ravel()
-    apart = np.linalg.norm((ends[:, None] - ends[None]).reshape(len(ends), -1, 2, 2), axis=3).mean(axis=2)
-    same = (apart < SHARED * np.minimum(length[:, None], length)).reshape(len(kept), 2, len(kept), 2).any(axis=(1, 3))
+    shares = share_a_bar(corners[kept], corners[kept], SHARED)
     stays = np.ones(len(kept), bool)
     for k in range(1, len(kept)):
-        stays[k] = not (same[k, :k] & stays[:k]).any()
+        stays[k] = not (shares[k, :k] & stays[:k]).any()
     return kept[stays]
+
+
+def share_a_bar(first: np.ndarray, second: np.ndarray, tolerance: float) -> np.ndarray:
+    """Which plates of first [K, 4, 2] and second [M, 4, 2] have a bar in common: bool [K, M].
+
+    tolerance: mean distance of the ends of one bar, in the length of the shorter one.
+    """
+    ones, others = (plates[:, [[0, 1], [3, 2]]].reshape(-1, 1, 2, 2) for plates in (first, second))
+    apart = np.linalg.norm(ones - others[:, 0], axis=3).mean(axis=2)
+    shorter = np.minimum(_lengths(ones[:, 0])[:, None], _lengths(others[:, 0]))
+    same = apart < tolerance * shorter
+    return np.asarray(same.reshape(len(first), 2, len(second), 2).any(axis=(1, 3)))
 
 
 def new_among(corners: np.ndarray, known: np.ndarray, most_overlap: float) -> np.ndarray:
@@ -45,3 +56,8 @@ def new_among(corners: np.ndarray, known: np.ndarray, most_overlap: float) -> np
         return np.arange(len(corners))
     overlap = box_iou(boxes_of_corners(corners), boxes_of_corners(known))
     return np.flatnonzero(overlap.max(axis=1) <= most_overlap)
+
+
+def _lengths(bars: np.ndarray) -> np.ndarray:
+    """Of bars [..., 2, 2]: upper and lower end."""
+    return np.asarray(np.linalg.norm(bars[..., 1, :] - bars[..., 0, :], axis=-1))

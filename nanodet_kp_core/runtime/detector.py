@@ -11,7 +11,7 @@ import numpy as np
 
 from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.geometry import boxes_of_corners
-from nanodet_kp_core.runtime.bar_rules import new_among, obeying
+from nanodet_kp_core.runtime.bar_rules import SHARED_ROUGHLY, new_among, obeying, share_a_bar
 from nanodet_kp_core.runtime.bundled import bundled_model
 from nanodet_kp_core.runtime.decode import Decoder
 from nanodet_kp_core.runtime.detections import Detections
@@ -33,6 +33,9 @@ second looks, for a corner error that is 7 % larger on rendered pictures and the
 
 KNOWN = 0.5
 """IoU above which the network has proposed what the scout proposes."""
+
+CONFIDENT = 0.5
+"""Score of a network's proposal from which on the scout proposes nothing that shares a bar with it."""
 
 
 class InferenceSession(Protocol):
@@ -205,6 +208,9 @@ class Detector:
             return proposals
         pairs = self.scout(image, halved)
         pairs = pairs[new_among(pairs, proposals.corners, KNOWN)]
+        clear = proposals.corners[proposals.scores >= CONFIDENT]
+        if len(pairs) and len(clear):
+            pairs = pairs[~share_a_bar(pairs, clear, SHARED_ROUGHLY).any(axis=1)]
         if not len(pairs):
             return proposals
         scores = np.full(len(pairs), self.reader.metadata.scout_score, np.float32)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from nanodet_kp_core.runtime.bar_pairs import NO_PAIRS, LitBars, likeliest_pairs
+from nanodet_kp_core.runtime.bar_pairs import NO_PAIRS, LitBars, likeliest_pairs, measured
 
 MAX_PIXELS = 500_000
 """A picture with more pixels is halved first, as often as needed."""
@@ -20,7 +20,7 @@ MAX_PIXELS = 500_000
 SIDE = 15
 """Side in pixels of the square that is the surroundings of a pixel."""
 
-CONTRAST = 30
+CONTRAST = 36
 """Grey levels by which a lit pixel exceeds the mean of its surroundings."""
 
 SHARE = 0.5
@@ -66,9 +66,14 @@ class Scout:
         image, shrunk = _reduced(image, halved)
         if min(image.shape[:2]) < SIDE:
             return NO_PAIRS
+        outlines: list[np.ndarray] = []
+        levels: list[int] = []
         planes = self._planes(image)
-        found = [self._bars(level, planes) for level in range(len(LENGTHS))]
-        corners = likeliest_pairs(LitBars.joined(found), MAX_PAIRS)
+        for level, scaled in enumerate(planes):
+            found = self._outlines(level, scaled[0])
+            outlines += found
+            levels += [level] * len(found)
+        corners = likeliest_pairs(self._bars(outlines, np.array(levels, np.int64), planes), MAX_PAIRS)
         return ((corners + 0.5) * shrunk - 0.5).astype(np.float32)
 
     def _planes(self, image: np.ndarray) -> list[list[np.ndarray]]:
@@ -91,9 +96,8 @@ class Scout:
             planes.append([cv2.resize(plane, size, dst=room, interpolation=cv2.INTER_AREA) for plane, room in pairs])
         return planes
 
-    def _bars(self, level: int, planes: Sequence[Sequence[np.ndarray]]) -> LitBars:
-        """Bars of one scale, in pixels of the first."""
-        light, *tinted = planes[level]
+    def _outlines(self, level: int, light: np.ndarray) -> Sequence[np.ndarray]:
+        """Outlines of the lights of one scale, int [P, 1, 2] each: the points where they turn."""
         mask, contrast, top = self._scratch[level][3:6]
         cv2.blur(light, (SIDE, SIDE), dst=contrast)
         cv2.subtract(light, contrast, dst=contrast)
@@ -103,15 +107,24 @@ class Scout:
         cv2.compare(contrast, top, cv2.CMP_GT, dst=mask)
         starts = cv2.compare(mask[1:], mask[:-1], cv2.CMP_GT, dst=top[1:])
         if cv2.countNonZero(starts) > MAX_RUNS:
-            return LitBars.none()
-        outlines = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-        bars = LitBars.of_outlines(outlines, tinted)
-        shortest, longest = LENGTHS[level]
-        slim = (bars.lengths >= shortest) & (bars.lengths < longest) & (bars.widths <= SLIM * bars.lengths)
-        chosen = np.flatnonzero(slim & (bars.axes[:, 1] > 0.5))  # within 60 degrees of upright
-        if len(chosen) > MAX_BARS:
-            chosen = chosen[np.argpartition(-bars.lengths[chosen], MAX_BARS)[:MAX_BARS]]
-        return bars.part(chosen).enlarged(2**level)
+            return ()
+        return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+
+    def _bars(
+        self, outlines: Sequence[np.ndarray], levels: np.ndarray, planes: Sequence[Sequence[np.ndarray]]
+    ) -> LitBars:
+        """The slim ones, in pixels of the first scale."""
+        bars, levels = measured(outlines, levels, [tinted[1:] for tinted in planes])
+        slim = (bars.widths <= SLIM * bars.lengths) & (bars.axes[:, 1] > 0.5)  # within 60 degrees of upright
+        chosen = []
+        for level, (shortest, longest) in enumerate(LENGTHS):
+            fits = slim & (levels == level) & (bars.lengths >= shortest) & (bars.lengths < longest)
+            rows = np.flatnonzero(fits)
+            if len(rows) > MAX_BARS:
+                rows = rows[np.argpartition(-bars.lengths[rows], MAX_BARS)[:MAX_BARS]]
+            chosen.append(rows)
+        rows = np.concatenate(chosen)
+        return bars.part(rows).enlarged(2.0 ** levels[rows])
 
 
 def _reduced(image: np.ndarray, halved: np.ndarray | None) -> tuple[np.ndarray, int]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nanodet_kp_core.runtime.bar_rules import LEAST_GAP, new_among, obeying
+from nanodet_kp_core.runtime.bar_rules import LEAST_GAP, new_among, obeying, share_a_bar
 
 PLATE = np.array([[0, 0], [0, 20], [48, 20], [48, 0]], np.float32)
 NONE = np.zeros((0, 4, 2), np.float32)
@@ -47,3 +47,13 @@ def test_nothing_to_judge():
 
 def test_what_overlaps_is_known():
     assert new_among(np.stack([PLATE + 3, PLATE + 200]), PLATE[None], 0.5).tolist() == [1]
+
+
+def test_who_shares_a_bar():
+    right = PLATE + (70, 0)
+    middle = between(PLATE, right)
+    assert share_a_bar(np.stack([PLATE, middle]), np.stack([PLATE + 1, right, PLATE + 300]), 0.3).tolist() == [
+        [True, False, False],
+        [True, True, False],
+    ]
+    assert share_a_bar(NONE, PLATE[None], 0.3).shape == (0, 1)
