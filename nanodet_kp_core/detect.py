@@ -72,6 +72,7 @@ def _run(args: argparse.Namespace) -> None:
         "number_threshold": args.number_score,
         "nms_threshold": args.nms,
         "max_detections": args.max_detections,
+        "scout": not args.no_scout,
     }
     follows = args.roi_every is not None
     detector = RoiDetector(args.model, every=args.roi_every, **options) if follows else Detector(args.model, **options)
@@ -232,6 +233,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--threads", type=_count, default=1, help="threads of the network (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--no-scout", action="store_true", help="leave out the proposals from light bars (far plates, a millisecond)"
     )
     parser.add_argument(
         "--roi-every", type=_count, metavar="N",

@@ -73,10 +73,10 @@ def make_engine(values: Mapping[str, Value], detector: Detector | None = None) -
 
 def _load(values: Mapping[str, Value]) -> Detector:
     model, every = str(values["model"]) or None, int(values["roi_every"])
-    threads, spin = int(values["threads"]), bool(values["spin"])
+    threads, spin, scout = int(values["threads"]), bool(values["spin"]), bool(values["scout"])
     if every:
-        return RoiDetector(model, threads=threads, spin=spin, every=every)
-    return Detector(model, threads=threads, spin=spin)
+        return RoiDetector(model, threads=threads, spin=spin, scout=scout, every=every)
+    return Detector(model, threads=threads, spin=spin, scout=scout)
 
 
 def prove(engine: Engine, picture: Picture | None) -> Engine:

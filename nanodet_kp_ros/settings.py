@@ -15,6 +15,7 @@ SETTINGS = (
     Setting("keep", "", "colours or classes to publish, such as 'R' or 'B_1 B_3'; empty: all", live=True),
     Setting("threads", 1, "threads of onnxruntime for one image", 1, 64, live=True),
     Setting("spin", False, "threads stay awake within an image: sooner done, for more processor time", live=True),
+    Setting("scout", True, "proposals from light bars as well: far plates, for about a millisecond", live=True),
     Setting("roi_every", 0, "of so many images one is whole, the others parts round the plates; 0: off",
             0, 1000, live=True),
     Setting("image_transport", "raw", "what the camera sends", choices=("raw", "compressed")),
@@ -32,5 +33,5 @@ SETTINGS = (
 DETECTOR = ("score_threshold", "number_threshold", "nms_threshold", "max_detections", "keep")
 """Those that only change what is done with the network's output."""
 
-MODEL = ("model", "threads", "spin", "roi_every")
+MODEL = ("model", "threads", "spin", "scout", "roi_every")
 """Those for which the network has to be loaded again."""

@@ -18,7 +18,7 @@ from nanodet_kp_core.data import patch_files, proposals
 from nanodet_kp_core.data.patch_files import collect, joined
 from nanodet_kp_core.data.proposals import Patches, patches_of, patches_of_records, quads_of, shaken
 from nanodet_kp_core.data.sample import Sample
-from nanodet_kp_core.data.synthetic.records import RenderedRecords
+from nanodet_kp_core.data.synthetic.records import RenderedRecord, RenderedRecords
 from nanodet_kp_core.errors import DataError, ModelError, TrainingError
 from nanodet_kp_core.evaluate.calibrate import offset_for
 from nanodet_kp_core.export.onnx_file import export_onnx
@@ -178,6 +178,38 @@ def test_rendered_plates_without_light_count_less_in_what_is_a_plate(patches):
     less = alike.loss(certain, chosen) - lighter.loss(certain, chosen)
     share = float((patches.colors[patches.plate] == dark).sum()) / len(patches)
     assert float(less) == pytest.approx(10 * (1 - UNLIT_WEIGHT) * share, rel=1e-3)
+
+
+def test_where_no_number_can_be_read_all_are_to_be_equally_likely(patches):
+    training = ReaderTraining(replace(patches, numbers=np.full(len(patches), -1)), 4, 9, PatchRecipe(steps=1, warmup=1))
+    chosen = torch.arange(len(patches))
+    losses = []
+    for sure in (0.0, 2.0, 4.0):
+        values = torch.zeros(len(patches), 22)
+        values[:, 5] = sure
+        losses.append(float(training.loss(values, chosen)))
+    assert losses[0] < losses[1] < losses[2]
+
+
+def test_a_proposal_of_the_scout_is_learned_from_too(tmp_path, detector):
+    """An untrained detector proposes nothing of use; the scout proposes the two lit bars of a plate."""
+
+    class Drawn(RenderedRecord):
+        def load(self):
+            image = np.zeros((96, 96, 3), np.uint8)
+            for x in (30, 66):
+                cv2.line(image, (x, 42), (x, 54), (255, 120, 40), 3)
+            corners = np.array([[[30, 40], [30, 56], [66, 56], [66, 40]]], np.float32)
+            return Sample(
+                image=image, corners=corners, labels=np.array([3]), number_known=np.array([True]),
+                ignore_boxes=np.zeros((0, 4), np.float32),
+            )  # fmt: skip
+
+    record = Drawn(path=Path("x"), name="x", width=96, height=96, seed=0, plate_px=(8, 9))
+    found = patches_of_records(detector, 9, [record], np.random.default_rng(0))
+    alone = patches_of(record.load(), [], 9, np.random.default_rng(0))
+    assert found.plate.sum() > alone.plate.sum()
+    assert np.abs(found.offsets[found.plate]).max(axis=(1, 2)).min() < 4  # half a bar's width in its patch
 
 
 def test_a_stopped_training_goes_on(patches, tmp_path):
