@@ -7,13 +7,22 @@ import os
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 # Fast DDS 3 reads the first, Fast DDS 2 the second; other middlewares read neither.
 _PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 _PROFILE = _PROFILES[os.environ.get("ROS_DISTRO") in ("humble", "jazzy")]
+_RESPAWN_DELAY_S = 1.0
+_REFUSED = 2  # exit code for what the user has to mend; to start again would only repeat it
 _OWN_SETTINGS = (*_PROFILES, "FASTDDS_BUILTIN_TRANSPORTS")
 
 
@@ -30,7 +39,7 @@ def generate_launch_description():
             "respawn",
             default_value="true",
             choices=["true", "false"],
-            description="start the detector again if it dies",
+            description="start the detector again if it dies, but for a configuration that it refuses",
         ),
         DeclareLaunchArgument(
             "player_source", default_value="", description="image, folder, video, camera index or rosbag2 to play"
@@ -61,16 +70,25 @@ def _nodes(context):
         "output": "screen",
     }
     model = {"model": value("model")} if value("model") else {}
-    detector = Node(
-        executable="detector_node",
-        parameters=[value("params_file"), model],
-        respawn=value("respawn") == "true",
-        respawn_delay=1.0,
-        **common,
-    )
-    nodes = [detector]
+
+    def detector():
+        return Node(executable="detector_node", parameters=[value("params_file"), model], **common)
+
+    nodes = _kept_alive(detector) if value("respawn") == "true" else [detector()]
     if value("player_source"):
         numbers = {name: float(value(name)) for name in ("fps", "rate")}
         player = {"source": value("player_source"), "topic": value("topic"), "loop": value("loop") == "true", **numbers}
         nodes.append(Node(executable="player_node", parameters=[player], **common))
     return nodes
+
+
+def _kept_alive(make):
+    """The node, and what starts another one when it ends. `respawn` of launch would do so whatever the exit code is."""
+    node = make()
+
+    def started_again(event, context):
+        if event.returncode == _REFUSED or context.is_shutdown:
+            return None
+        return TimerAction(period=_RESPAWN_DELAY_S, actions=_kept_alive(make))
+
+    return [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=started_again, handle_once=True)), node]

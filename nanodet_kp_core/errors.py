@@ -39,3 +39,9 @@ _short.maxstring = _short.maxother = 60
 def shown(value: object) -> str:
     """A value for a message: on one line, printable, and short, however long or deep what a file holds is."""
     return _short.repr(value)
+
+
+def reason_of(error: Exception) -> str:
+    """An error on one line: ours says all by itself, of any other the kind is worth knowing too."""
+    text = " ".join(str(error).split())[:500]
+    return str(error) if isinstance(error, NanodetKpError) else f"{type(error).__name__}: {text}"

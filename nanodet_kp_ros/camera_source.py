@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
@@ -28,7 +26,7 @@ class CameraSource:
         self._complaints = complaints
         self._cameras: dict[tuple[int, int], Camera | None] = {}
         self._file = file
-        self._calibration = read_calibration(Path(file)) if file else None
+        self._calibration = read_calibration(file) if file else None
         self._info: CameraInfo | None = None
         self._known: tuple | None = None
         self.topic = ""

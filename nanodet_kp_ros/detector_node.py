@@ -8,7 +8,6 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -17,7 +16,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
-from nanodet_kp_core.errors import ImageError, NanodetKpError
+from nanodet_kp_core.errors import ImageError, reason_of
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.denormals import flush_denormals
 from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_ros.camera_source import CameraSource
@@ -134,7 +134,11 @@ class DetectorNode(Node):
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._enabled = request.data
-        self._listen()
+        try:
+            self._listen()
+        except Exception as error:  # rcl's: who asks must have an answer
+            response.message = reason_of(error)
+            return response
         response.success = True
         response.message = {"on": "enabled", "idle": "enabled; nobody listens", "off": "disabled"}[self._state()]
         return response
@@ -145,9 +149,10 @@ class DetectorNode(Node):
             new = {p.name: checked(self._live[p.name], p.value) for p in parameters if p.name in self._live}
             values = self._values | new
             engine = self._engine_for(values, new)
-        except NanodetKpError as error:
-            self._complaints.warning("parameters", f"parameters stay as they are: {error}")
-            return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:  # whatever a value makes of libraries and system: it must not end the node
+            reason = reason_of(error)
+            self._complaints.warning("parameters", f"parameters stay as they are: {reason}")
+            return SetParametersResult(successful=False, reason=reason)
         before = self._pipeline.engine.detector
         self._pipeline.engine = engine
         if engine.detector is not before:
@@ -229,7 +234,7 @@ def _recorder(values: Mapping[str, Value]) -> Recorder | None:
         return None
     threshold = float(values["score_threshold"])
     return Recorder(
-        Path(str(values["record_folder"])),
+        resolved(str(values["record_folder"])),
         max_bytes=int(values["record_max_mb"]) * 1_000_000,
         max_per_second=float(values["record_per_second"]),
         score_band=(max(0.0, threshold - UNSURE), threshold + UNSURE),

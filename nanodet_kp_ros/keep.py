@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nanodet_kp_core.classes import split_label
-from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.errors import ConfigError, shown
 from nanodet_kp_core.runtime.detector import Detections
 
 
@@ -25,7 +25,7 @@ def wanted_classes(text: str, class_names: Sequence[str]) -> frozenset[int] | No
         ids = [index for index, label in enumerate(class_names) if name in (label, colors[index])]
         if not ids:
             known = [*dict.fromkeys(color for color in colors if color), *class_names]
-            raise ConfigError(f"parameter keep: expected names out of {' '.join(known)}, got {name!r}")
+            raise ConfigError(f"parameter keep: expected names out of {' '.join(known)}, got {shown(name)}")
         wanted.update(ids)
     return frozenset(wanted)
 

@@ -15,7 +15,7 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.errors import ConfigError, shown
 
 Value = bool | int | float | str
 
@@ -48,7 +48,7 @@ def checked(setting: Setting, value: object) -> Value:
 
     Raises ConfigError that names the parameter, what is accepted and what came.
     """
-    refused = ConfigError(f"parameter {setting.name}: expected {setting.expected()}, got {value!r}")
+    refused = ConfigError(f"parameter {setting.name}: expected {setting.expected()}, got {shown(value)}")
     kind = type(setting.default)
     if isinstance(value, bool):
         if kind is not bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nanodet_kp_core.errors import SourceError
+from nanodet_kp_core.paths import FILE, resolved, what_is
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
@@ -25,8 +26,8 @@ class Recorded:
 
 def is_bag(path: str | Path) -> bool:
     """Whether the path is a rosbag2 recording: a folder with metadata.yaml, or one of its files."""
-    path = Path(path)
-    return (path / "metadata.yaml").is_file() or (path.suffix in FILES and path.is_file())
+    path = resolved(path, SourceError)
+    return what_is(path / "metadata.yaml") == FILE or (path.suffix in FILES and what_is(path) == FILE)
 
 
 class Bag:
@@ -48,7 +49,7 @@ class Bag:
             raise SourceError(
                 f"bag {path}: expected the Python library that reads bags, got none: pip install rosbags"
             ) from None
-        self.path = Path(path)
+        self.path = resolved(path, SourceError)
         if not is_bag(self.path):
             raise SourceError(f"bag {path}: expected a folder with metadata.yaml, a .mcap or a .db3 file, got none")
         try:

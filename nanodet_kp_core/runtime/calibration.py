@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.paths import DEVICE, FILE, brief, resolved, what_is
 from nanodet_kp_core.runtime.pose import Camera
 from nanodet_kp_core.yaml_text import parse_yaml
 
@@ -88,7 +89,7 @@ def read_calibration(path: str | Path) -> Calibration:
 
     Raises ConfigError when the file cannot be read or holds no camera.
     """
-    path = Path(path)
+    path = resolved(path)
     document = _load(path)
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected the YAML of ROS's camera_calibration, got {_shown(document)}")
@@ -122,6 +123,9 @@ def _size(document: dict[Any, Any], where: str) -> tuple[int, int] | None:
 
 def _load(path: Path) -> Any:
     try:
+        found = what_is(path)
+        if found not in (FILE, DEVICE):
+            raise ConfigError(f"{brief(path)}: expected a calibration file, got {found}; check the path")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:

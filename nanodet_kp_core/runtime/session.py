@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 
 from nanodet_kp_core.errors import ConfigError, ModelError
+from nanodet_kp_core.paths import FILE, brief, resolved, what_is
 from nanodet_kp_core.runtime.metadata import METADATA_KEY, ModelMetadata
 from nanodet_kp_core.runtime.model_file import read_model
 
@@ -65,7 +66,7 @@ def load_session(path: str | Path, threads: int, spin: bool = False) -> Session:
             `nanodet_kp` metadata, or its tensors do not fit the metadata.
         ConfigError: threads is not a whole number of at least 1, or above the number of cores with spin.
     """
-    path = Path(path)
+    path = resolved(path, ModelError)
     session = open_session(path, threads, spin)
     metadata = _read_metadata(path, session)
     _check_tensors(path, session, metadata)
@@ -105,9 +106,9 @@ def open_session(path: Path, threads: int, spin: bool = False) -> onnxruntime.In
             f"threads: expected at most {usable_cores()} with spin, as many as there are cores for this process, "
             f"got {threads}"
         )
-    if not path.is_file():
-        got = "a folder" if path.is_dir() else "no such file"
-        raise ModelError(f"model {path}: expected an ONNX file, got {got}; check the path")
+    found = what_is(path)
+    if found != FILE:
+        raise ModelError(f"model {brief(path)}: expected an ONNX file, got {found}; check the path")
     data = read_model(path)  # what was looked through is what is loaded, whatever becomes of the file
     try:
         return onnxruntime.InferenceSession(data, session_options(threads, spin), providers=["CPUExecutionProvider"])

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.errors import SourceError
+from nanodet_kp_core.paths import FILE, FOLDER, brief, resolved, what_is
 from nanodet_kp_core.runtime.image_bytes import refusal
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -167,12 +168,13 @@ def open_source(source: str) -> Source:
     """
     if source.isascii() and source.isdigit():
         return VideoSource(int(source))
-    path = Path(source)
-    if source and path.is_dir():  # Path("") would be the current folder
+    path = resolved(source, SourceError)
+    found = what_is(path) if source else "an empty text"  # Path("") would be the current folder
+    if found == FOLDER:
         return ImageSource(path, _image_names(path))
-    if not path.is_file():
+    if found != FILE:
         raise SourceError(
-            f"source {source!r}: expected an image, a folder, a video or a camera index, got no such file; "
+            f"source {brief(source)!r}: expected an image, a folder, a video or a camera index, got {found}; "
             "check the path"
         )
     if path.suffix.lower() in IMAGE_EXTENSIONS:

@@ -144,9 +144,9 @@ def test_a_file_without_an_end():
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(ConfigError, match="no such file"):
         read_calibration(tmp_path / "camera.yaml")
-    with pytest.raises(ConfigError, match="directory"):
+    with pytest.raises(ConfigError, match="got a folder"):
         read_calibration(tmp_path)
 
 

@@ -87,7 +87,7 @@ def test_missing_path(tmp_path):
 def test_empty_source_is_not_the_current_folder(tmp_path, monkeypatch):
     _write(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SourceError, match="got no such file"):
+    with pytest.raises(SourceError, match="got an empty text"):
         open_source("")
 
 

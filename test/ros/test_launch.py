@@ -82,6 +82,16 @@ def test_a_killed_detector_is_started_again(image_model, tmp_path):
     assert "process has died" in output
 
 
+def test_a_detector_that_refuses_its_configuration_is_not_started_again(tmp_path):
+    arguments = [f"model:={tmp_path / 'none.onnx'}"]
+    process = subprocess.run(
+        [sys.executable, "-c", LAUNCH, str(ROOT / "launch" / "detector.launch.py"), *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+    )  # fmt: skip
+    assert process.stdout.count("none.onnx: expected an ONNX file, got no such file") == 1
+    assert "Traceback" not in process.stdout
+
+
 def _environments(parent: int) -> list[str]:
     """The environments of the parent's child processes."""
     return [_text(child, "environ") for child in _children(parent)]
