@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ FILE, FOLDER, DEVICE = "a file", "a folder", "a device or a pipe"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
 _LONGEST_SHOWN = 200
+_MOST_FOLDERS = 1 << 15
 
 
 def resolved(path: str | Path, error: type[NanodetKpError] = ConfigError) -> Path:
@@ -50,6 +52,41 @@ def what_is(path: Path) -> str:
     if stat.S_ISDIR(mode):
         return FOLDER
     return FILE if stat.S_ISREG(mode) else DEVICE
+
+
+def names_below(folder: Path, extensions: tuple[str, ...], skip: Callable[[str], bool] = lambda _: False) -> list[str]:
+    """Names of the files with one of these extensions (lower case) in a folder and below, with forward slashes.
+
+    Linked folders are entered, each folder once on a way, so that links in a circle end. skip: names of folders and
+    files that are left out. Raises ConfigError where links multiply the folders.
+    """
+    found: list[str] = []
+    left = _MOST_FOLDERS
+    todo: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    while todo:
+        inside, above = todo.pop()
+        here = os.path.join(folder, inside)
+        try:
+            status = os.stat(here)
+            entries = sorted(os.scandir(here), key=lambda entry: entry.name)
+        except OSError:  # it may not be entered, or has just gone
+            continue
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            continue
+        left -= 1
+        if left < 0:
+            got = "more: links to folders that hold each other"
+            raise ConfigError(f"{brief(folder)}: expected at most {_MOST_FOLDERS} folders in it, got {got}")
+        for entry in entries:
+            name = f"{inside}/{entry.name}" if inside else entry.name
+            if skip(entry.name):
+                continue
+            if entry.is_dir():
+                todo.append((name, above | {identity}))
+            elif entry.name.lower().endswith(extensions) and entry.is_file():
+                found.append(name)
+    return found
 
 
 def brief(path: str | Path) -> str:

@@ -11,6 +11,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from nanodet_kp_core.errors import ImageError
 from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_core.runtime.image_bytes import dark_sentence
 from nanodet_kp_core.runtime.image_message import Picture
 from nanodet_kp_core.runtime.pose import Pose
 from nanodet_kp_ros.camera_source import CameraSource
@@ -22,6 +23,8 @@ from nanodet_kp_ros.outputs import Outputs
 from nanodet_kp_ros.poses import PlatePoses
 from nanodet_kp_ros.recorder import Recorder
 from nanodet_kp_ros.stamps import plausible_age_ms
+
+_BITS_PERIOD_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Pipeline:
         self._clock = clock
         self._logger = logger
         self._poses = PlatePoses()
+        self._bits = 0  # the most that a picture of 16 bits has used: a dark one says nothing about the next
 
     def process(self, frame: Frame) -> None:
         """Answers the image. Raises ImageError for one that cannot be used, and what the detector raises."""
@@ -72,6 +76,8 @@ class Pipeline:
         taken = time.monotonic()
         picture = self._view(frame.message)
         converted = time.monotonic()
+        if picture.bits is not None:
+            self._look_at_bits(picture.bits)
         found = engine(picture)
         self.picture = picture
         detected = time.monotonic()
@@ -108,6 +114,12 @@ class Pipeline:
             return
         self._counters.count("failed")
         self._complaints.error("failed", f"an image could not be answered: {type(error).__name__}: {error}")
+
+    def _look_at_bits(self, bits: int) -> None:
+        self._bits = max(self._bits, bits)
+        sentence = dark_sentence(self._bits)
+        if sentence is not None:
+            self._complaints.warning("bits", sentence, _BITS_PERIOD_S)
 
     def _solve(self, detections: Detections, width: int, height: int, stamp_s: float) -> list[Pose | None]:
         camera = self._cameras.camera_for(width, height)

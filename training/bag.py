@@ -21,12 +21,20 @@ from nanodet_kp_core.data.bag_images import Choice, label_bag
 from nanodet_kp_core.data.formats import SHORT_NAMES, written_paths
 from nanodet_kp_core.runtime.bags import IMAGE_TYPES, Bag
 from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.image_message import from_compressed, from_image
+from nanodet_kp_core.runtime.image_bytes import dark_sentence
+from nanodet_kp_core.runtime.image_message import view_compressed, view_image
 
 
-def decode(message: Any, type_name: str) -> np.ndarray:
-    """The image of a message, as the node sees it."""
-    return from_image(message) if type_name == IMAGE_TYPES[0] else from_compressed(message)
+class Decoder:
+    """The image of a message, as the node sees it. bits: the most that pictures of 16 bits have used; 16 for others."""
+
+    def __init__(self) -> None:
+        self.bits = 0
+
+    def __call__(self, message: Any, type_name: str) -> np.ndarray:
+        picture = view_image(message) if type_name == IMAGE_TYPES[0] else view_compressed(message)
+        self.bits = max(self.bits, 16 if picture.bits is None else picture.bits)
+        return picture.bgr
 
 
 def main() -> int:
@@ -35,6 +43,7 @@ def main() -> int:
     detector = Detector(args.model, score_threshold=args.score)
     bag = Bag(args.bag, args.topic)
     name = SHORT_NAMES[args.to]
+    decode = Decoder()
     try:
         found = label_bag(
             bag, args.out, name, detector, decode, choice,
@@ -44,6 +53,9 @@ def main() -> int:
         bag.close()
     for text in found.broken[:5]:
         print(f"warning: left out {text}", file=sys.stderr)
+    dark = dark_sentence(decode.bits)
+    if dark is not None:
+        print(f"warning: {dark}", file=sys.stderr)
     images, labels = written_paths(name, args.out)
     plates = sum(len(image.plates) for image in found.images)
     left_out = f", {len(found.broken)} images left out" if found.broken else ""

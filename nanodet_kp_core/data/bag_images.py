@@ -18,6 +18,7 @@ from nanodet_kp_core.data.formats.losses import losses
 from nanodet_kp_core.data.prelabels import prelabelled
 from nanodet_kp_core.errors import ConfigError, DataError, ImageError, SourceError
 from nanodet_kp_core.runtime.bags import IMAGE_TYPES, Bag, Recorded
+from nanodet_kp_core.runtime.compressed_message import is_mosaic
 from nanodet_kp_core.runtime.detector import Detector
 
 MAX_RATE = 1e4
@@ -73,9 +74,9 @@ def label_bag(
     """Write a data set in `format_name` (as in data.name) into `out`, a new or empty folder.
 
     decode: (message, type name) -> uint8 [height, width, 3] BGR, or ImageError. progress: wraps the iteration.
-    Images are JPEG; those that came as JPEG are kept byte for byte. Nothing is written into `out` before all is there.
-    Raises DataError when `out` holds something, cannot be written, or the format cannot hold the labels; SourceError
-    when the bag breaks off or holds no image that can be read.
+    Images are JPEG; those that came as JPEG are kept byte for byte, but for mosaics. Nothing is written into `out`
+    before all is there. Raises DataError when `out` holds something, cannot be written, or the format cannot hold the
+    labels; SourceError when the bag breaks off or holds no image that can be read.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out}: expected a new or empty folder to write into, got one with files in it")
@@ -125,6 +126,6 @@ def _jpeg(message: Any, type_name: str, image: np.ndarray) -> bytes:
     """The image as JPEG: as it came, unless label tools would turn it by what its EXIF says."""
     if type_name == IMAGE_TYPES[1]:
         data = bytes(message.data)
-        if data.startswith(_JPEG) and b"Exif\0\0" not in data[:4096]:
+        if data.startswith(_JPEG) and not is_mosaic(message) and b"Exif\0\0" not in data[:4096]:
             return data
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()

@@ -13,6 +13,8 @@ MAX_PIXELS = 2**26
 MAX_CHUNKS = 2**16
 """Of a PNG; the usual writers make one of 8 KiB or more, so that this is 500 MB."""
 
+_DARK_BITS = 14  # what cameras of 10, 12 or 14 bits leave dark when nobody shifts their values
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 # Start-of-frame segments; C4, C8 and CC among them are tables.
@@ -20,15 +22,33 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
 
 
-def decode_image(data: np.ndarray) -> np.ndarray | None:
-    """JPEG or PNG, uint8 [N] -> uint8 [height, width, 3] BGR; None for all else and for images above MAX_PIXELS."""
+def decode_image(data: np.ndarray, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
+    """JPEG or PNG, uint8 [N] -> uint8 [height, width, 3] BGR; None for all else and for images above MAX_PIXELS.
+
+    flags: IMREAD_GRAYSCALE gives [height, width]; with IMREAD_ANYDEPTH 16 bits stay uint16.
+    """
     if not is_possible(data):
         return None
     try:
         # A camera's EXIF orientation must not turn the picture: corners are given in the pixels of the sent image.
-        return cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        return cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:  # most damage gives None, some gives this
         return None
+
+
+def upper_byte(image: np.ndarray) -> tuple[np.ndarray, int]:
+    """A picture of 16 bits, uint16 -> uint8 of its shape, and how many bits its brightest value has, at least 8."""
+    return (image >> 8).astype(np.uint8), max(8, int(image.max()).bit_length())
+
+
+def dark_sentence(bits: int) -> str | None:
+    """What to say about pictures of 16 bits that never use more than so many; None where all is well."""
+    if bits > _DARK_BITS:
+        return None
+    return (
+        f"pictures of 16 bits, of which only {bits} are used so far: expected values up to 65535, of which the upper "
+        "byte is taken; let the driver shift them to the upper bits, or use 8 bits"
+    )
 
 
 def is_possible(data: np.ndarray) -> bool:
@@ -61,7 +81,24 @@ def image_size(data: np.ndarray) -> tuple[int, int] | None:
     if head.startswith(_PNG) and len(head) == 24 and head[12:16] == b"IHDR":
         width, height = struct.unpack(">II", head[16:24])
         return (width, height) if _png_is_whole(data) else None
-    return _jpeg_size(data) if head.startswith(_JPEG) else None
+    place = _jpeg_frame(data) if head.startswith(_JPEG) else None
+    if place is None:
+        return None
+    height, width = struct.unpack(">HH", data[place + 5 : place + 9].tobytes())
+    return width, height
+
+
+def is_grey(data: np.ndarray) -> bool:
+    """Whether a JPEG or PNG, uint8 [N], that is_possible has a single channel, apart from transparency."""
+    if data[: len(_PNG)].tobytes() == _PNG:
+        return int(data[25]) in (0, 4)
+    place = _jpeg_frame(data)
+    return place is not None and place + 9 < len(data) and int(data[place + 9]) == 1
+
+
+def is_deep(data: np.ndarray) -> bool:
+    """Whether it is a PNG of 16 bits a channel."""
+    return len(data) > 25 and data[: len(_PNG)].tobytes() == _PNG and int(data[24]) == 16
 
 
 def _png_is_whole(data: np.ndarray) -> bool:
@@ -78,7 +115,8 @@ def _png_is_whole(data: np.ndarray) -> bool:
     return False
 
 
-def _jpeg_size(data: np.ndarray) -> tuple[int, int] | None:
+def _jpeg_frame(data: np.ndarray) -> int | None:
+    """Where the segment begins that says the size; None when there is none."""
     place = 2
     while place + 9 <= len(data):
         if data[place] != 0xFF:
@@ -89,8 +127,7 @@ def _jpeg_size(data: np.ndarray) -> tuple[int, int] | None:
         elif marker in _JPEG_BARE:
             place += 2
         elif marker in _JPEG_FRAMES:
-            height, width = struct.unpack(">HH", data[place + 5 : place + 9].tobytes())
-            return width, height
+            return place
         else:
             place += 2 + max(2, int(data[place + 2]) << 8 | int(data[place + 3]))
     return None

@@ -12,11 +12,14 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.errors import SourceError
-from nanodet_kp_core.paths import FILE, FOLDER, brief, resolved, what_is
-from nanodet_kp_core.runtime.image_bytes import refusal
+from nanodet_kp_core.paths import FILE, FOLDER, brief, names_below, resolved, what_is
+from nanodet_kp_core.runtime.capture import Capture
+from nanodet_kp_core.runtime.image_bytes import dark_sentence, is_deep, refusal, upper_byte
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What counts as an image, in lower case; OpenCV reads and writes all of them."""
+
+_TIFF = (b"II*\0", b"MM\0*")
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,19 @@ class ImageSource:
         SourceError: not one of the files could be read.
         """
         self.unreadable = []
+        bits = 0
         for name in self.names:
-            image = _read(self.root / name)
+            image, used = _read(self.root / name)
             if image is not None:
+                bits = max(bits, used)
                 yield Frame(name, image)
                 continue
             self.unreadable.append(name)
             if len(self.names) > 1:
                 print(f"warning: {self.root / name}: not a readable image, skipped", file=sys.stderr)
+        dark = dark_sentence(bits) if bits else None
+        if dark is not None:
+            print(f"warning: {self.root}: {dark}", file=sys.stderr)
         if len(self.unreadable) == len(self.names):
             what = self.root / self.names[0] if len(self.names) == 1 else self.root
             raise SourceError(
@@ -97,8 +105,8 @@ class VideoSource:
         self._source = source
         self._name = f"camera {source}" if self.live else f"source {source}"
         self._capture, self._first = self._open()
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = float(rate) if math.isfinite(rate) and 0 < rate <= 1000 else None
+        rate = self._capture.rate
+        self.fps = rate if math.isfinite(rate) and 0 < rate <= 1000 else None
 
     def __iter__(self) -> Iterator[Frame]:
         """Raises:
@@ -111,7 +119,7 @@ class VideoSource:
         image, self._first = self._first, None
         while True:
             if image is None:
-                image = self._grab(self._capture)
+                image = self._capture.read()
             if image is None:
                 break
             time_s = index / self.fps if self.fps and not self.live else None
@@ -126,9 +134,9 @@ class VideoSource:
         """Release the file or the camera."""
         self._capture.release()
 
-    def _open(self) -> tuple[cv2.VideoCapture, np.ndarray | None]:
-        capture = cv2.VideoCapture(self._source)
-        image = self._grab(capture) if capture.isOpened() else None
+    def _open(self) -> tuple[Capture, np.ndarray | None]:
+        capture = Capture(self._source)
+        image = capture.read()
         if image is not None:
             return capture, image
         capture.release()
@@ -141,13 +149,6 @@ class VideoSource:
             f"{self._name}: expected an image ({' '.join(IMAGE_EXTENSIONS)}) or a video that OpenCV can "
             "decode, got a file without a single frame; convert it or check that it is complete"
         )
-
-    @staticmethod
-    def _grab(capture: cv2.VideoCapture) -> np.ndarray | None:
-        ok, image = capture.read()
-        if not ok or image is None or image.size == 0:
-            return None
-        return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 
 
 Source = ImageSource | VideoSource
@@ -183,18 +184,25 @@ def open_source(source: str) -> Source:
 
 
 def _image_names(folder: Path) -> list[str]:
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_EXTENSIONS and path.is_file()]
+    found = names_below(folder, IMAGE_EXTENSIONS)
     if not found:
         raise SourceError(
             f"source {folder}: expected images ({' '.join(IMAGE_EXTENSIONS)}) in the folder or below, got "
             "none; check the path"
         )
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    return sorted(found)
 
 
-def _read(path: Path) -> np.ndarray | None:
+def _read(path: Path) -> tuple[np.ndarray | None, int]:
+    """The image, None when it is none; and how many of its 16 bits it uses, 16 for a usual one of 8."""
     try:
         data = np.fromfile(path, np.uint8)  # not imread: it fails on paths that are no ASCII on some systems
-        return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size and refusal(data) is None else None
+        if not data.size or refusal(data) is not None:
+            return None, 0
+        if is_deep(data) or data[:4].tobytes() in _TIFF:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+            if image is not None and image.dtype == np.uint16:
+                return upper_byte(image)
+        return cv2.imdecode(data, cv2.IMREAD_COLOR), 16
     except (OSError, cv2.error):
-        return None
+        return None, 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nanodet_kp_core.errors import ConfigError, ModelError, SourceError
-from nanodet_kp_core.paths import FILE, FOLDER, brief, resolved, what_is
+from nanodet_kp_core.paths import FILE, FOLDER, brief, names_below, resolved, what_is
 from nanodet_kp_core.runtime.bags import is_bag
 from nanodet_kp_core.runtime.calibration import read_calibration
 from nanodet_kp_core.runtime.session import load_session
@@ -101,3 +101,29 @@ def test_every_reader_answers_with_one_short_sentence(path, read, error):
 def test_a_long_path_is_shortened_in_the_middle():
     assert brief(f"/{LONG}/model.onnx").endswith("aaa/model.onnx")
     assert len(brief(LONG)) < 210
+
+
+def test_linked_folders_are_entered_and_circles_end(tmp_path):
+    for name in ("all/one.png", "all/.hidden/two.png", "store/deep/three.PNG", "store/four.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "all/linked").symlink_to("../store")
+    (tmp_path / "all/single.png").symlink_to("../store/deep/three.PNG")
+    (tmp_path / "store/circle").symlink_to("../all")
+    (tmp_path / "all/self").symlink_to(".")
+    (tmp_path / "all/gone.png").symlink_to("nowhere")
+    assert sorted(names_below(tmp_path / "all", (".png",))) == [
+        ".hidden/two.png", "linked/deep/three.PNG", "one.png", "single.png",
+    ]  # fmt: skip
+    assert sorted(names_below(tmp_path / "all", (".png",), lambda name: name.startswith("."))) == [
+        "linked/deep/three.PNG", "one.png", "single.png",
+    ]  # fmt: skip
+
+
+def test_folders_that_link_to_each_other_do_not_take_for_ever(tmp_path):
+    for one in range(12):
+        (tmp_path / f"{one}").mkdir()
+        for other in range(12):
+            (tmp_path / f"{one}/{other}").symlink_to(f"../{other}")
+    with pytest.raises(ConfigError, match="links to folders that hold each other"):
+        names_below(tmp_path, (".png",))

@@ -1,8 +1,11 @@
+import struct
+
 import cv2
 import numpy as np
 import pytest
 
 from nanodet_kp_core.errors import SourceError
+from nanodet_kp_core.runtime.capture import turn_of
 from nanodet_kp_core.runtime.sources import open_source
 
 
@@ -159,4 +162,71 @@ def test_camera_goes_on_and_a_pulled_cable_is_an_error(monkeypatch):
     with pytest.raises(SourceError, match="camera 3: expected a next image"):
         next(frames)
     source.close()
-    assert source._capture.released
+    assert source._capture._capture.released
+
+
+def test_a_linked_folder_is_no_blind_spot(tmp_path):
+    _write(tmp_path / "store/b.png")
+    _write(tmp_path / "images/a.png")
+    (tmp_path / "images/part").symlink_to("../store")
+    assert [frame.name for frame in open_source(str(tmp_path / "images"))] == ["a.png", "part/b.png"]
+
+
+@pytest.mark.parametrize("extension", [".png", ".tif"])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_files_of_sixteen_bits_that_leave_the_upper_ones_unused_are_told(tmp_path, capfd, extension, bits):
+    values = np.linspace(0, (1 << bits) - 1, 600).astype(np.uint16).reshape(20, 30)
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}{extension}"), values)
+    frames = list(open_source(str(tmp_path)))
+    assert (frames[0].image[..., 1] == values >> 8).all()
+    said = capfd.readouterr().err
+    assert said.count("warning: ") == (0 if bits == 16 else 1)
+    assert f"only {bits} are used" in said if bits < 16 else True
+
+
+UPRIGHT = np.kron(np.array([[20, 90], [160, 230]], np.uint8), np.ones((24, 32), np.uint8))[..., None].repeat(3, 2)
+# The matrix in the header of the track, and how the picture that it sets upright lies in the file.
+TURNED = {
+    90: ((0, 1, -1, 0), cv2.ROTATE_90_COUNTERCLOCKWISE),
+    180: ((-1, 0, 0, -1), cv2.ROTATE_180),
+    270: ((0, -1, 1, 0), cv2.ROTATE_90_CLOCKWISE),
+}
+
+
+@pytest.mark.parametrize("angle", TURNED)
+def test_a_video_of_a_phone_is_upright(tmp_path, angle):
+    matrix, code = TURNED[angle]
+    stored = cv2.rotate(UPRIGHT, code)
+    path = tmp_path / "phone.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, stored.shape[1::-1])
+    for _ in range(3):
+        writer.write(stored)
+    writer.release()
+    data = bytearray(path.read_bytes())
+    place = data.index(b"tkhd") + 4
+    place += 40 if data[place] == 0 else 52  # version, times, layer and volume stand before it
+    a, b, c, d = (value << 16 for value in matrix)
+    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    for frame in open_source(str(path)):
+        assert frame.image.shape == UPRIGHT.shape
+        assert np.abs(frame.image.astype(int) - UPRIGHT).mean() < 5
+
+
+@pytest.mark.parametrize(
+    ("degrees", "version", "code"),
+    [
+        (90, "4.14.0", cv2.ROTATE_90_CLOCKWISE),
+        (270, "4.7.0", cv2.ROTATE_90_COUNTERCLOCKWISE),
+        (-90, "4.7.0", cv2.ROTATE_90_COUNTERCLOCKWISE),
+        (90, "4.6.0", cv2.ROTATE_90_COUNTERCLOCKWISE),
+        (270, "4.6.0-dev", cv2.ROTATE_90_CLOCKWISE),
+        (180, "4.6.0", cv2.ROTATE_180),
+        (0, "4.6.0", None),
+        (45, "4.14.0", None),
+        (float("nan"), "4.14.0", None),
+    ],
+)
+def test_the_turn_of_a_video(degrees, version, code):
+    assert turn_of(degrees, version) == code

@@ -2,6 +2,8 @@
 
 import array
 
+import cv2
+import numpy as np
 import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
@@ -10,6 +12,7 @@ from ros_helpers import DetectorPeer, colored_images
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_ros.images import to_image
 
 
@@ -114,5 +117,40 @@ def test_bad_compressed_image(start, image_model):
             "compressed image cannot be decoded: expected JPEG or PNG data of at most 67108864 pixels, got 7 bytes"
         )
         assert node.running
+    finally:
+        peer.close()
+
+
+def test_bits_that_nobody_shifted(start, image_model):
+    """12 bits in 16: a black picture, which is said once; each is answered all the same."""
+    node = start("detector_node", "-p", f"model:={image_model}")
+    peer = DetectorPeer(Image)
+    grey = colored_images(1)[0][..., 0].astype("<u2")
+    try:
+        peer.wait_for_detector()
+        for number, bits in enumerate((12, 12, 16, 12)):
+            sent = good(number)
+            sent.encoding, sent.step = "mono16", 320
+            sent.data = array.array("B", (grey << (bits - 8)).tobytes())
+            assert len(peer.ask(sent).armors) == 2
+        output = node.wait_for("of which only 12 are used so far")
+        assert output.count("of which only") == 1
+    finally:
+        peer.close()
+
+
+def test_a_mosaic_in_a_compressed_message_is_seen_as_the_raw_one(start, image_model):
+    start("detector_node", "-p", f"model:={image_model}", "-p", "image_transport:=compressed")
+    peer = DetectorPeer(CompressedImage, "image_raw/compressed")
+    mosaic = np.tile(np.array([[200, 120], [120, 40]], np.uint8), (60, 80))  # red, green; green, blue
+    found = Detector(image_model)(np.full((120, 160, 3), (40, 120, 200), np.uint8))
+    try:
+        peer.wait_for_detector()
+        sent = CompressedImage(format="bayer_rggb8; png compressed ")
+        sent.data = array.array("B", cv2.imencode(".png", mosaic)[1].tobytes())
+        sent.header.stamp.sec = 5
+        answer = peer.ask(sent)
+        corners = [[[p.x, p.y] for p in armor.corners] for armor in answer.armors]
+        np.testing.assert_allclose(np.reshape(corners, (-1, 4, 2)), found.corners, atol=0.05)
     finally:
         peer.close()

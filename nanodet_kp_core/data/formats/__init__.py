@@ -23,6 +23,7 @@ from nanodet_kp_core.data.formats.labels import (
 )
 from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.paths import names_below
 
 if TYPE_CHECKING:
     from nanodet_kp_core.config import DataConfig
@@ -125,7 +126,7 @@ def guess_format(labels: Path) -> str:
         return "CocoDataset"
     if labels.suffix.lower() in (".yaml", ".yml"):
         return "YoloPoseDataset"
-    if labels.is_dir() and any(labels.rglob("*.xml")):
+    if labels.is_dir() and any(names_below(labels, (".xml",))):
         return "XMLDataset"
     if not labels.exists():
         raise DataError(f"{labels}: expected a label file or a folder of them, got nothing at that path")

@@ -16,6 +16,7 @@ import cv2
 from nanodet_kp_core.data.formats.labels import MAX_SIDE, Fault, LabelledImage
 from nanodet_kp_core.data.pixels import read_pixels
 from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.paths import names_below
 from nanodet_kp_core.runtime.sources import IMAGE_EXTENSIONS
 
 DESERTED = "deserted"
@@ -129,15 +130,7 @@ def files_below(folder: Path, extensions: tuple[str, ...]) -> list[str]:
     if not folder.is_dir():
         got = "a file" if folder.exists() else "nothing at that path"
         raise DataError(f"{folder}: expected a folder with {' '.join(extensions)} files, got {got}")
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != DESERTED]
-        found += [
-            (Path(root) / name).relative_to(folder).as_posix()
-            for name in names
-            if not name.startswith(".") and name.lower().endswith(extensions)
-        ]
-    return sorted(found)
+    return sorted(names_below(folder, extensions, lambda name: name.startswith(".") or name == DESERTED))
 
 
 def existing(images: list[LabelledImage], faults: list[Fault]) -> list[LabelledImage]:

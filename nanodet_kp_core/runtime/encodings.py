@@ -1,0 +1,77 @@
+"""How the bytes of an image are laid out, by the names that ROS has for it, and the pixels that they become."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels as the detector takes them: uint8 [height, width, 3] in `order` "bgr" or "rgb", [height, width] in "mono".
+
+    For bgr8, rgb8 and mono8 they are a view of the message's bytes, with gaps where its rows have padding.
+    bits: that the brightest value of a picture of 16 bits has, 8 to 16; None for one of 8 bits.
+    """
+
+    pixels: np.ndarray
+    order: str
+    bits: int | None = None
+
+    @property
+    def bgr(self) -> np.ndarray:
+        """uint8 [height, width, 3], blue-green-red."""
+        if self.order == "bgr":
+            return self.pixels
+        return cv2.cvtColor(self.pixels, cv2.COLOR_RGB2BGR if self.order == "rgb" else cv2.COLOR_GRAY2BGR)
+
+
+# Encoding -> bytes per pixel, and what is to be done: an order to be taken as it is, or OpenCV's conversion to BGR.
+# OpenCV names a Bayer pattern after the second row and column of the tile, ROS after the first, hence the letters.
+EIGHT_BITS: dict[str, tuple[int, str | int]] = {
+    "bgr8": (3, "bgr"),
+    "8UC3": (3, "bgr"),
+    "rgb8": (3, "rgb"),
+    "mono8": (1, "mono"),
+    "8UC1": (1, "mono"),
+    "bgra8": (4, cv2.COLOR_BGRA2BGR),
+    "8UC4": (4, cv2.COLOR_BGRA2BGR),
+    "rgba8": (4, cv2.COLOR_RGBA2BGR),
+    "bayer_rggb8": (1, cv2.COLOR_BayerBG2BGR),
+    "bayer_bggr8": (1, cv2.COLOR_BayerRG2BGR),
+    "bayer_gbrg8": (1, cv2.COLOR_BayerGR2BGR),
+    "bayer_grbg8": (1, cv2.COLOR_BayerGB2BGR),
+    "yuv422": (2, cv2.COLOR_YUV2BGR_UYVY),
+    "uyvy": (2, cv2.COLOR_YUV2BGR_UYVY),
+    "yuv422_yuy2": (2, cv2.COLOR_YUV2BGR_YUY2),
+    "yuyv": (2, cv2.COLOR_YUV2BGR_YUY2),
+}
+# Two neighbours share their colour.
+IN_PAIRS = frozenset(name for name, (channels, _) in EIGHT_BITS.items() if channels == 2)
+# Intensities of 16 bits are taken by their upper byte, then as the encoding of 8 bits. 16UC1 is depth in most drivers.
+SIXTEEN_BITS = {
+    name.replace("8", "16"): name
+    for name in ("mono8", "bgr8", "rgb8", "bgra8", "rgba8", *(name for name in EIGHT_BITS if name.startswith("bayer_")))
+}
+ENCODINGS = frozenset((*EIGHT_BITS, *SIXTEEN_BITS))
+"""What is converted here."""
+
+DEPTH_ENCODINGS = ("16UC1", "32FC1")
+"""What is refused everywhere: it would become a grey picture."""
+
+DEPTH_ADVICE = "that is depth, not colour: remap image_raw to the camera's colour image"
+
+
+def demosaic(mosaic: np.ndarray, encoding: str) -> np.ndarray | None:
+    """Colours, uint8 [height, width, 3] BGR, of a mosaic, uint8 [height, width]; None for an encoding that is none."""
+    name = SIXTEEN_BITS.get(encoding, encoding)
+    return cv2.cvtColor(mosaic, int(EIGHT_BITS[name][1])) if name.startswith("bayer_") and name in EIGHT_BITS else None
+
+
+def pixel_bytes(encoding: str) -> int:
+    """Bytes of a pixel; 0 of an encoding that is not known here."""
+    if encoding in SIXTEEN_BITS:
+        return 2 * EIGHT_BITS[SIXTEEN_BITS[encoding]][0]
+    return EIGHT_BITS[encoding][0] if encoding in EIGHT_BITS else 0
