@@ -30,13 +30,14 @@ class Report:
     """What a data set holds and what is wrong with it.
 
     class_counts: plates by class name. diagonals: of each plate's box, pixels. background: images without plates;
-    unlabelled: those of them that have no label file at all.
+    unlabelled: those of them that have no label file at all. without_corners: plates of which only the box is known.
     """
 
     images: int = 0
     background: int = 0
     unlabelled: int = 0
     ignore_boxes: int = 0
+    without_corners: int = 0
     class_counts: Counter[str] = field(default_factory=Counter)
     diagonals: list[float] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -58,6 +59,8 @@ class Report:
             f"{self.ignore_boxes} ignore boxes; {self.background} images are background, {self.unlabelled} of them "
             "without a label file"
         ]
+        if self.without_corners:
+            lines.append(f"{self.without_corners} plates have no labelled corner")
         if self.diagonals:
             low, middle, high = np.percentile(self.diagonals, (5, 50, 95))
             lines.append(f"plate diagonals: median {middle:.0f} px, 90 % from {low:.0f} to {high:.0f} px")
@@ -87,13 +90,28 @@ def check_dataset(
         report.background += not image.plates
         report.unlabelled += not image.labelled
         report.ignore_boxes += len(image.plates) - len(plates)
+        report.without_corners += sum(not any(plate.visible) for plate in plates)
         report.class_counts.update(plate.name for plate in plates)
         report.diagonals += [_diagonal(plate) for plate in plates]
         report.faults += _plate_faults(image, plates, class_names)
+    report.faults += _cornerless(report, labelled, str(labels))
     with ThreadPoolExecutor() as pool:
         for faults in progress(pool.map(lambda image: _image_faults(image, pixels), labelled), len(labelled)):
             report.faults += faults
     return report
+
+
+def _cornerless(report: Report, images: list[LabelledImage], labels: str) -> list[Fault]:
+    """Boxes alone teach no corners. A few may be meant; a set of nothing else is the export of another tool."""
+    if not report.without_corners:
+        return []
+    total = sum(report.class_counts.values())
+    first = next(p.where for image in images for p in image.plates if not p.ignore and not any(p.visible))
+    text = (
+        f"expected four labelled corners a plate, got none for {report.without_corners} of {total} plates, first at "
+        f"{first}; corners are keypoints with visibility 1 or 2 (polygons in `segmentation` are not read, nor boxes)"
+    )
+    return [Fault(labels, text, "error" if report.without_corners == total else "warning")]
 
 
 def _plate_faults(image: LabelledImage, plates: list[Plate], class_names: Sequence[str] | None) -> list[Fault]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -177,6 +178,22 @@ def _records(config: DataConfig | SyntheticConfig, class_names: Sequence[str]) -
     if not records:
         raise DataError(f"{config.ann_path}: expected at least one image, got none")
     return records
+
+
+def require_corners(records: Sequence[Record], layout: HeadLayout, where: Path) -> None:
+    """Raise DataError when a head with corners would train to its end, or be scored, without a single one.
+
+    where: the label path, for the message. Rendered records have corners by their nature.
+    """
+    if not layout.has_corners or isinstance(records, RenderedRecords):
+        return
+    if any((record.visible > 0).any() for record in records):
+        return
+    plates = sum(len(record.labels) for record in records)
+    raise DataError(
+        f"{where}: expected plates with labelled corners, got {plates} plates and no corner; label four corners a "
+        "plate (keypoints with visibility 1 or 2), or train boxes alone with corner_codec: none"
+    )
 
 
 def ignore_unreadable(sample: Sample) -> Sample:

@@ -17,8 +17,8 @@ import yaml
 from tqdm import tqdm
 
 from nanodet_kp_core.config import TrainConfig
+from nanodet_kp_core.data.dataset import require_corners
 from nanodet_kp_core.data.formats import read_dataset
-from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.errors import TrainingError
 from nanodet_kp_core.evaluate.metrics import SCORE_NAMES
 from nanodet_kp_core.export.onnx_file import export_onnx
@@ -94,6 +94,9 @@ class Notes:
     def __init__(self, run: Run) -> None:
         self.run = run
         folder, config = run.folder, run.config
+        # Before the first step: after an epoch it would be late to learn that the labels cannot be scored.
+        self.records = read_dataset(config.data.val, config.class_names)
+        require_corners(self.records, config.layout, config.data.val.ann_path)
         folder.mkdir(parents=True, exist_ok=True)
         for partial in folder.glob(".*.partial"):  # of a write that was killed
             partial.unlink()
@@ -104,7 +107,6 @@ class Notes:
         write_run(folder / "run.json", run.run_id, run.revision, values | {"precision": config.device.precision})
         self.results = Results(folder / "results.csv", run.step, [f"val_{name}" for name in SCORE_NAMES])
         self.board = Board(folder / "tensorboard", run.step, config.log.tensorboard)
-        self.records: list[Record] = []
         total = config.schedule.total_epochs * run.steps_per_epoch
         self.bar = tqdm(total=total, initial=run.step, unit="step", mininterval=5, smoothing=0.02)
         self.saved = time.monotonic()
@@ -135,7 +137,7 @@ class Notes:
             run.best, run.stale = value, 0
             save_checkpoint(run.folder / "best.pt", run.state())
         if self.board.writer is not None and config.log.images:
-            self.board.show(run.step, run.detector(SHOWN_SCORE), self._validation_records(), config.log.images)
+            self.board.show(run.step, run.detector(SHOWN_SCORE), self.records, config.log.images)
         plot_results(self.results.path, run.folder / "results.png")
 
     def finish(self) -> None:
@@ -148,18 +150,12 @@ class Notes:
             log.info("%s: no step was left to train", run.folder)
             return
         metrics = {f"val_{k}": v for k, v in load_checkpoint(best)["metrics"].items() if v == v}
-        images = [record.load().image for record in self._validation_records()[:COMPARED]]
+        images = [record.load().image for record in self.records[:COMPARED]]
         export_onnx(best, run.folder / "model.onnx", run.config.data.val.input_size, images, metrics)
 
     def _add(self, row: Mapping[str, Any]) -> None:
         self.results.add(row)
         self.board.add(row)
-
-    def _validation_records(self) -> list[Record]:
-        if not self.records:
-            data = self.run.config.data.val
-            self.records = read_dataset(data, self.run.config.class_names)
-        return self.records
 
 
 def device_name(device: torch.device) -> str:

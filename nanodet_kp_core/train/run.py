@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from nanodet_kp_core.config import TrainConfig
-from nanodet_kp_core.data.dataset import Batch, EpochBatches, PlateDataset, collate, init_worker
+from nanodet_kp_core.config import DataConfig, TrainConfig
+from nanodet_kp_core.data.dataset import Batch, EpochBatches, PlateDataset, collate, init_worker, require_corners
 from nanodet_kp_core.errors import DataError, TrainingError
 from nanodet_kp_core.evaluate.metrics import Score
 from nanodet_kp_core.evaluate.torch_detector import evaluate, torch_detector
@@ -44,6 +44,8 @@ class Run:
         torch.manual_seed(config.seed)
         epochs, arch = config.schedule.total_epochs, config.model.arch
         self.data = PlateDataset(config.data.train, config.layout, config.seed, total_epochs=epochs)
+        if isinstance(config.data.train, DataConfig):
+            require_corners(self.data.records, config.layout, config.data.train.ann_path)
         batch = max(1, min(config.device.batchsize_per_gpu, len(self.data) // self.place.world))
         self.sampler = EpochBatches(len(self.data), batch, config.seed, self.place.rank, self.place.world)
         self.accumulate = min(config.schedule.accumulate, self.sampler.steps)

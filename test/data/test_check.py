@@ -93,10 +93,31 @@ def test_mirrored_crossed_and_turned_are_told_apart():
 
 
 def test_a_good_plate_has_no_fault(tmp_path):
-    report = check(tmp_path, plate(), plate(corners_of_box((45, 30, 60, 40)), visible=(0,) * 4), plate(ignore=True))
+    report = check(tmp_path, plate(), plate(corners_of_box((45, 30, 60, 40))), plate(ignore=True))
     assert report.faults == []
     assert (report.images, report.background, report.ignore_boxes, report.class_counts["B_3"]) == (1, 0, 1, 2)
     assert "2 plates of 1 classes, 1 ignore boxes" in report.summary() and "0 errors, 0 warnings" in report.summary()
+
+
+BOX = corners_of_box((45, 30, 60, 40))
+
+
+@pytest.mark.parametrize(
+    ("plates", "levels", "words"),
+    [
+        ([plate(), plate(BOX, visible=(0,) * 4)], ["warning"], "got none for 1 of 2 plates"),
+        ([plate(GOOD, visible=(0,) * 4), plate(BOX, visible=(0,) * 4)], ["error"], "got none for 2 of 2 plates"),
+        ([plate(GOOD, visible=(2, 0, 0, 0))], [], ""),
+        ([plate(ignore=True)], [], ""),
+    ],
+)
+def test_plates_without_corners_are_counted(plates, levels, words, tmp_path):
+    report = check(tmp_path, *plates)
+    assert [fault.level for fault in report.faults] == levels
+    assert words in "".join(fault.text for fault in report.faults)
+    assert ("no labelled corner" in report.summary()) == bool(levels)
+    if levels:
+        assert "`segmentation` are not read" in report.faults[0].text
 
 
 @pytest.mark.parametrize(
@@ -126,7 +147,8 @@ def test_faults_of_plates(plates, level, sentence, tmp_path):
     # file:line, and the line is that of the (last) annotation
     path, line, entry = found[0].where.split(":")
     assert json.loads(Path(path).read_text().splitlines()[int(line) - 1].rstrip(","))["id"] == int(entry.split()[1])
-    assert [fault.level for fault in report.faults if fault is not found[0]] == []
+    others = [fault for fault in report.faults if fault is not found[0] and "labelled corners" not in fault.text]
+    assert others == []
 
 
 def test_neighbours_are_no_duplicates(tmp_path):

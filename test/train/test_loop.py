@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import load_config
+from nanodet_kp_core.data.dataset import require_corners
 from nanodet_kp_core.data.formats import read_dataset
 from nanodet_kp_core.errors import ConfigError, DataError
 from nanodet_kp_core.evaluate.calibrate import calibrate
@@ -203,3 +205,34 @@ def test_run_json_has_a_line_for_each_start(tmp_path):
     assert run["run_id"] == "new"
     assert [start["step"] for start in run["starts"]] == [0, 7]
     assert {"time", "revision", "dirty", "torch", "numpy", "opencv", "python"} < run["starts"][0].keys()
+
+
+def without_corners(source, target):
+    """The data set with the boxes of its plates alone, as a label tool for polygons or boxes exports it."""
+    shutil.copytree(source, target)
+    document = json.loads((target / "labels.json").read_text())
+    for annotation in document["annotations"]:
+        del annotation["keypoints"]
+        annotation["segmentation"] = [[1, 1, 1, 9, 9, 9, 9, 1]]
+    (target / "labels.json").write_text(json.dumps(document))
+    return target
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_set_without_any_corner_is_refused_before_the_first_step(tiny_config, tiny_data, tmp_path, part):
+    boxes = without_corners(tiny_data, tmp_path / "boxes")
+    config = tiny_config(tmp_path / "run")
+    changed = getattr(config.data, part).model_copy(update={"img_path": boxes, "ann_path": boxes / "labels.json"})
+    config = config.model_copy(update={"data": config.data.model_copy(update={part: changed})})
+    with pytest.raises(DataError, match="expected plates with labelled corners, got 12 plates and no corner"):
+        train(config, resume=False)
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_boxes_alone_train_a_head_without_corners(tiny_config, tiny_data, tmp_path):
+    boxes = without_corners(tiny_data, tmp_path / "boxes")
+    layout = tiny_config(tmp_path / "run").layout
+    records = read_dataset(tiny_config(tmp_path / "run", data=boxes).data.train, ARMOR_CLASSES)
+    require_corners(records, replace(layout, corner_codec="none"), boxes)
+    with pytest.raises(DataError):
+        require_corners(records, layout, boxes)
