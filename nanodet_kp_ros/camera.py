@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sensor_msgs.msg import CameraInfo
 
 from nanodet_kp_core.errors import ConfigError
@@ -9,15 +11,17 @@ from nanodet_kp_core.runtime.calibration import MAX_SIDE, Calibration, check_pla
 from nanodet_kp_core.runtime.pose import Camera
 
 _MAX_BINNING = 64
+_RECTIFIED = re.compile(r"(^|_)(rect|rectified|undist|undistorted)(_|$)", re.IGNORECASE)
 
 
-def camera_from_info(message: CameraInfo, size: tuple[int, int] | None = None) -> Camera:
+def camera_from_info(message: CameraInfo, size: tuple[int, int] | None = None, rectified: bool = False) -> Camera:
     """The camera of the images that come with this message.
 
     The message's matrix holds for the whole sensor, before the region of interest is cut out and the pixels are binned.
 
     size: (width, height) of the image, where it is known. An image of the whole sensor's size is taken as that, and one
     with the same ratio of the sides as a scaled picture.
+    rectified: of the pictures that image_proc makes; they have the projection matrix and no distortion.
     Raises ConfigError, one sentence that begins with `camera_info`, when there is no such camera. A camera that is not
     calibrated publishes zeros.
     """
@@ -31,8 +35,7 @@ def camera_from_info(message: CameraInfo, size: tuple[int, int] | None = None) -
             f"camera_info: expected a width and a height of 1 to {MAX_SIDE} pixels, "
             f"got {message.width}x{message.height}; calibrate again, or mend the camera driver"
         )
-    matrix, lens = [float(value) for value in message.k], [float(value) for value in message.d]
-    camera = lens_camera("camera_info", matrix, lens, message.distortion_model)
+    camera = _rectified(message) if rectified else _raw(message)
     whole = (message.width, message.height)
     check_plausible("camera_info", camera, whole)
     if size == whole:
@@ -40,6 +43,28 @@ def camera_from_info(message: CameraInfo, size: tuple[int, int] | None = None) -
     window, seen = _window(message)
     camera = camera.window(*window, (max(1, message.binning_x), max(1, message.binning_y)))
     return camera if size is None else Calibration(camera, seen).fitted(size, "camera_info")
+
+
+def _raw(message: CameraInfo) -> Camera:
+    matrix, lens = [float(value) for value in message.k], [float(value) for value in message.d]
+    return lens_camera("camera_info", matrix, lens, message.distortion_model)
+
+
+def _rectified(message: CameraInfo) -> Camera:
+    projection = [float(value) for value in message.p]
+    if not any(projection) and not any(message.d):  # a simulator's, whose raw pictures are rectified
+        return _raw(message)
+    if not any(projection):
+        raise ConfigError(
+            "camera_info: expected the projection matrix p, which rectified images are made with, got zeros; calibrate "
+            "with camera_calibration, or remap image_raw to the image that is not rectified"
+        )
+    return lens_camera("camera_info", [projection[4 * row + column] for row in range(3) for column in range(3)], [], "")
+
+
+def is_rectified(topic: str) -> bool:
+    """Whether images of this topic are rectified, going by its name: image_rect of image_proc, and the like."""
+    return any(_RECTIFIED.search(part) for part in topic.split("/"))
 
 
 def _window(message: CameraInfo) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -8,7 +8,7 @@ from sensor_msgs.msg import CameraInfo
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.runtime.calibration import read_calibration
 from nanodet_kp_core.runtime.pose import Camera
-from nanodet_kp_ros.camera import camera_from_info
+from nanodet_kp_ros.camera import camera_from_info, is_rectified
 from nanodet_kp_ros.complaints import Complaints
 from nanodet_kp_ros.qos import image_qos
 
@@ -22,11 +22,13 @@ class CameraSource:
     Raises ConfigError for a file that holds no camera.
     """
 
-    def __init__(self, node: Node, image_topic: str, file: str, complaints: Complaints) -> None:
+    def __init__(self, node: Node, image_topic: str, file: str, complaints: Complaints, geometry: str) -> None:
+        """geometry: "raw" or "rectified", which the images are; "auto" goes by the name of their topic."""
+        self._rectified = geometry == "rectified" or (geometry == "auto" and is_rectified(image_topic))
         self._complaints = complaints
         self._cameras: dict[tuple[int, int], Camera | None] = {}
         self._file = file
-        self._calibration = read_calibration(file) if file else None
+        self._calibration = read_calibration(file, self._rectified) if file else None
         self._info: CameraInfo | None = None
         self._known: tuple | None = None
         self.topic = ""
@@ -41,6 +43,7 @@ class CameraSource:
         roi = message.roi
         known = (
             message.width, message.height, message.distortion_model, tuple(message.k), tuple(message.d),
+            tuple(message.p),
             message.binning_x, message.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height,
         )  # fmt: skip
         if known == self._known:  # as nearly always; NaN is never equal, and is refused each time
@@ -62,7 +65,7 @@ class CameraSource:
         try:
             if self._calibration is not None:
                 return self._calibration.fitted(size, self._file)
-            return None if self._info is None else camera_from_info(self._info, size)
+            return None if self._info is None else camera_from_info(self._info, size, self._rectified)
         except ConfigError as error:
             self._complaints.warning("calibration", str(error))
             return None

@@ -70,7 +70,7 @@ class DetectorNode(Node):
             engine,
             self._input.view,
             self._outputs,
-            CameraSource(self, self._input.image_topic, str(self._values["camera_info_file"]), self._complaints),
+            self._camera_source(),
             self._recorder,
             self._counters,
             self._complaints,
@@ -92,6 +92,10 @@ class DetectorNode(Node):
         self.create_timer(_LISTEN_PERIOD_S, self._listen, clock=steady)
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._tell, clock=steady)
         self.get_logger().info(f"model {engine.detector.model_path}: {self._input.topic} -> {self._outputs.topic}")
+
+    def _camera_source(self) -> CameraSource:
+        file, geometry = str(self._values["camera_info_file"]), str(self._values["image_geometry"])
+        return CameraSource(self, self._input.image_topic, file, self._complaints, geometry)
 
     def _on_image(self, message: ImageMessage, sequence: int | None, publisher: bytes) -> None:
         arrived_s, now_s = time.monotonic(), self.get_clock().now().nanoseconds / 1e9

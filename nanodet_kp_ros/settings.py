@@ -24,6 +24,8 @@ SETTINGS = (
     Setting("image_timeout", 3.0, "seconds without an image until the warning", 0.1, 3600.0, live=True),
     Setting("lazy", False, "receive and compute only while somebody listens to an output", live=True),
     Setting("camera_info_file", "", "calibration YAML; empty: the topic camera_info"),
+    Setting("image_geometry", "auto", "auto: image_rect is rectified and has the pose of the projection matrix",
+            choices=("auto", "raw", "rectified")),
     Setting("record_folder", "", "where to save images that the model is unsure about; empty: nowhere"),
     Setting("record_max_mb", 1000, "most megabytes in that folder", 1, 100_000),
     Setting("record_per_second", 1.0, "most images saved in a second", 0.01, 30.0),

@@ -1,159 +1,232 @@
-"""Calibrated cameras out of numbers and files, and how one that was calibrated for another size fits an image."""
+"""Calibration files as people have them: of ROS, OpenCV, Kalibr, an echoed CameraInfo, or plain numbers.
+
+What is read must be there as a whole: a file whose distortion cannot be found is refused, not taken for a lens without.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.paths import DEVICE, FILE, brief, resolved, what_is
-from nanodet_kp_core.runtime.pose import Camera
-from nanodet_kp_core.yaml_text import parse_yaml
+from nanodet_kp_core.runtime.calibration_text import MAX_BYTES, MAX_LONG_BYTES, plain_key, values_of
+from nanodet_kp_core.runtime.lens import (
+    MAX_SIDE,
+    Calibration,
+    check_plausible,
+    lens_camera,
+    shown_numbers,
+)
 
-MAX_BYTES = 1 << 14  # a calibration is 1 kB; PyYAML takes seconds for 16 kB of brackets
-MAX_SIDE = 1 << 16
+__all__ = ["MAX_BYTES", "MAX_SIDE", "Calibration", "check_plausible", "lens_camera", "read_calibration"]
 
-_PINHOLE = ("", "plumb_bob", "rational_polynomial")  # one model in OpenCV, which goes by the number of coefficients
-_FISHEYE = ("equidistant", "fisheye")
-_SQUARE = 1.25
-_SAME_SHAPE = 0.01  # of the sides' ratio: a size that was rounded is the same picture, a cropped one is not
+_MATRIX = ("cameramatrix", "matrix", "k", "intrinsicmatrix", "cameraintrinsics", "intrinsics", "intrinsic", "mtx")
+_PROJECTION = ("projectionmatrix", "p", "projection")
+_MODEL = ("distortionmodel", "distortiontype", "distmodel")
+_WIDTH = ("imagewidth", "width", "camerawidth")
+_HEIGHT = ("imageheight", "height", "cameraheight")
+_SIZE = ("resolution", "imagesize", "imgsize", "imageresolution")
+_FOCAL = ("fx", "fy", "cx", "cy")
+_TERMS = ("k1", "k2", "p1", "p2", "k3")
+_MOST_DEPTH = 4
 
+_WRITE = (
+    "write camera_matrix: {rows: 3, cols: 3, data: [fx, 0, cx, 0, fy, cy, 0, 0, 1]} and distortion_coefficients: "
+    "{rows: 1, cols: 5, data: [k1, k2, p1, p2, k3]} (data: [] for a lens without distortion)"
+)
 
-@dataclass(frozen=True)
-class Calibration:
-    """A camera and the size (width, height) of the images that it was calibrated with; None where nobody wrote it."""
-
-    camera: Camera
-    size: tuple[int, int] | None
-
-    def fitted(self, size: tuple[int, int], where: str) -> Camera:
-        """The camera for images of another size (width, height) that show the same.
-
-        Raises ConfigError, beginning with `where`, when the sides have another ratio: then something was cut off, and
-        nobody knows what.
-        """
-        if self.size is None or self.size == size:
-            return self.camera
-        across, down = (mine / other for mine, other in zip(self.size, size))
-        if abs(across / down - 1) > _SAME_SHAPE:
-            raise ConfigError(
-                f"{where}: expected the calibration of a {size[0]}x{size[1]} image or of one with the same ratio of "
-                f"the sides, got {self.size[0]}x{self.size[1]}; calibrate the camera at this size"
-            )
-        return self.camera.window(0, 0, (across, down))
+Values = Mapping[str, Any]
+"""A mapping whose keys went through plain_key."""
 
 
-def lens_camera(where: str, matrix: Any, distortion: Any, model: str) -> Camera:
-    """Camera of a matrix, nine numbers row by row, and the coefficients of a distortion model by its name in ROS.
+def read_calibration(path: str | Path, rectified: bool = False) -> Calibration:
+    """The camera of a file: of ROS's camera_calibration, of OpenCV (YAML, XML), of Kalibr, an echoed CameraInfo, or our
+    own keys `matrix` (three rows) and `distortion`.
 
-    Raises ConfigError that begins with `where`.
-    """
-    if model not in (*_PINHOLE, *_FISHEYE):
-        known = ", ".join([*_PINHOLE[1:], *_FISHEYE])
-        got = f"got {model[:40]!r}; calibrate with one of them"
-        raise ConfigError(f"{where}: expected a distortion model of {known}, {got}")
-    numbers, lens = _numbers(matrix, 9, 9), _numbers(distortion, 0, 14)
-    if numbers is None:
-        got = f"got {_shown(matrix)}; calibrate again"
-        raise ConfigError(f"{where}: expected a camera matrix of nine finite numbers, {got}")
-    if lens is None:
-        got = _shown(distortion)
-        raise ConfigError(f"{where}: expected at most 14 finite distortion coefficients, got {got}; calibrate again")
-    try:
-        return Camera(np.reshape(numbers, (3, 3)), np.array(lens), fisheye=model in _FISHEYE)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-
-
-def check_plausible(where: str, camera: Camera, size: tuple[int, int]) -> None:
-    """Raise ConfigError when no camera with images of this size (width, height) has such a matrix.
-
-    Poses do not show it: four corners of a small plate fit nearly every camera.
-    """
-    (fx, _, cx), (_, fy, cy), _ = camera.matrix.tolist()
-    if not 1 / _SQUARE <= fx / fy <= _SQUARE:
-        got = f"got {fx:.6g} and {fy:.6g}; calibrate again"
-        raise ConfigError(f"{where}: expected focal lengths of square pixels, {got}")
-    if not (0 <= cx <= size[0] and 0 <= cy <= size[1]):
-        raise ConfigError(
-            f"{where}: expected an optical centre inside {size[0]}x{size[1]}, got ({cx:.6g}, {cy:.6g}); "
-            "calibrate again, at this size"
-        )
-
-
-def read_calibration(path: str | Path) -> Calibration:
-    """The YAML that ROS's camera_calibration writes, or our own keys `matrix` (three rows) and `distortion`.
-
-    Raises ConfigError when the file cannot be read or holds no camera.
+    rectified: of the pictures that image_proc makes: the projection matrix, without distortion.
+    Raises ConfigError when the file cannot be read, holds no camera, several, or one whose distortion is not found.
     """
     path = resolved(path)
-    document = _load(path)
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: expected the YAML of ROS's camera_calibration, got {_shown(document)}")
     where = str(path)
-    if "matrix" in document:
-        rows = document["matrix"]
-        is_rows = isinstance(rows, list) and len(rows) == 3 and all(isinstance(row, list) for row in rows)
-        matrix = [value for row in rows for value in row[:4]] if is_rows else rows
-        return Calibration(lens_camera(where, matrix, document.get("distortion") or [], ""), None)
-    matrix, lens = document.get("camera_matrix"), document.get("distortion_coefficients")
-    model = document.get("distortion_model")
-    if not isinstance(matrix, dict):
-        raise ConfigError(f"{path}: expected camera_matrix with a list of nine numbers, got {_shown(matrix)}")
-    data = lens.get("data", []) if isinstance(lens, dict) else []
-    camera = lens_camera(where, matrix.get("data"), data, model if isinstance(model, str) else "")
-    size = _size(document, where)
+    document = values_of(_load(path), path)
+    if not isinstance(document, dict):
+        raise ConfigError(f"{where}: expected a calibration, got {shown_numbers(document)}; {_WRITE}")
+    found = _cameras(document)
+    if len(found) != 1:
+        got = f"{len(found)}: {', '.join(name for name, _ in found)}; leave one" if found else f"none; {_WRITE}"
+        raise ConfigError(f"{where}: expected camera_matrix with nine numbers, got {got}")
+    values = found[0][1]
+    _check_window(values, where)
+    size = _size(values, where)
+    if rectified:
+        camera = lens_camera(where, _projection(values, where), [], "")
+    else:
+        lens, model = _distortion(values, where)
+        camera = lens_camera(where, _matrix(values, where), lens, model)
     if size is not None:
         check_plausible(where, camera, size)
     return Calibration(camera, size)
 
 
-def _size(document: dict[Any, Any], where: str) -> tuple[int, int] | None:
-    width, height = document.get("image_width"), document.get("image_height")
-    if width is None and height is None:
-        return None
-    if type(width) is int and type(height) is int and min(width, height) > 0 and max(width, height) <= MAX_SIDE:
-        return width, height
-    got = f"{_shown(width)} x {_shown(height)}"
-    raise ConfigError(f"{where}: expected image_width and image_height of 1 to {MAX_SIDE} pixels, got {got}")
+def _cameras(document: Any, name: str = "", depth: int = 0) -> list[tuple[str, Values]]:
+    """The mappings that hold a matrix, with the keys that lead to them."""
+    if not isinstance(document, dict) or depth > _MOST_DEPTH:
+        return []
+    values = {plain_key(key): value for key, value in document.items()}
+    matrix = _first(values, _MATRIX)
+    is_matrix = matrix in _MATRIX[:2] or isinstance(values.get(matrix or ""), (list, dict))
+    if is_matrix or all(key in _without_prefix(values) for key in _FOCAL):
+        return [(name or "the file", values)]
+    found = []
+    for key, value in document.items():
+        found += _cameras(value, f"{name}.{key}".strip(".")[:60], depth + 1)
+    return found
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> bytes:
     try:
         found = what_is(path)
         if found not in (FILE, DEVICE):
             raise ConfigError(f"{brief(path)}: expected a calibration file, got {found}; check the path")
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(MAX_LONG_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: expected a calibration file, got: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"{path}: expected a calibration of at most {MAX_BYTES} bytes, got a larger file")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: expected YAML in UTF-8, got bytes that are no text") from None
-    return parse_yaml(text, path, ConfigError)
+    if len(data) > MAX_LONG_BYTES:
+        raise ConfigError(f"{path}: expected a calibration of at most {MAX_LONG_BYTES} bytes, got a larger file")
+    return data
 
 
-def _numbers(values: Any, least: int, most: int) -> list[float] | None:
-    """Finite numbers, or None; whatever is nested or endless is not unfolded."""
-    if not isinstance(values, list) or not least <= len(values) <= most:
+def _matrix(values: Values, where: str) -> Any:
+    name = _first(values, _MATRIX)
+    if name is None:
+        terms = _without_prefix(values)
+        fx, fy, cx, cy = (terms[key] for key in _FOCAL)
+        return [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    numbers = _flat(values[name], name, where)
+    if name in ("intrinsics", "intrinsic") and isinstance(numbers, list) and len(numbers) == 4:  # Kalibr
+        fx, fy, cx, cy = numbers
+        return [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    return numbers
+
+
+def _projection(values: Values, where: str) -> Any:
+    name = _first(values, _PROJECTION)
+    if name is None:
+        raise ConfigError(
+            f"{where}: expected projection_matrix, which rectified images are made with, got none; calibrate with "
+            "camera_calibration, or subscribe to the image that is not rectified"
+        )
+    numbers = _flat(values[name], name, where)
+    if not isinstance(numbers, list) or len(numbers) != 12:
+        got = shown_numbers(numbers)
+        raise ConfigError(f"{where}: expected projection_matrix of three rows of four numbers, got {got}")
+    return [numbers[4 * row + column] for row in range(3) for column in range(3)]
+
+
+def _distortion(values: Values, where: str) -> tuple[Any, str]:
+    """Coefficients and the name of their model. Raises ConfigError where they cannot be found for certain."""
+    model = values.get(_first(values, _MODEL) or "", "")
+    model = "" if model is None else str(model)
+    if str(values.get("fisheyemodel", 0)).strip() in ("1", "True", "true"):
+        model = "equidistant"
+    if str(values.get("cameramodel", "pinhole")).lower() not in ("pinhole", "none"):
+        got = str(values["cameramodel"])[:40]
+        raise ConfigError(f"{where}: expected camera_model pinhole, got {got!r}; calibrate again with pinhole")
+    names = [key for key in values if _is_distortion(key)]
+    terms = {key: value for key, value in _without_prefix(values).items() if re.fullmatch(r"[kp]\d", key)}
+    if len(names) > 1 or (names and terms):
+        got = " and ".join([*names, *terms])[:80]
+        raise ConfigError(f"{where}: expected distortion coefficients under one key, got {got}; {_WRITE}")
+    if names:
+        return _flat(values[names[0]], names[0], where), model
+    if terms:
+        if not {"k1", "k2"} <= set(terms) <= set(_TERMS):
+            raise ConfigError(f"{where}: expected k1, k2, p1, p2 and k3, got {', '.join(terms)[:80]}; {_WRITE}")
+        return [terms.get(key, 0.0) for key in _TERMS], model
+    if model.lower() == "none" or ("matrix" in values and not model):  # our own form may leave it out
+        return [], model
+    raise ConfigError(f"{where}: expected distortion_coefficients, got none; {_WRITE}")
+
+
+def _is_distortion(key: str) -> bool:
+    return key in ("d", "d1", "kc", "coeffs", "coefficients") or (
+        "dist" in key and key not in _MODEL and not re.search(r"distance|enable|undist|^use|^is|err", key)
+    )
+
+
+def _flat(value: Any, name: str, where: str) -> Any:
+    """The numbers of a list, of rows, or of a mapping with `data`; anything else as it is, for the message."""
+    if isinstance(value, dict):
+        entries = {plain_key(key): entry for key, entry in value.items()}
+        if "data" not in entries:
+            got = ", ".join(entries)[:80] or "nothing"
+            raise ConfigError(f"{where}: expected {name} with `data`, got {got}; {_WRITE}")
+        numbers = _flat(entries["data"], name, where)
+        rows, columns = entries.get("rows"), entries.get("cols")
+        if isinstance(rows, int) and isinstance(columns, int) and isinstance(numbers, list) and (
+            name not in _MATRIX and rows * columns != len(numbers)
+        ):
+            got = f"{shown_numbers(rows)} x {shown_numbers(columns)} and {len(numbers)} numbers"
+            raise ConfigError(f"{where}: expected as many numbers in {name} as rows times cols, got {got}")
+        return numbers
+    if not isinstance(value, list) or len(value) > 14:
+        return value
+    if value and all(isinstance(row, list) and len(row) <= 14 for row in value):
+        value = [number for row in value for number in row][:15]
+    return [_number(entry) for entry in value]
+
+
+def _number(value: Any) -> Any:
+    """Numbers that YAML takes for text, such as 5e-05, as Python writes them."""
+    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", value):
+        return float(value)
+    return value
+
+
+def _size(values: Values, where: str) -> tuple[int, int] | None:
+    pair = values.get(_first(values, _SIZE) or "")
+    entries = pair if isinstance(pair, list) and len(pair) == 2 else None
+    if entries is None:
+        entries = [values.get(_first(values, names) or "") for names in (_WIDTH, _HEIGHT)]
+    width, height = (_whole(entry) for entry in entries)
+    if width is None and height is None:
         return None
-    if not all(type(value) in (int, float) and abs(value) < 1e12 for value in values):  # refuses NaN too
-        return None
-    return [float(value) for value in values]
+    if type(width) is int and type(height) is int and min(width, height) > 0 and max(width, height) <= MAX_SIDE:
+        return width, height
+    got = f"{shown_numbers(width)} x {shown_numbers(height)}"
+    raise ConfigError(f"{where}: expected image_width and image_height of 1 to {MAX_SIDE} pixels, got {got}")
 
 
-def _shown(value: Any) -> str:
-    """Short, and without unfolding what is nested."""
-    if isinstance(value, list):
-        if len(value) > 14 or not all(type(item) in (int, float) for item in value):
-            return f"a list of {len(value)}"
-        return "[" + ", ".join(f"{item:.6g}" for item in value) + "]"
-    if isinstance(value, int) and abs(value) > 1e15:
-        return "a huge number"
-    return repr(value)[:60] if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"
+def _whole(value: Any) -> Any:
+    value = _number(value)
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e9 else value
+
+
+def _check_window(values: Values, where: str) -> None:
+    """An echoed CameraInfo may be of a part of the sensor; a file holds for whole images."""
+    roi = values.get("roi")
+    window = [_number(entry) for key, entry in roi.items() if key != "do_rectify"] if isinstance(roi, dict) else []
+    binned = any(values.get(key) not in (None, 0, 1) for key in ("binningx", "binningy"))
+    if binned or any(entry not in (0, 0.0) for entry in window):
+        raise ConfigError(
+            f"{where}: expected the calibration of whole images, got one with a region of interest or binning; let the "
+            "node take it from the topic camera_info"
+        )
+
+
+def _first(values: Values, names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if name in values), None)
+
+
+def _without_prefix(values: Values) -> dict[str, Any]:
+    """Camera.fx, Camera1.fx and fx are the same; only such short names."""
+    terms = {}
+    for key, value in values.items():
+        match = re.fullmatch(r"(?:camera\d?|cam\d?)?([fc][xy]|[kp]\d)", key)
+        if match and not isinstance(value, (dict, list)):
+            terms[match[1]] = _number(value)
+    return terms

@@ -51,7 +51,7 @@ def test_a_file_of_camera_calibration(written):
 
 
 def test_a_fisheye_file(written):
-    text = WRITTEN.replace("plumb_bob", "equidistant").replace(", 0.]\nrect", "]\nrect")
+    text = WRITTEN.replace("plumb_bob", "equidistant").replace(", 0.]\nrect", "]\nrect").replace("cols: 5", "cols: 4")
     camera = read_calibration(written(text)).camera
     assert camera.fisheye
     assert len(camera.distortion) == 4
@@ -69,8 +69,14 @@ def test_an_image_of_another_shape_has_no_camera(written):
 
 
 def test_a_file_without_a_size_is_taken_for_every_size():
-    calibration = Calibration(Camera(np.eye(3), []), None)
+    calibration = Calibration(Camera([[700, 0, 320], [0, 700, 240], [0, 0, 1]], []), None)
     assert calibration.fitted((640, 480), "x") is calibration.camera
+
+
+@pytest.mark.parametrize("matrix", [np.eye(3), np.diag([1e5, 1e5, 1]), [[30, 0, 320], [0, 30, 240], [0, 0, 1]]])
+def test_a_file_without_a_size_fits_no_image_that_no_lens_makes(matrix):
+    with pytest.raises(ConfigError, match=r"^front: expected focal lengths of 64 to 64000 pixels"):
+        Calibration(Camera(matrix, []), None).fitted((640, 480), "front")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +85,7 @@ def test_a_file_without_a_size_is_taken_for_every_size():
         ("1736.51", ".nan", "nine finite numbers, got \\[nan"),
         ("1736.51", "0.", "focal lengths"),
         ("1736.51", "-3", "focal lengths"),
+        ("1736.51, 0., 640.2, 0., 1735.9", "1., 0., 640.2, 0., 1.", "128 to 128000 pixels .* got 1 and 1, which"),
         ("1736.51", "900", "focal lengths of square pixels, got 900 and 1735.9"),
         ("640.2", "2000", r"optical centre inside 1280x1024, got \(2000, 511.8\)"),
         ("1736.51, 0.,", "1736.51,", "nine finite numbers"),
@@ -110,8 +117,8 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{k}: &a{k} {{<<: [{', '.join([f'*a{k - 
     [
         ("[" * MAX_BYTES, "expected YAML"),
         ("x" * (MAX_BYTES + 1), "larger file"),
-        (b"\xff\xfe\x00", "expected YAML"),
-        ("", "got None"),
+        (b"\xff\xfe\x00", "bytes that are no text"),
+        ("", "got None; write camera_matrix"),
         ("- 1\n", r"got \[1\]"),
         ("matrix: [[1, 2, 3], [4, 5, 6], [7, 8, 9]]", "expected \\[\\[fx"),
         ("matrix: [[1, 2], [4, 5, 6], [7, 8, 9]]", "nine finite numbers"),

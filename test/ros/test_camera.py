@@ -12,7 +12,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_ros.camera import camera_from_info
+from nanodet_kp_ros.camera import camera_from_info, is_rectified
 
 K = [1200.0, 0.0, 640.0, 0.0, 1190.0, 512.0, 0.0, 0.0, 1.0]
 D = [-0.1, 0.02, 0.001, -0.001, 0.0]
@@ -139,3 +139,65 @@ def test_any_message_gives_a_camera_or_a_sentence(k, d, model, values, size, kno
     except ConfigError as error:
         said = str(error)
     assert said.startswith("camera_info: ")
+
+
+P = [1100.0, 0.0, 630.0, 0.0, 0.0, 1110.0, 500.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def test_a_rectified_image_has_the_projection_matrix_and_no_distortion():
+    camera = camera_from_info(info(p=P), (1280, 1024), rectified=True)
+    assert camera.matrix.tolist() == [[1100, 0, 630], [0, 1110, 500], [0, 0, 1]]
+    assert camera.distortion.tolist() == []
+    half = camera_from_info(info(p=P, binning_x=2, binning_y=2), (640, 512), rectified=True)
+    np.testing.assert_allclose(half.matrix, [[550, 0, 314.75], [0, 555, 249.75], [0, 0, 1]])
+
+
+def test_a_rectified_image_without_its_projection_matrix_has_no_camera():
+    with pytest.raises(ConfigError, match="expected the projection matrix p, which rectified images are made with"):
+        camera_from_info(info(), rectified=True)
+    assert camera_from_info(info(d=[0.0] * 5), rectified=True).matrix.ravel().tolist() == K
+
+
+@pytest.mark.parametrize(
+    ("topic", "rectified"),
+    [
+        ("/cam/image_rect", True),
+        ("/cam/image_rect_color", True),
+        ("/zed/left/color/rect/image", True),
+        ("/cam/rectified/image", True),
+        ("/cam/image_undistorted", True),
+        ("/cam/image_raw", False),
+        ("/rectangle/image_raw", False),
+        ("/direct/image", False),
+    ],
+)
+def test_rectified_topics_by_their_names(topic, rectified):
+    assert is_rectified(topic) == rectified
+
+
+@pytest.mark.parametrize(
+    ("fields", "lens"),
+    [
+        ({"distortion_model": "none", "d": []}, []),
+        ({"distortion_model": "none", "d": [0.0] * 5}, []),
+        ({"distortion_model": "equidistant", "d": [0.1, 0.2, 0.3, 0.4, 0.0]}, [0.1, 0.2, 0.3, 0.4]),
+        ({"distortion_model": "PLUMB_BOB"}, D),
+    ],
+)
+def test_models_of_simulators_and_of_drivers(fields, lens):
+    assert camera_from_info(info(**fields)).distortion.tolist() == lens
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"k": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]}, "which no lens has"),
+        ({"k": [0.9, 0.0, 0.5, 0.0, 0.9, 0.5, 0.0, 0.0, 1.0]}, "which no lens has"),
+        ({"k": [4e5, 0.0, 640.0, 0.0, 4e5, 512.0, 0.0, 0.0, 1.0]}, "which no lens has"),
+        ({"distortion_model": "none"}, "expected no coefficients for distortion model 'none'"),
+        ({"distortion_model": "equidistant", "d": [0.1] * 5}, "camera distortion: expected 4 numbers"),
+    ],
+)
+def test_numbers_that_no_lens_has(fields, words):
+    with pytest.raises(ConfigError, match=words):
+        camera_from_info(info(**fields))
