@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.runtime.foreign import foreign_kind
 
 MAX_BYTES = 1 << 28
 """Of a model file; the largest published network of the family has 20 MB."""
@@ -46,6 +47,9 @@ def read_model(path: Path) -> bytes:
     try:
         outside = has_outside_tensors(data)
     except ValueError as error:
+        kind = foreign_kind(data)
+        if kind is not None:
+            raise ModelError(f"model {path}: expected an ONNX model, got {kind}") from None
         raise ModelError(
             f"model {path}: expected an ONNX model, got a file that onnxruntime cannot load ({error}); "
             "export it again with `python training/export.py`"

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.paths import FILE, what_is
 from nanodet_kp_core.runtime.session import open_session, read_entry
 
 INPUT, OUTPUT = "patches", "values"
@@ -23,6 +24,12 @@ class PatchNetwork:
 
     def __init__(self, path: str | Path, key: str, size: tuple[int, int]) -> None:
         self.path = Path(path)
+        found = what_is(self.path)
+        if found != FILE:
+            raise ModelError(
+                f"model {self.path}: expected the second stage of the model in the same folder, got {found}; a model "
+                "is several files: copy this one there too, from where the model came from"
+            )
         self._session = open_session(self.path, threads=1)  # so small that a second thread is in the way
         self.text = read_entry(self.path, self._session, key)
         self._size = size

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from nanodet_kp_core.errors import ConfigError, ModelError
+from nanodet_kp_core.errors import ConfigError, ModelError, shown
 from nanodet_kp_core.paths import FILE, brief, resolved, what_is
+from nanodet_kp_core.runtime.foreign import foreign_kind
 from nanodet_kp_core.runtime.metadata import METADATA_KEY, ModelMetadata
 from nanodet_kp_core.runtime.model_file import read_model
 
@@ -113,6 +114,9 @@ def open_session(path: Path, threads: int, spin: bool = False) -> onnxruntime.In
     try:
         return onnxruntime.InferenceSession(data, session_options(threads, spin), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors share no base class but Exception
+        kind = foreign_kind(data)
+        if kind is not None:
+            raise ModelError(f"model {path}: expected an ONNX model, got {kind}") from None
         reason = " ".join(str(error).split())
         raise ModelError(
             f"model {path}: expected an ONNX model, got a file that onnxruntime {onnxruntime.__version__} "
@@ -129,10 +133,7 @@ def read_entry(path: Path, session: onnxruntime.InferenceSession, key: str) -> s
     """Text of an entry of the model's metadata. Raises ModelError when it is not there, or far too long."""
     text = session.get_modelmeta().custom_metadata_map.get(key)
     if text is None:
-        raise ModelError(
-            f"model {path}: expected an ONNX model with a '{key}' metadata entry, got one without; "
-            "export it with `python training/export.py`"
-        )
+        raise ModelError(f"model {path}: expected an ONNX model with a '{key}' metadata entry, got {_without(session)}")
     if len(text) > MAX_ENTRY:
         raise ModelError(
             f"model {path}: expected a '{key}' metadata entry of at most {MAX_ENTRY} characters, got {len(text)}; "
@@ -141,9 +142,25 @@ def read_entry(path: Path, session: onnxruntime.InferenceSession, key: str) -> s
     return text
 
 
+def _without(session: onnxruntime.InferenceSession) -> str:
+    """What an ONNX model without the wanted entry is, and the way out."""
+    meta = session.get_modelmeta()
+    ours = [key for key in meta.custom_metadata_map if key.startswith(METADATA_KEY)]
+    if ours:
+        return f"the part of a model that is kept under '{ours[0]}'; name the detector, and leave this file beside it"
+    producer = shown(meta.producer_name or "nobody said")
+    inputs = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in session.get_inputs()[:3])
+    return (
+        f"one without: a model of another program (made by {producer}, inputs {shown(inputs)}), whose output nobody "
+        "here can read; weights of NanoDet go through `python training/import_weights.py`, own ones through "
+        "`python training/export.py`"
+    )
+
+
 def _read_metadata(path: Path, session: onnxruntime.InferenceSession) -> ModelMetadata:
+    text = read_entry(path, session, METADATA_KEY)
     try:
-        return ModelMetadata.from_json(read_entry(path, session, METADATA_KEY))
+        return ModelMetadata.from_json(text)
     except ModelError as error:
         raise ModelError(f"model {path}: {error}") from None
 

@@ -168,5 +168,5 @@ def test_a_rectified_image_has_the_projection_matrix(read):
     assert camera.matrix.tolist() == [[1400, 0, 700], [0, 1401, 540], [0, 0, 1]]
     assert camera.distortion.tolist() == []
     for text in (FORMS["camera_calibration"], FORMS["camera_calibration"] + P.replace("0, 0, 1, 0]", "1]")):
-        with pytest.raises(ConfigError, match="projection_?matrix"):
+        with pytest.raises(ConfigError, match=r"projection_?matrix"):
             read(text, rectified=True)
