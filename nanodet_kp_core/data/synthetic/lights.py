@@ -18,9 +18,9 @@ def team_light(rng: np.random.Generator, color: str) -> np.ndarray:
     u = rng.uniform
     # Some cameras show blue as cyan and red as orange, and where these saturate, as yellow.
     if color == "B":
-        light = (1.0, np.interp(u(0, 1), (0, 0.85, 1), (0.1, 0.55, 0.85)), u(0.01, 0.16))
+        light = (1.0, float(np.interp(u(0, 1), (0, 0.85, 1), (0.1, 0.55, 0.85))), u(0.01, 0.16))
     elif color == "R":
-        light = (u(0.02, 0.2), np.interp(u(0, 1), (0, 0.8, 1), (0.02, 0.2, 0.55)), 1.0)
+        light = (u(0.02, 0.2), float(np.interp(u(0, 1), (0, 0.8, 1), (0.02, 0.2, 0.55))), 1.0)
     elif color == "P":
         light = (u(0.75, 1.0), u(0.08, 0.3), u(0.7, 1.0))
     else:
