@@ -10,9 +10,9 @@ from nanodet_kp_core.data.synthetic.cameras import KINDS, MIXED, draw_exposure, 
 from nanodet_kp_core.data.synthetic.generator import render_scene
 from nanodet_kp_core.data.synthetic.geometry import plate_pose
 from nanodet_kp_core.data.synthetic.labels import _readable, blob_reach
-from nanodet_kp_core.data.synthetic.robot import PlateView
+from nanodet_kp_core.data.synthetic.plates import PlateView
+from nanodet_kp_core.data.synthetic.prints import draw_print, draw_style
 from nanodet_kp_core.data.synthetic.sensor import _aperture, _toned, compress
-from nanodet_kp_core.data.synthetic.stickers import draw_print
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 PLATE = np.array([[20.0, 20.0], [20.0, 44.0], [78.0, 44.0], [78.0, 20.0]])
@@ -86,7 +86,8 @@ def test_scaling_and_jpeg_hide_numbers():
 
 
 def _plate_view(white):
-    printed = replace(draw_print(np.random.default_rng(2), rings=False), white=white, black=0.01, kind="sticker")
+    rng = np.random.default_rng(2)
+    printed = replace(draw_print(rng, draw_style(rng, "3", exact=True)), white=white, black=0.01)
     pose = plate_pose(np.array([0.0, 0.0, 2.0]), 0.0, 0.2, 0.0)
     return PlateView(PLATE, pose, "B", "3", False, printed, 1, 1.0, True)
 
