@@ -45,10 +45,10 @@ class ReaderMetadata:
     proposal_score: detections of the first stage from this score on are looked at again, in 0..1.
     detector_weight, offset: the final logit is the reader's, plus detector_weight times the detector's, plus offset.
         The detector has seen more of the surroundings; the offset makes 0.5 the threshold to use.
-    scout_score: stands for the detector's score of what only the scout (runtime.scout) proposes, in 0..1.
     number_temperature: divides the logits of the numbers, so that their softmax says how often a number is right.
     run_id: of the training.
     bars: file name of the last look (runtime.bars), which lies in the same folder; "" without one.
+    scout_score: stands for the detector's score of what only the scout (runtime.scout) proposes, in 0..1.
     Raises ModelError for other values.
     """
 
@@ -56,10 +56,10 @@ class ReaderMetadata:
     proposal_score: float
     detector_weight: float = 0.0
     offset: float = 0.0
-    scout_score: float = 0.3
     run_id: str = ""
     bars: str = ""
     number_temperature: float = 1.0
+    scout_score: float = 0.3
 
     def __post_init__(self) -> None:
         if factors(self.class_names) is None:

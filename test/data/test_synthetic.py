@@ -131,10 +131,11 @@ def _offsets(**how):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_bars_seem_to_end_at_the_labels_whatever_their_glow(kind):
     offsets = _offsets(kind=kind)
-    delivered = kind.name in ("phone", "broadcast", "webcam")  # tones and sharpening move the half-way grey outward
+    # Bloom of a long exposure, tones and sharpening move the half-way grey outward.
+    outward = kind.name in ("machine-long", "phone", "broadcast", "webcam")
     # Half-way to black lies a little outside: labels go by backgrounds that are not black.
-    assert -0.65 - 0.25 * delivered < np.median(offsets) < 0
-    assert np.median(np.abs(offsets)) < 0.6 + 0.3 * delivered
+    assert -0.65 - 0.25 * outward < np.median(offsets) < 0
+    assert np.median(np.abs(offsets)) < 0.6 + 0.3 * outward
 
 
 def test_bars_blown_out_to_ovals_seem_to_end_at_the_labels():

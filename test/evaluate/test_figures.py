@@ -206,5 +206,5 @@ def test_calibration_files(tmp_path):
         path.write_text(text)
         with pytest.raises(ConfigError, match=message):
             read_calibration(path)
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(ConfigError, match="no such file"):
         read_calibration(tmp_path / "none.yaml")

@@ -70,6 +70,8 @@ def stray_lights(rng: np.random.Generator, canvas: Canvas) -> None:
         at, step = rng.uniform(0, 1, 2) * (w, h), rng.normal(0, 8, 2)
         for k in range(int(rng.integers(3, 12))):
             dot(canvas, at + k * step, float(rng.uniform(1, 3)), any_light(rng) * strength(rng))
+    if rng.random() < 0.12:
+        _sign(rng, canvas)
     if rng.random() < 0.2:
         _mismatched_pair(rng, canvas)
     if rng.random() < 0.2:
@@ -146,6 +148,29 @@ def mirrored_bars(rng: np.random.Generator, canvas: Canvas) -> None:
     soft = cv2.GaussianBlur(soft, (0, 0), max(0.5, smear * 0.15), sigmaY=smear / 2)
     light_map = np.ascontiguousarray(cv2.resize(soft, (2 * soft.shape[1], 2 * soft.shape[0]))[:h, :w])
     cv2.add(canvas.emission, light_map, canvas.emission)
+
+
+def _sign(rng: np.random.Generator, canvas: Canvas) -> None:
+    """A lit sign on a dark box, of a few thick strokes: an exit sign, a mark, a switch. Mostly green or white."""
+    w, h = canvas.size
+    size = float(np.exp(rng.uniform(np.log(5), np.log(60))))
+    middle = rng.uniform(0.05, 0.95, 2) * (w, h)
+    turn = float(rng.normal(0, 0.1))
+    height, width = rng.uniform(1.1, 1.8) * size, rng.uniform(1.1, 2.2) * size
+    paint(canvas, bar_quad(middle, height, width, turn), (14, 14, 14), BODY)
+    u = rng.random()
+    light = np.array([rng.uniform(0.1, 0.6), 1.0, rng.uniform(0.05, 0.5)], np.float32) if u < 0.5 else any_light(rng)
+    light = team_light(rng, "W") if 0.5 <= u < 0.7 else light
+    light = light * np.float32(strength(rng))
+    thick = size * float(rng.uniform(0.12, 0.4))
+    if rng.random() < 0.5:  # a cross
+        for angle in (turn, turn + np.pi / 2):
+            shine(canvas, bar_quad(middle, size, thick, angle), light)
+        return
+    for _ in range(int(rng.integers(2, 6))):
+        place = middle + rng.uniform(-0.35, 0.35, 2) * size
+        angle = turn + float(rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)]))
+        shine(canvas, bar_quad(place, size * float(rng.uniform(0.3, 0.8)), thick, angle), light)
 
 
 def _mismatched_pair(rng: np.random.Generator, canvas: Canvas) -> None:
