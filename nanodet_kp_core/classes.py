@@ -7,6 +7,9 @@ from collections.abc import Sequence
 COLORS = ("B", "R", "N", "P")
 """Blue, red, none (lights off), purple."""
 
+UNLIT = "N"
+"""The colour of a plate whose lights are off."""
+
 NUMBERS = ("G", "1", "2", "3", "4", "5", "O", "Bs", "Bb")
 """Stickers: sentry (guard), 1 to 5, outpost, base small, base big."""
 

@@ -18,7 +18,7 @@ from zlib import crc32
 from _door import open_door
 from _patches import add_patch_arguments, collected, pictures, prepare, train
 
-from nanodet_kp_core.classes import ARMOR_CLASSES, COLORS, factors
+from nanodet_kp_core.classes import ARMOR_CLASSES, COLORS, UNLIT, factors
 from nanodet_kp_core.data.proposals import PROPOSAL_SCORE, Patches, patches_of_records
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.export.patch_network_file import export_patch_network
@@ -27,7 +27,7 @@ from nanodet_kp_core.runtime.bars import Bars
 from nanodet_kp_core.runtime.reader import ReaderMetadata
 from nanodet_kp_core.runtime.session import load_session
 from nanodet_kp_core.train.patch_training import PatchRecipe
-from nanodet_kp_core.train.reader import ReaderTraining
+from nanodet_kp_core.train.reader import UNLIT_OFFSET, ReaderTraining
 
 
 def main() -> int:
@@ -62,11 +62,14 @@ def main() -> int:
     wanted = f"{args.detector.name} {crc32(args.detector.read_bytes()):08x}"  # exports of one network are of one size
     patches = collected(args, pictures(args, names, smallest=10.0), make, Patches, wanted)
     print(f"{len(patches)} patches, {int(patches.plate.sum())} of plates")
-    unlit = COLORS.index("N") if args.labels is None else -1  # one's own pictures show what is rare
+    unlit = COLORS.index(UNLIT) if args.labels is None else -1
     training = ReaderTraining(patches, colors, numbers, PatchRecipe(steps=args.steps), unlit)
     train(training, args)
     run_id = f"{training.step} steps on {len(patches)} patches"
-    metadata = ReaderMetadata(names, args.proposal_score, args.detector_weight, run_id=run_id, bars=bars)
+    rare = UNLIT_OFFSET if args.labels is None else 0.0  # one's own pictures show what is rare
+    metadata = ReaderMetadata(
+        names, args.proposal_score, args.detector_weight, run_id=run_id, bars=bars, unlit_offset=rare
+    )
     worst = export_patch_network(training.average.model, args.out / "reader.onnx", metadata, patches.images[:64])
     if args.bars is not None:
         write_atomically(args.out / bars, args.bars.read_bytes())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nanodet_kp_core.classes import factors
+from nanodet_kp_core.classes import UNLIT, factors
 from nanodet_kp_core.errors import ModelError, shown
 from nanodet_kp_core.runtime.bars import Bars
 from nanodet_kp_core.runtime.metadata import is_file_name
@@ -27,7 +27,7 @@ READER_VERSION = 2  # 1: patches cut with perspective
 
 _RANGES = (
     ("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100), ("scout_score", 0, 1),
-    ("number_temperature", 0.01, 100),
+    ("number_temperature", 0.01, 100), ("unlit_offset", -100, 100),
 )  # fmt: skip
 
 CORNER_SCALE = 4.0
@@ -49,6 +49,8 @@ class ReaderMetadata:
     run_id: of the training.
     bars: file name of the last look (runtime.bars), which lies in the same folder; "" without one.
     scout_score: stands for the detector's score of what only the scout (runtime.scout) proposes, in 0..1.
+    unlit_offset: added to the final logit of plates whose lights are off (colour N). Among rendered pictures they are
+        more frequent than on a field.
     Raises ModelError for other values.
     """
 
@@ -60,6 +62,7 @@ class ReaderMetadata:
     bars: str = ""
     number_temperature: float = 1.0
     scout_score: float = 0.3
+    unlit_offset: float = 0.0
 
     def __post_init__(self) -> None:
         if factors(self.class_names) is None:
@@ -135,6 +138,7 @@ class Reader:
         pair = factors(self.metadata.class_names)
         assert pair is not None
         self._colors, self._numbers = len(pair[0]), len(pair[1])
+        self._unlit = pair[0].index(UNLIT) if UNLIT in pair[0] else -1
         self.network.check(1 + self._colors + self._numbers + 8)  # plate, colours, numbers, corners
         self.bars: Bars | None = None
         if self.metadata.bars:
@@ -169,6 +173,7 @@ class Reader:
         refined = to_image(found.corners, transforms).astype(np.float32)
         usable &= are_usable(refined)
         logits = found.logits + self.metadata.detector_weight * _logit(proposed) + self.metadata.offset
+        logits += self.metadata.unlit_offset * (found.class_ids // self._numbers == self._unlit)
         return Readings(
             scores=np.where(usable, _sigmoid(logits), 0).astype(np.float32),
             class_ids=found.class_ids,

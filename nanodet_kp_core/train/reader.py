@@ -17,6 +17,10 @@ UNLIT_WEIGHT = 0.1
 """Of rendered plates with their lights off in the question what is a plate. The generator draws one in twelve so that
 they are learned; on a field they are rare, and where they count as much as others any dark rectangle passes for one."""
 
+UNLIT_OFFSET = -2.0
+"""Added to the logit of plates without light by a reader of rendered pictures, for the same reason: the surroundings of
+other plates teach it too little about what is dark. 0 and -4 were measured as well (models/README.md)."""
+
 DOUBT_WEIGHT = 0.15
 """Of plates whose number nobody can read: blank panels, practice targets, far and blurred stickers. There all numbers
 are to be equally likely, so that the number's score says whether there is one."""

@@ -116,6 +116,14 @@ def test_what_the_detector_said_counts_too(tmp_path):
     assert np.log(scores / (1 - scores)) == pytest.approx([0.5, 0.5 + 2 * np.log(9)], abs=1e-3)
 
 
+@pytest.mark.parametrize(("label", "expected"), [("N_3", -0.5), ("R_3", 1.0)])
+def test_a_plate_without_light_needs_more(tmp_path, label, expected):
+    text = ReaderMetadata(ARMOR_CLASSES, 0.2, unlit_offset=-1.5).to_json()
+    reader = Reader(make_tiny_reader(tmp_path / "r.onnx", label, logit=1.0, metadata=text))
+    (score,) = reader(np.zeros((64, 64, 3), np.uint8), QUAD[None], HALF[:1]).scores
+    assert np.log(score / (1 - score)) == pytest.approx(expected, abs=1e-3)
+
+
 def test_a_correction_that_breaks_the_corners_is_no_plate(tmp_path):
     reader = Reader(make_tiny_reader(tmp_path / "r.onnx", shift=(float("nan"), 0.0)))
     found = reader(np.zeros((64, 64, 3), np.uint8), QUAD[None], HALF[:1])
