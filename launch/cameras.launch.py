@@ -12,6 +12,19 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Opaq
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
+# As in detector.launch.py.
+_SETTINGS = (
+    "model",
+    "image_transport",
+    "image_qos",
+    "image_geometry",
+    "camera_info_file",
+    "score_threshold",
+    "threads",
+    "use_sim_time",
+)
+_OF_ALL = "of all of them; empty: as the parameter file says"
+
 
 def generate_launch_description():
     share = get_package_share_directory("nanodet_kp_ros")
@@ -21,6 +34,7 @@ def generate_launch_description():
             DeclareLaunchArgument("cameras", description="names, separated by spaces"),
             DeclareLaunchArgument("image", default_value="image_raw", description="topic in each camera's namespace"),
             DeclareLaunchArgument("params_file", default_value=params_file, description="parameters of all of them"),
+            *(DeclareLaunchArgument(name, default_value="", description=_OF_ALL) for name in _SETTINGS),
             OpaqueFunction(function=_detectors, args=[os.path.join(share, "launch", "detector.launch.py")]),
         ]
     )
@@ -30,7 +44,7 @@ def _detectors(context, launch_file):
     def value(name):
         return LaunchConfiguration(name).perform(context)
 
-    shared = {"image": value("image"), "params_file": value("params_file")}
+    shared = {name: value(name) for name in ("image", "params_file", *_SETTINGS)}
     return [
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(launch_file),

@@ -5,6 +5,7 @@
 
 import os
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import (
@@ -21,6 +22,17 @@ from launch_ros.actions import Node
 # Fast DDS 3 reads the first, Fast DDS 2 the second; other middlewares read neither.
 _PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 _PROFILE = _PROFILES[os.environ.get("ROS_DISTRO") in ("humble", "jazzy")]
+# Parameters of the detector that are launch arguments too; where one is left empty, the parameter file holds.
+_SETTINGS = {
+    "image_transport": "raw or compressed; empty: as the parameter file says",
+    "image_qos": "best_effort or reliable; empty: as the parameter file says",
+    "image_geometry": "auto, raw or rectified; empty: as the parameter file says",
+    "camera_info_file": "calibration file; empty: as the parameter file says",
+    "score_threshold": "0 to 1; empty: as the parameter file says",
+    "threads": "threads of the network; empty: as the parameter file says",
+    "use_sim_time": "true or false: the time of a simulator or a bag; empty: as the parameter file says",
+}
+_TEXTS = ("model", "image_transport", "image_qos", "image_geometry", "camera_info_file")  # the others are YAML
 _RESPAWN_DELAY_S = 1.0
 _REFUSED = 2  # exit code for what the user has to mend; to start again would only repeat it
 _OWN_SETTINGS = (*_PROFILES, "FASTDDS_BUILTIN_TRANSPORTS")
@@ -33,6 +45,7 @@ def generate_launch_description():
         DeclareLaunchArgument("image", default_value="image_raw", description="image topic of the camera"),
         DeclareLaunchArgument("camera_info", default_value="", description="empty: the one beside the image topic"),
         DeclareLaunchArgument("model", default_value="", description="ONNX file; empty: as the parameter file says"),
+        *(DeclareLaunchArgument(name, default_value="", description=text) for name, text in _SETTINGS.items()),
         DeclareLaunchArgument("params_file", default_value=params_file, description="parameters of detector_node"),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes"),
         DeclareLaunchArgument(
@@ -69,10 +82,11 @@ def _nodes(context):
         "remappings": remappings,
         "output": "screen",
     }
-    model = {"model": value("model")} if value("model") else {}
+    chosen = {name: value(name) for name in ("model", *_SETTINGS) if value(name)}
+    own = {name: text if name in _TEXTS else yaml.safe_load(text) for name, text in chosen.items()}
 
     def detector():
-        return Node(executable="detector_node", parameters=[value("params_file"), model], **common)
+        return Node(executable="detector_node", parameters=[value("params_file"), own], **common)
 
     nodes = _kept_alive(detector) if value("respawn") == "true" else [detector()]
     if value("player_source"):

@@ -33,9 +33,10 @@ from nanodet_kp_ros.pipeline import Frame, Pipeline
 from nanodet_kp_ros.recorder import Recorder
 from nanodet_kp_ros.runner import run
 from nanodet_kp_ros.settings import DETECTOR, MODEL, SETTINGS
+from nanodet_kp_ros.silence import LOSS_ADVICE
 from nanodet_kp_ros.slot import Slot
 from nanodet_kp_ros.stamps import Stamps, plausible_age_ms
-from nanodet_kp_ros.watchdog import LOSS_ADVICE, Watchdog
+from nanodet_kp_ros.watchdog import Watchdog
 from nanodet_kp_ros.worker import Worker
 
 _LISTEN_PERIOD_S = 0.2
@@ -128,7 +129,7 @@ class DetectorNode(Node):
         """Subscribes to the camera or gives it up, as it is needed."""
         wanted = self._state() == "on"
         if not wanted:
-            self._watchdog.image_arrived()  # nobody misses one
+            self._watchdog.not_waiting()
         if wanted == self._input.listening:
             return
         self._stamps.forget()

@@ -21,7 +21,8 @@ OnImage = Callable[[ImageMessage, int | None, bytes], None]
 class ImageInput:
     """Hands every image message to `on_image`: the message, its sequence number (None: not known), its publisher.
 
-    topic: the resolved name; the compressed one follows the remapped name of the raw one, as image_transport has it.
+    topic: the resolved name. Of compressed images it follows the remapped name of the raw one, as image_transport has
+    it, unless that ends in /compressed already or image_raw/compressed itself is remapped. image_topic: without ending.
     """
 
     def __init__(self, node: Node, transport: str, reliability: str, on_image: OnImage) -> None:
@@ -29,9 +30,9 @@ class ImageInput:
         self._on_image = on_image
         self._subscription: Subscription | None = None
         self._crowded = False
-        self.image_topic = node.resolve_topic_name("image_raw")
         compressed = transport == "compressed"
-        self.topic = f"{self.image_topic}/compressed" if compressed else self.image_topic
+        self.topic = _compressed_topic(node) if compressed else node.resolve_topic_name("image_raw")
+        self.image_topic = self.topic.removesuffix("/compressed") if compressed else self.topic
         self._message_type = CompressedImage if compressed else Image
         self.type_name = f"sensor_msgs/msg/{self._message_type.__name__}"
         self.check: Callable[[Any], None] = check_compressed if compressed else check_image
@@ -80,3 +81,11 @@ class ImageInput:
         publisher = (info.get("publisher_gid") or {}).get("data", b"")
         numbered = publisher or not self._crowded
         self._on_image(message, info.get("publication_sequence_number") if numbered else None, publisher)
+
+
+def _compressed_topic(node: Node) -> str:
+    remapped = node.resolve_topic_name("image_raw/compressed")
+    if remapped != node.resolve_topic_name("image_raw/compressed", only_expand=True):
+        return remapped
+    base = node.resolve_topic_name("image_raw")
+    return base if base.endswith("/compressed") else f"{base}/compressed"

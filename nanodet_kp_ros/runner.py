@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 import rclpy
-from rclpy.exceptions import NameValidationException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from nanodet_kp_core.errors import ConfigError, NanodetKpError, reason_of
+from nanodet_kp_ros.transports import choose_transports
 
 CONFIGURATION = 2
 """Exit code for what the user has to mend: to start the node again would not help."""
@@ -20,7 +21,7 @@ CONFIGURATION = 2
 _TOLD_EVERY_S = 5.0
 
 # What rcl and rclpy raise for names, QoS overrides and the like; rcl's own error is a RuntimeError.
-_REJECTED = (RuntimeError, ValueError, OSError, NameValidationException)
+_REJECTED = (RuntimeError, ValueError, OSError, NameValidationException, ParameterException)
 _SOURCE_LINE = re.compile(r",? at /\S+\.(?:c|cpp|h|hpp):\d+")
 
 # Words of rcl -> what to do about it.
@@ -46,6 +47,7 @@ def run(name: str, make_node: Callable[[], Node], arguments: Sequence[str] | Non
     # Ctrl-C in a terminal reaches a launched node twice: from the terminal and from the launch process. As an exception
     # the second would strike anywhere in the clean-up of the first; rclpy ends the spin by itself, without any.
     signal.signal(signal.SIGINT, lambda *_: None)
+    choose_transports()
     try:
         rclpy.init(args=None if arguments is None else list(arguments))
     except Exception as error:  # arguments, parameter files, remappings, environment, the folder of the logs

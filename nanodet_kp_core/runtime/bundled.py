@@ -10,7 +10,13 @@ from nanodet_kp_core.errors import ModelError
 
 DEFAULT_MODEL = "armor_s.onnx"
 
-_SHARE = Path("share", "nanodet_kp_ros", "models")
+_SHARE = Path("share", "nanodet_kp_ros")
+
+
+def share_folders() -> list[Path]:
+    """Where this package's models and configurations may lie: the source tree, then each prefix, best first."""
+    prefixes = [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
+    return [Path(__file__).resolve().parents[2], *(prefix / _SHARE for prefix in (*prefixes, Path(sys.prefix)))]
 
 
 def bundled_model(name: str = DEFAULT_MODEL) -> Path:
@@ -22,11 +28,7 @@ def bundled_model(name: str = DEFAULT_MODEL) -> Path:
     Raises:
         ModelError: it is in none of them; the message names them all.
     """
-    prefixes = [
-        Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix
-    ]
-    folders = [Path(__file__).resolve().parents[2] / "models", *(prefix / _SHARE for prefix in prefixes)]
-    folders.append(Path(sys.prefix) / _SHARE)
+    folders = [folder / "models" for folder in share_folders()]
     for folder in folders:
         if (folder / name).is_file():
             return folder / name

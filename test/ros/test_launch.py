@@ -35,6 +35,10 @@ def test_launch_with_a_player(image_model, tmp_path, monkeypatch):
         "fps:=10.0",
         "namespace:=red",
         "image:=/cam/image",
+        "score_threshold:=0.8",
+        "threads:=1",
+        "image_qos:=reliable",
+        "use_sim_time:=false",
     ]
     process = subprocess.Popen(
         [sys.executable, "-c", LAUNCH, str(ROOT / "launch" / "detector.launch.py"), *arguments],
@@ -51,7 +55,7 @@ def test_launch_with_a_player(image_model, tmp_path, monkeypatch):
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
     assert arrived, output
-    assert len(messages[-1].armors) == 2
+    assert [armor.label for armor in messages[-1].armors] == ["B_3"], "score_threshold did not come through"
     assert len(environments) == 2
     assert all("config/fastdds_images.xml" in environment for environment in environments)
 

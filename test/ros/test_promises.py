@@ -90,13 +90,13 @@ def test_promise_silence_is_explained_when_the_type_is_another(start, image_mode
     text = DetectorPeer(Text, "/other")
     try:
         node = start("detector_node", "-p", f"model:={image_model}", "-p", "image_timeout:=1.0")
-        output = node.wait_for("set image_transport as it needs")
+        output = node.wait_for("-r image_raw/compressed:=/image_raw -p image_transport:=compressed")
         assert "/peer sends sensor_msgs/msg/CompressedImage, reliable" in output
         node = start(
             "detector_node", "-p", f"model:={image_model}", "-p", "image_timeout:=1.0", "-r", "image_raw:=/other"
         )
         node.wait_for("/peer sends std_msgs/msg/String, reliable")
-        node.wait_for("That is no image: remap image_raw")
+        node.wait_for("That is no image: start the node with -r image_raw")
     finally:
         compressed.close()
         text.close()

@@ -46,6 +46,7 @@ def test_a_parameter_file_that_ros_refuses(start, tmp_path, content, parts):
         ("detector_node", ["-p", "threads"], ["NAME:=VALUE"]),
         ("player_node", ["--log-level", "loud"], ["log level"]),
         ("detector_node", ["--no-such-flag"], ["--no-such-flag"]),
+        ("player_node", ["-p", "use_sim_time:=maybe"], ["use_sim_time", "BOOL"]),
         ("detector_node", ["-p", "qos_overrides./image_raw.subscription.reliability:=fast"], ["reliability", "fast"]),
     ],
 )
