@@ -13,7 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from nanodet_kp_core.errors import ConfigError, NanodetKpError
+from nanodet_kp_core.command import guarded
+from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.runtime.denormals import flush_denormals
 from nanodet_kp_core.runtime.detections import NUMBER_THRESHOLD
@@ -29,15 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 2 bad input, 130 interrupted."""
     args = _parser().parse_args(argv)
     _silence_opencv()
-    try:
-        _run(args)
-    except NanodetKpError as error:
-        print(f"detect: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("detect: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return guarded(lambda: _run(args), "detect", "detect: interrupted")
 
 
 def _silence_opencv() -> None:
@@ -64,7 +57,7 @@ def to_entries(detections: Detections) -> list[dict[str, Any]]:
     ]
 
 
-def _run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> int:
     _check_outputs(args)
     options = {
         "threads": args.threads,
@@ -95,6 +88,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.json is not None:
         _write_json(args.json, results)
     _print_summary(source, results, times)
+    return 0
 
 
 def _present(args: argparse.Namespace, frame: Frame, detections: Detections, wait: bool) -> bool:
@@ -209,7 +203,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m nanodet_kp_core.detect", description="Detect armor plates."
     )
     parser.add_argument(
-        "source", metavar="SOURCE", help="image, folder (with sub-folders), video or camera index"
+        "source", metavar="SOURCE",
+        help="image, folder (with sub-folders), pattern ('*.png', img_%%04d.png), video, stream or camera index",
     )
     parser.add_argument(
         "--model", type=Path, help="ONNX made by training/export.py (default: the bundled one)"

@@ -125,7 +125,8 @@ def _to_ros(found: Any, message_type: type) -> Any:
     """
     message = message_type()
     for name in message.get_fields_and_field_types():
-        value, current = getattr(found, name), getattr(message, name)
+        # ROS 1 has capital letters in CameraInfo.
+        value, current = getattr(found, name if hasattr(found, name) else name.upper()), getattr(message, name)
         if hasattr(current, "get_fields_and_field_types"):
             value = _to_ros(value, type(current))
         elif isinstance(current, array.array):

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from nanodet_kp_core.errors import SourceError
-from nanodet_kp_core.paths import FILE, resolved, what_is
+from nanodet_kp_core.paths import FILE, FOLDER, resolved, what_is
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
-FILES = (".mcap", ".db3")
+FILES = (".mcap", ".db3", ".bag")
+
+
+_COMPRESSED = tuple(f"{ending}.zstd" for ending in FILES)
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -25,9 +29,21 @@ class Recorded:
 
 
 def is_bag(path: str | Path) -> bool:
-    """Whether the path is a rosbag2 recording: a folder with metadata.yaml, or one of its files."""
+    """Whether the path is a recording: a folder with metadata.yaml or with files of one, or such a file, compressed or
+    of ROS 1 as well."""
     path = resolved(path, SourceError)
-    return what_is(path / "metadata.yaml") == FILE or (path.suffix in FILES and what_is(path) == FILE)
+    return what_is(path / "metadata.yaml") == FILE or bool(_parts(path, (*FILES, *_COMPRESSED)))
+
+
+def _parts(path: Path, endings: tuple[str, ...]) -> list[Path]:
+    """The path itself, or the files in a folder whose metadata.yaml is missing, as after a power cut."""
+    if what_is(path) == FILE:
+        found = [path]
+    elif what_is(path) == FOLDER and what_is(path / "metadata.yaml") != FILE:
+        found = sorted(inside for inside in path.iterdir() if what_is(inside) == FILE)
+    else:
+        found = []
+    return [file for file in found if file.name.endswith(endings)]
 
 
 class Bag:
@@ -51,10 +67,17 @@ class Bag:
             ) from None
         self.path = resolved(path, SourceError)
         if not is_bag(self.path):
-            raise SourceError(f"bag {path}: expected a folder with metadata.yaml, a .mcap or a .db3 file, got none")
+            raise SourceError(f"bag {path}: expected a folder with metadata.yaml, a .mcap, .db3 or .bag file, got none")
+        packed = _parts(self.path, _COMPRESSED)
+        if packed:
+            raise SourceError(
+                f"bag {path}: expected a recording with its metadata.yaml or a .mcap or .db3 file, got a compressed "
+                f"file; unpack it with `zstd -d {packed[0].name}`"
+            )
         try:
             # sqlite3 bags before Iron do not say what their messages look like.
-            self._reader: Any = AnyReader([self.path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+            store = get_typestore(Stores.ROS2_HUMBLE)
+            self._reader: Any = AnyReader(_parts(self.path, FILES) or [self.path], default_typestore=store)
             self._reader.open()
         except Exception as error:  # its parsers raise whatever a broken file makes of them
             raise self._broken(error) from None
@@ -122,4 +145,10 @@ class Bag:
 
     def _broken(self, error: Exception) -> SourceError:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        return SourceError(f"bag {self.path}: expected a complete rosbag2 recording, got: {reason}")
+        files = _parts(self.path, FILES) or sorted(self.path.glob("*.mcap"))
+        found = files[0] if files else self.path
+        mend = {
+            ".mcap": f"`mcap recover {found.name} -o mended.mcap` saves what is in it",
+            ".bag": f"`rosbag reindex {found.name}` saves what is in it",
+        }.get(found.suffix, f"`ros2 bag reindex {self.path.name}` may mend it")
+        return SourceError(f"bag {self.path}: expected a complete recording, got: {reason}; {mend}")

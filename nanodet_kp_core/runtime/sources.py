@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
+import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +22,8 @@ from nanodet_kp_core.runtime.image_bytes import dark_sentence, is_deep, refusal,
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What counts as an image, in lower case; OpenCV reads and writes all of them."""
 
+_STREAM = re.compile(r"(?i)(rtsps?|rtmp|https?|udp|tcp|srt|rtp)://.")
+_RECORDINGS = (".db3", ".mcap", ".bag", ".zstd")
 _TIFF = (b"II*\0", b"MM\0*")
 
 
@@ -100,10 +105,10 @@ class VideoSource:
         Raises:
             SourceError: it cannot be opened or has no frame.
         """
-        self.live = isinstance(source, int)
+        self.live = isinstance(source, int) or _STREAM.match(source) is not None
         self.unreadable: list[str] = []
         self._source = source
-        self._name = f"camera {source}" if self.live else f"source {source}"
+        self._name = f"camera {source}" if isinstance(source, int) else f"source {source}"
         self._capture, self._first = self._open()
         rate = self._capture.rate
         self.fps = rate if math.isfinite(rate) and 0 < rate <= 1000 else None
@@ -140,6 +145,11 @@ class VideoSource:
         if image is not None:
             return capture, image
         capture.release()
+        if self.live and isinstance(self._source, str):
+            raise SourceError(
+                f"{self._name}: expected a stream that OpenCV can open, got no image from it; check the address, and "
+                "try it in a player of videos"
+            )
         if self.live:
             raise SourceError(
                 f"{self._name}: expected a camera with this index, got no image from it; "
@@ -158,7 +168,8 @@ def open_source(source: str) -> Source:
     """Open an image, a folder (with its sub-folders, names sorted), a video file or a camera.
 
     Args:
-        source: a path; a whole number is a camera index (write ./0 for a path that is a number).
+        source: a path, or a pattern of image names; a whole number or /dev/videoN is a camera index (write ./0 for a
+            path that is a number), and rtsp://, http:// and the like a stream.
 
     Returns:
         An iterable of Frame with `fps`, `live`, `unreadable` and `close()`.
@@ -167,20 +178,45 @@ def open_source(source: str) -> Source:
         SourceError: it does not exist, a folder holds no image, a video or camera gives no frame. A broken
             image shows only when it is read: see ImageSource.
     """
-    if source.isascii() and source.isdigit():
-        return VideoSource(int(source))
+    device = re.fullmatch(r"(?:/dev/video)?([0-9]{1,9})", source)
+    if device:
+        return VideoSource(int(device[1]))
+    if _STREAM.match(source):
+        return VideoSource(source)
     path = resolved(source, SourceError)
     found = what_is(path) if source else "an empty text"  # Path("") would be the current folder
     if found == FOLDER:
         return ImageSource(path, _image_names(path))
+    matching = [] if found == FILE else _matching(path)
+    if matching:
+        return ImageSource(path.parent, matching)
     if found != FILE:
         raise SourceError(
             f"source {brief(source)!r}: expected an image, a folder, a video or a camera index, got {found}; "
             "check the path"
         )
+    if path.name.lower().endswith(_RECORDINGS):
+        raise SourceError(
+            f"source {path}: expected images or a video, got a recording of ROS; the node player_node plays it, "
+            "and `python training/bag.py` makes images of it"
+        )
     if path.suffix.lower() in IMAGE_EXTENSIONS:
         return ImageSource(path.parent, [path.name])
     return VideoSource(str(path))
+
+
+def _matching(path: Path) -> list[str]:
+    """Names of the images that a pattern such as img_%04d.png or *.png stands for; none for a usual name."""
+    if not re.search(r"%0?\d*d|[*?\[]", path.name) or what_is(path.parent) != FOLDER:
+        return []
+    numbered = re.search(r"%(0?)(\d*)d", path.name)
+    if numbered:
+        digits = f"[0-9]{{{numbered[2]},}}" if numbered[2] else "[0-9]+"
+        wanted = re.escape(path.name[: numbered.start()]) + digits + re.escape(path.name[numbered.end() :])
+    else:
+        wanted = fnmatch.translate(path.name)
+    names = [entry.name for entry in os.scandir(path.parent) if entry.is_file()]
+    return sorted(name for name in names if re.fullmatch(wanted, name) and name.lower().endswith(IMAGE_EXTENSIONS))
 
 
 def _image_names(folder: Path) -> list[str]:

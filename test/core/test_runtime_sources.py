@@ -185,6 +185,57 @@ def test_files_of_sixteen_bits_that_leave_the_upper_ones_unused_are_told(tmp_pat
     assert f"only {bits} are used" in said if bits < 16 else True
 
 
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("img_%04d.png", ["img_0001.png", "img_0002.png"]),
+        ("img_%d.png", ["img_0001.png", "img_0002.png"]),
+        ("*.png", ["img_0001.png", "img_0002.png", "other.png"]),
+        ("img_000[2-9].*", ["img_0002.png"]),
+    ],
+)
+def test_a_pattern_stands_for_its_images(tmp_path, pattern, names):
+    for name in ("img_0002.png", "img_0001.png", "other.png"):
+        _write(tmp_path / name)
+    (tmp_path / "img_0003.txt").write_text("no image")
+    assert [frame.name for frame in open_source(str(tmp_path / pattern))] == names
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name_first(tmp_path):
+    _write(tmp_path / "a[1].png")
+    _write(tmp_path / "a1.png")
+    assert [frame.name for frame in open_source(str(tmp_path / "a[1].png"))] == ["a[1].png"]
+
+
+def test_a_device_is_a_camera(monkeypatch):
+    opened = []
+    monkeypatch.setattr(cv2, "VideoCapture", lambda source: opened.append(source) or _Camera(source))
+    assert open_source("/dev/video3").live
+    assert opened == [3]
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("http://127.0.0.1:9/none.mjpg", "source http://127.0.0.1:9/none.mjpg: expected a stream that OpenCV can open"),
+        ("own_%04d.png", "got no such file"),
+        ("*.png", "got no such file"),
+        ("gopher://host/a", "got a URL (gopher), which is not read here"),
+    ],
+)
+def test_a_source_is_refused_by_what_it_is(tmp_path, monkeypatch, source, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError) as raised:
+        open_source(source)
+    assert words in str(raised.value)
+
+
+def test_a_recording_is_no_video(tmp_path):
+    (tmp_path / "own.db3").write_bytes(b"SQLite")
+    with pytest.raises(SourceError, match="got a recording of ROS; the node player_node plays it"):
+        open_source(str(tmp_path / "own.db3"))
+
+
 UPRIGHT = np.kron(np.array([[20, 90], [160, 230]], np.uint8), np.ones((24, 32), np.uint8))[..., None].repeat(3, 2)
 # The matrix in the header of the track, and how the picture that it sets upright lies in the file.
 TURNED = {

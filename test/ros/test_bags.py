@@ -16,7 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from nanodet_kp_core.errors import SourceError
 from nanodet_kp_core.runtime.bags import Bag, is_bag
 from nanodet_kp_core.runtime.image_message import from_image
-from nanodet_kp_ros.bags import BagFeed
+from nanodet_kp_ros.bags import BagFeed, _to_ros
 from nanodet_kp_ros.qos import image_qos
 
 STORAGES = ("sqlite3", "mcap")
@@ -51,12 +51,67 @@ def test_the_messages_of_a_bag(tmp_path, storage):
         bag.close()
 
 
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_recording_without_its_metadata(tmp_path, storage):
+    """As a recorder leaves it that was killed."""
+    path = write_bag(tmp_path / "bag", entries(), storage)
+    (path / "metadata.yaml").unlink()
+    assert is_bag(path)
+    bag = Bag(path)
+    assert len(list(bag)) == 8
+    bag.close()
+
+
+def test_a_recording_of_ros_1(tmp_path):
+    from rosbags.rosbag1 import Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS1_NOETIC)
+    types = store.types
+    head = types["std_msgs/msg/Header"](seq=1, stamp=types["builtin_interfaces/msg/Time"](sec=7, nanosec=8), frame_id="c")
+    pixels = IMAGES[0]
+    height, width = pixels.shape[:2]
+    image = types["sensor_msgs/msg/Image"](head, height, width, "bgr8", 0, 3 * width, pixels.ravel())
+    region = types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+    info = types["sensor_msgs/msg/CameraInfo"](
+        head, height, width, "plumb_bob", np.zeros(5), MATRIX, np.eye(3).ravel(), np.zeros(12), 0, 0, region
+    )
+    with Writer(tmp_path / "old.bag") as writer:
+        for topic, message in (("/front/image_raw", image), ("/front/camera_info", info)):
+            connection = writer.add_connection(topic, message.__msgtype__, typestore=store)
+            writer.write(connection, START_NS, store.serialize_ros1(message, message.__msgtype__))
+    bag = Bag(tmp_path / "old.bag")
+    assert (bag.topic, bag.info_topic) == ("/front/image_raw", "/front/camera_info")
+    found = {entry.topic: bag.message(entry) for entry in bag}
+    np.testing.assert_array_equal(from_image(found["/front/image_raw"]), pixels)
+    ros = _to_ros(found["/front/camera_info"], CameraInfo)
+    assert list(ros.k) == MATRIX.tolist()
+    assert ros.header.stamp.sec == 7
+    bag.close()
+
+
+def test_a_broken_recording_says_what_may_mend_it(tmp_path):
+    path = write_bag(tmp_path / "bag", entries(), "mcap")
+    (file,) = path.glob("*.mcap")
+    file.write_bytes(file.read_bytes()[:-200])
+    for source in (path, file):
+        with pytest.raises(SourceError, match=rf"`mcap recover {file.name} -o mended.mcap` saves what is in it"):
+            list(Bag(source))
+    packed = tmp_path / "packed" / "own.db3.zstd"
+    packed.parent.mkdir()
+    packed.write_bytes(b"\x28\xb5\x2f\xfd")
+    for source in (packed, packed.parent):
+        assert is_bag(source)
+        with pytest.raises(SourceError, match=r"got a compressed file; unpack it with `zstd -d own.db3.zstd`"):
+            Bag(source)
+
+
 def test_what_is_no_bag(tmp_path):
     (tmp_path / "clip.avi").write_bytes(b"x")
     assert not is_bag(tmp_path / "clip.avi")
     assert not is_bag(tmp_path)
     assert not is_bag(tmp_path / "none.mcap")
-    with pytest.raises(SourceError, match=r"expected a folder with metadata.yaml, a .mcap or a .db3 file"):
+    with pytest.raises(SourceError, match=r"expected a folder with metadata.yaml, a .mcap, .db3 or .bag file"):
         Bag(tmp_path)
 
 

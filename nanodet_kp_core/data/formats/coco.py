@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nanodet_kp_core.classes import factors
-from nanodet_kp_core.data.formats.images import existing
+from nanodet_kp_core.data.formats.images import existing, name_below
 from nanodet_kp_core.data.formats.labels import (
     MAX_SIDE,
     UNKNOWN,
@@ -152,10 +152,11 @@ def _category_names(categories: list[_Entry], faults: list[Fault]) -> dict[str, 
 def _images(entries: list[_Entry], folder: Path, faults: list[Fault]) -> Iterable[tuple[str, LabelledImage]]:
     seen = set()
     for image, where in entries:
-        name, key = image.get("file_name"), _key(image.get("id"))
+        name, key = name_below(folder, image.get("file_name")), _key(image.get("id"))
         width, height = whole(image.get("width"), 1, MAX_SIDE), whole(image.get("height"), 1, MAX_SIDE)
         if not safe_name(name):
-            faults.append(Fault(where, f"expected a file_name below the image folder, got {shown(name)}"))
+            why = ", a path of Windows without such a file there" if "\\" in str(name) else ""
+            faults.append(Fault(where, f"expected a file_name below the image folder, got {shown(name)}{why}"))
         elif width is None or height is None:
             got = f"{shown(image.get('width'))} x {shown(image.get('height'))}"
             faults.append(Fault(where, f"expected a width and a height of 1 to {MAX_SIDE} pixels, got {got}"))

@@ -6,6 +6,7 @@ Pixels are those that cv2.imread gives, that is with the EXIF orientation applie
 from __future__ import annotations
 
 import os
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import BinaryIO
 
 import cv2
 
-from nanodet_kp_core.data.formats.labels import MAX_SIDE, Fault, LabelledImage
+from nanodet_kp_core.data.formats.labels import MAX_SIDE, Fault, LabelledImage, safe_name
 from nanodet_kp_core.data.pixels import read_pixels
 from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.paths import names_below
+from nanodet_kp_core.paths import FILE, names_below, what_is
 from nanodet_kp_core.runtime.sources import IMAGE_EXTENSIONS
 
 DESERTED = "deserted"
@@ -145,3 +146,27 @@ def existing(images: list[LabelledImage], faults: list[Fault]) -> list[LabelledI
             kept.append(image)
         seen.add(image.name)
     return kept
+
+
+def name_below(folder: Path, written: object) -> object:
+    """The name of an image below the folder that a label file means by what it says, as far as the file is there.
+
+    Label tools write backslashes (Windows), the folder's own name before, and absolute paths of another machine.
+    Everything else is returned as it is.
+    """
+    if not isinstance(written, str) or not written.isprintable() or (safe_name(written) and _is_there(folder, written)):
+        return written
+    parts = [part for part in re.split(r"[\\/]+", written) if part not in ("", ".", "..")]
+    absolute = written.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", written) is not None
+    outside = ".." in re.split(r"[\\/]+", written)
+    for first in range(len(parts)):
+        name = "/".join(parts[first:])
+        # What stands before may be left out when it is the folder itself, or cannot be right in any case.
+        belongs = absolute or (parts[first - 1] == folder.name if first else not outside)
+        if belongs and safe_name(name) and _is_there(folder, name):
+            return name
+    return written
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return what_is(folder / name) == FILE

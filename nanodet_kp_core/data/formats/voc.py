@@ -15,13 +15,13 @@ its .xml: then it belongs to another split.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from nanodet_kp_core.data.formats.images import existing, files_below, image_header, image_names
+from nanodet_kp_core.data.formats.images import existing, files_below, image_header, image_names, name_below
 from nanodet_kp_core.data.formats.labels import (
     MAX_SIDE,
     Fault,
@@ -68,7 +68,8 @@ def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabelledImage]
     names, sheets = image_names(images), files_below(labels, (".xml",))
     if not sheets:
         raise DataError(f"{labels}: expected .xml files in the folder or below, got none")
-    found = [image for sheet in sheets if (image := _read_sheet(images, labels / sheet, sheet, faults))]
+    stems = {str(PurePosixPath(name).with_suffix("")): name for name in names}
+    found = [image for sheet in sheets if (image := _read_sheet(images, labels / sheet, sheet, stems, faults))]
     found = existing(found, faults)
     described = {image.name for image in found}
     elsewhere = {path.stem for path in labels.absolute().parent.glob("*/*.xml")}
@@ -90,25 +91,42 @@ def _background(images: Path, name: str, faults: list[Fault]) -> LabelledImage |
     return LabelledImage(name, path, header.width, header.height, str(path), labelled=False)
 
 
-def _read_sheet(images: Path, path: Path, sheet: str, faults: list[Fault]) -> LabelledImage | None:
+def _read_sheet(
+    images: Path, path: Path, sheet: str, stems: Mapping[str, str], faults: list[Fault]
+) -> LabelledImage | None:
+    """stems: names of the images by what stands before their ending. A <filename> that leads nowhere (without ending,
+    with that of another copy, a path of another machine) gives way to the image of the .xml file's own name."""
     try:
         root = _parse(path)
     except DataError as error:
         faults.append(fault_of(error))
         return None
-    name = root.text_of("filename")
+    name = name_below(images, root.text_of("filename"))
+    own = stems.get(str(PurePosixPath(sheet).with_suffix("")))
+    beside = str(PurePosixPath(sheet).parent / str(name))  # images in the same sub-folders as their labels
+    said = PurePosixPath(str(name or "").replace("\\", "/")).stem
+    there = safe_name(name) and ((images / str(name)).is_file() or (images / beside).is_file())
+    if own and not there and said in ("", PurePosixPath(own).stem):
+        name = own
     if not safe_name(name):
         faults.append(Fault(f"{path}:{root.line}", f"expected a <filename> below the image folder, got {shown(name)}"))
         return None
     name = str(PurePosixPath(str(name)))
-    beside = str(PurePosixPath(sheet).parent / name)  # images in the same sub-folders as their labels
     if not (images / name).is_file() and (images / beside).is_file():
         name = beside
     size = root.child("size")
-    width, height = ((whole(size.text_of(tag), 1, MAX_SIDE) if size else None) for tag in ("width", "height"))
-    if width is None or height is None:
+    width, height = ((whole(size.text_of(tag), 0, MAX_SIDE) if size else None) for tag in ("width", "height"))
+    if width == 0 and height == 0 and (images / name).is_file():  # an old LabelImg does not know it
+        try:
+            header = image_header(images / name)
+        except DataError as error:
+            faults.append(fault_of(error))
+            return None
+        width, height = header.width, header.height
+    if not width or not height:
         where = f"{path}:{(size or root).line}"
-        faults.append(Fault(where, f"expected a <size> with <width> and <height> of 1 to {MAX_SIDE} pixels, got none"))
+        got = f"{shown(size.text_of('width'))} x {shown(size.text_of('height'))}" if size else "none"
+        faults.append(Fault(where, f"expected a <size> with <width> and <height> of 1 to {MAX_SIDE} pixels, got {got}"))
         return None
     plates = []
     for element in root.children:

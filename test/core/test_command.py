@@ -1,0 +1,42 @@
+"""How command lines end: a reader that has gone, and a terminal that cannot print a name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DOOR = (
+    "import sys; from nanodet_kp_core.command import guarded\n"
+    "def main():\n"
+    "    for number in range({count}): print({line})\n"
+    "    return 0\n"
+    "sys.exit(guarded(main, 'own', 'own: interrupted'))"
+)
+
+
+def run(script, **options):
+    return subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, **options)
+
+
+@pytest.mark.parametrize("count", [3, 200_000])
+def test_a_closed_pipe_ends_quietly(count):
+    script = DOOR.format(count=count, line="number")
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    error = process.stderr.read()
+    assert process.wait(30) == 141
+    assert error == b""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_name_that_the_terminal_cannot_print_is_an_escape(encoding, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    done = run(DOOR.format(count=1, line="'\\u76f8\\u673a \\udcff.png'"))
+    assert done.returncode == 0
+    assert done.stderr == b""
+    assert done.stdout.strip().endswith(b"\\udcff.png")
