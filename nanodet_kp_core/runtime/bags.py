@@ -151,4 +151,5 @@ class Bag:
             ".mcap": f"`mcap recover {found.name} -o mended.mcap` saves what is in it",
             ".bag": f"`rosbag reindex {found.name}` saves what is in it",
         }.get(found.suffix, f"`ros2 bag reindex {self.path.name}` may mend it")
-        return SourceError(f"bag {self.path}: expected a complete recording, got: {reason}; {mend}")
+        kind = "ROS 1" if found.suffix == ".bag" else "rosbag2"
+        return SourceError(f"bag {self.path}: expected a complete {kind} recording, got: {reason}; {mend}")

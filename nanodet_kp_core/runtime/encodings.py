@@ -48,6 +48,15 @@ EIGHT_BITS: dict[str, tuple[int, str | int]] = {
     "yuv422_yuy2": (2, cv2.COLOR_YUV2BGR_YUY2),
     "yuyv": (2, cv2.COLOR_YUV2BGR_YUY2),
 }
+# Encoding -> OpenCV's conversion of planes: brightness of every pixel, and below it the colours of two by two.
+PLANES = {
+    "nv12": cv2.COLOR_YUV2BGR_NV12,
+    "nv21": cv2.COLOR_YUV2BGR_NV21,
+    "yuv420": cv2.COLOR_YUV2BGR_I420,
+    "i420": cv2.COLOR_YUV2BGR_I420,
+    "yv12": cv2.COLOR_YUV2BGR_YV12,
+}
+_TWO_COLOUR_PLANES = ("yuv420", "i420", "yv12")
 # Two neighbours share their colour.
 IN_PAIRS = frozenset(name for name, (channels, _) in EIGHT_BITS.items() if channels == 2)
 # Intensities of 16 bits are taken by their upper byte, then as the encoding of 8 bits. 16UC1 is depth in most drivers.
@@ -55,7 +64,7 @@ SIXTEEN_BITS = {
     name.replace("8", "16"): name
     for name in ("mono8", "bgr8", "rgb8", "bgra8", "rgba8", *(name for name in EIGHT_BITS if name.startswith("bayer_")))
 }
-ENCODINGS = frozenset((*EIGHT_BITS, *SIXTEEN_BITS))
+ENCODINGS = frozenset((*EIGHT_BITS, *SIXTEEN_BITS, *PLANES))
 """What is converted here."""
 
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
@@ -74,4 +83,22 @@ def pixel_bytes(encoding: str) -> int:
     """Bytes of a pixel; 0 of an encoding that is not known here."""
     if encoding in SIXTEEN_BITS:
         return 2 * EIGHT_BITS[SIXTEEN_BITS[encoding]][0]
+    if encoding in PLANES:
+        return 1  # of brightness
     return EIGHT_BITS[encoding][0] if encoding in EIGHT_BITS else 0
+
+
+def rows_of(encoding: str, height: int) -> int:
+    """Rows of `step` bytes that an image of this height has."""
+    return height * 3 // 2 if encoding in PLANES else height
+
+
+def from_planes(rows: np.ndarray, encoding: str, width: int, height: int) -> np.ndarray:
+    """Colours, uint8 [height, width, 3] BGR, of planes, uint8 [height * 3 / 2, step]; width and height are even."""
+    step = rows.shape[1]
+    if encoding in _TWO_COLOUR_PLANES and step > width:  # their rows are half as long, padding and all
+        colours = rows[height:].reshape(height, -1)[:, : width // 2].reshape(height // 2, width)
+        planes = np.concatenate([rows[:height, :width], colours])
+    else:
+        planes = np.ascontiguousarray(rows[:, :width])
+    return cv2.cvtColor(planes, PLANES[encoding])

@@ -20,9 +20,12 @@ from nanodet_kp_core.runtime.encodings import (
     EIGHT_BITS,
     ENCODINGS,
     IN_PAIRS,
+    PLANES,
     SIXTEEN_BITS,
     Picture,
+    from_planes,
     pixel_bytes,
+    rows_of,
 )
 
 __all__ = [
@@ -59,12 +62,14 @@ def check_image(message: RawImage) -> None:
     Raises ImageError for an empty image, a size that does not fit the data, and an encoding that is not of ENCODINGS.
     """
     if message.width and message.height and message.encoding not in ENCODINGS:
-        known = ", ".join((*EIGHT_BITS, *SIXTEEN_BITS))
+        known = ", ".join((*EIGHT_BITS, *PLANES, *SIXTEEN_BITS))
         advice = DEPTH_ADVICE if message.encoding in DEPTH_ENCODINGS else "set the camera driver to bgr8"
         raise ImageError(f"{describe(message)} cannot be used: expected one of {known}; {advice}")
     check_size(message)
     if message.encoding in IN_PAIRS and message.width % 2:  # OpenCV 4.5 would read beyond the row
         raise ImageError(f"{describe(message)} cannot be converted: expected an even width, got {message.width}")
+    if message.encoding in PLANES and (message.width % 2 or message.height % 2 or message.step % 2):
+        raise ImageError(f"{describe(message)} cannot be converted: expected an even width, height and step")
 
 
 def check_size(message: RawImage) -> None:
@@ -76,11 +81,12 @@ def check_size(message: RawImage) -> None:
         raise ImageError(
             f"{describe(message)} is inconsistent: expected a step of at least {least}, got {message.step}"
         )
-    expected = message.step * message.height
+    expected = message.step * rows_of(message.encoding, message.height)
     if len(message.data) != expected:
+        wanted = "step * height * 3 / 2" if message.encoding in PLANES else "step * height"
         kind = "truncated" if len(message.data) < expected else "too long"
         raise ImageError(
-            f"{describe(message)} is {kind}: expected step * height = {expected} bytes of data, got {len(message.data)}"
+            f"{describe(message)} is {kind}: expected {wanted} = {expected} bytes of data, got {len(message.data)}"
         )
 
 
@@ -91,6 +97,9 @@ def view_image(message: RawImage) -> Picture:
     alone.
     """
     check_image(message)
+    if message.encoding in PLANES:
+        planes = np.frombuffer(message.data, dtype=np.uint8).reshape(-1, message.step)
+        return Picture(from_planes(planes, message.encoding, message.width, message.height), "bgr")
     encoding = SIXTEEN_BITS.get(message.encoding, message.encoding)
     channels, conversion = EIGHT_BITS[encoding]
     used = message.width * pixel_bytes(message.encoding)

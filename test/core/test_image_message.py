@@ -104,6 +104,34 @@ def test_yuv422(encoding):
     assert np.abs(got.astype(int) - image).max() <= 4
 
 
+@pytest.mark.parametrize("padding", [0, 6])
+@pytest.mark.parametrize("encoding", ["nv12", "nv21", "yuv420", "i420", "yv12"])
+def test_planes(encoding, padding):
+    image = gradient()[::2, ::2].repeat(2, axis=0).repeat(2, axis=1)  # two by two pixels share their colour
+    height, width = image.shape[:2]
+    yuv = _video_yuv(image)
+    u, v = yuv[::2, ::2, 1], yuv[::2, ::2, 2]
+    step = width + padding
+    bright = np.pad(yuv[..., 0], ((0, 0), (0, padding)), constant_values=77)
+    if encoding.startswith("nv"):
+        pair = (u, v) if encoding == "nv12" else (v, u)
+        mixed = np.stack(pair, axis=2).reshape(height // 2, width)
+        colours = [np.pad(mixed, ((0, 0), (0, padding)), constant_values=9)]
+    else:
+        order = (v, u) if encoding == "yv12" else (u, v)
+        colours = [np.pad(plane, ((0, 0), (0, padding // 2)), constant_values=9) for plane in order]
+    data = b"".join(plane.tobytes() for plane in (bright, *colours))
+    sent = Image(width=width, height=height, encoding=encoding, step=step, data=array.array("B", data))
+    assert len(data) == step * height * 3 // 2
+    assert np.abs(from_image(sent).astype(int) - image).max() <= 4
+    sent.data = sent.data[:-1]
+    with pytest.raises(ImageError, match=r"truncated: expected step \* height \* 3 / 2 = "):
+        from_image(sent)
+    sent.height -= 1
+    with pytest.raises(ImageError, match="expected"):
+        from_image(sent)
+
+
 def _video_yuv(image: np.ndarray) -> np.ndarray:
     """BT.601 in video range, from the definition: Y in 16..235, U and V around 128."""
     b, g, r = (image[..., k].astype(float) for k in range(3))
@@ -189,6 +217,8 @@ ENCODINGS = (
     "mono16",
     "bgr16",
     "32FC1",
+    "nv12",
+    "yuv420",
 )
 SIDES = st.integers(0, 40) | st.integers(0, 2**32 - 1)
 

@@ -68,7 +68,8 @@ def test_a_recording_of_ros_1(tmp_path):
 
     store = get_typestore(Stores.ROS1_NOETIC)
     types = store.types
-    head = types["std_msgs/msg/Header"](seq=1, stamp=types["builtin_interfaces/msg/Time"](sec=7, nanosec=8), frame_id="c")
+    stamp = types["builtin_interfaces/msg/Time"](sec=7, nanosec=8)
+    head = types["std_msgs/msg/Header"](seq=1, stamp=stamp, frame_id="c")
     pixels = IMAGES[0]
     height, width = pixels.shape[:2]
     image = types["sensor_msgs/msg/Image"](head, height, width, "bgr8", 0, 3 * width, pixels.ravel())
