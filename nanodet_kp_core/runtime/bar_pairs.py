@@ -56,7 +56,7 @@ class LitBars:
 
 
 def measured(
-    outlines: Sequence[np.ndarray], levels: np.ndarray, tinted: Sequence[Sequence[np.ndarray]]
+    outlines: Sequence[np.ndarray], levels: np.ndarray, tinted: Sequence[Sequence[np.ndarray]], rows: int = 1
 ) -> tuple[LitBars, np.ndarray]:
     """Lights with an axis from their outlines, and the level of each, int64 [N].
 
@@ -65,6 +65,7 @@ def measured(
             are left out, and those of LONGEST_OUTLINE and more.
         levels: int64 [outlines]: which picture each comes from, ascending.
         tinted: first and last channel of each level's picture, uint8 [height, width]; without channels for a grey one.
+        rows: of how many rows of the picture the outlines have seen one.
     """
     sizes = np.fromiter(map(len, outlines), np.int64, len(outlines))
     kept = np.flatnonzero((sizes > 2) & (sizes < LONGEST_OUTLINE))
@@ -77,17 +78,19 @@ def measured(
     first = pixels[starts]
     # From the first pixel of each outline on: the numbers stay small enough for float32.
     x, y = (pixels - np.repeat(first, counts, axis=0)).T.astype(np.float32)
+    y *= rows
     sums = np.add.reduceat(np.stack([x, y, x * x - y * y, x * y]), starts, axis=1) / counts
     spread, mixed = sums[2] - sums[0] ** 2 + sums[1] ** 2, sums[3] - sums[0] * sums[1]
-    angles = 0.5 * np.arctan2(2 * mixed, spread)
+    angles = 0.5 * np.arctan2(2 * mixed, spread - 1e-3)  # a disc stands upright
     axes = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     axes[axes[:, 1] < 0] *= -1
     axis_x, axis_y = np.repeat(axes.astype(np.float32), counts, axis=0).T
     sides = np.stack([x * axis_x + y * axis_y, y * axis_x - x * axis_y])  # along and across
     low, high = np.minimum.reduceat(sides, starts, axis=1), np.maximum.reduceat(sides, starts, axis=1)
     along, across = (low + high)[:, :, None] / 2
-    centers = first + axes * along + np.stack([-axes[:, 1], axes[:, 0]], axis=1) * across
+    centers = first * (1, rows) + axes * along + np.stack([-axes[:, 1], axes[:, 0]], axis=1) * across
     lengths, widths = (high - low + 1).astype(np.float64)
+    lengths += (rows - 1) * axes[:, 1]
     tints = np.zeros(len(counts))
     parts = [0, *np.searchsorted(levels, np.arange(1, len(tinted))).tolist(), len(levels)]
     for channels, begin, end in zip(tinted, parts, parts[1:]):

@@ -22,14 +22,13 @@ from nanodet_kp_core.runtime.reader import MOST_PROPOSALS, Reader, Readings, num
 from nanodet_kp_core.runtime.scout import Scout
 from nanodet_kp_core.runtime.session import Session, load_session
 
-SECOND_CHANCE = 0.01
+SECOND_CHANCE = 0.05
 """Score after the first look from which on a proposal gets a second one: where its corners were far off, the first look
 puts them right, and only then can it be judged."""
 
-CLEAR = 0.98
+CLEAR = 0.95
 """Score after the first look from which on the second one is left out when the bars are looked at anyway: half of the
 second looks, for a corner error that is 7 % larger on rendered pictures and the same on real ones."""
-
 
 KNOWN = 0.5
 """IoU above which the network has proposed what the scout proposes."""
