@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.data.synthetic.clip import clip_frames
 from nanodet_kp_core.runtime.bundled import bundled_model
+from nanodet_kp_core.runtime.detections import NUMBER_THRESHOLD
 from nanodet_kp_core.runtime.detector import Detections, Detector
 from nanodet_kp_core.runtime.sources import open_source
 
@@ -106,7 +107,9 @@ def main() -> int:
     for source in args.source:
         frames = sequences(source)
         for model in args.model:
-            detector = Detector(model, score_threshold=args.score, scout=not args.without_scout)
+            detector = Detector(
+                model, score_threshold=args.score, number_threshold=NUMBER_THRESHOLD, scout=not args.without_scout
+            )
             total = Steadiness()
             for images in frames.values():
                 total.add(steadiness(detector(image) for image in images))

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-NUMBER_THRESHOLD = 0.0
-"""Number score below which the node and the command line take a number for unknown; 0 keeps every number."""
+NUMBER_THRESHOLD = 0.5
+"""Number score below which the node and the command line take a number for unknown. On real footage it keeps every
+number that a person can read, and one in ten of the others (models/README.md); 0 keeps every number."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,28 @@ from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
 from tiny_reader import make_tiny_bars, make_tiny_reader
 
 from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.runtime import bars as bars_module
 from nanodet_kp_core.runtime.bars import BARS_KEY, Bars, BarsMetadata
 from nanodet_kp_core.runtime.detector import Detector
 from nanodet_kp_core.runtime.reader import Reader, ReaderMetadata
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)
 LARGE = ((QUAD - QUAD[0]) * 28 / 16 + 10).astype(np.float32)  # its bars are as long as in their patches
+
+
+@pytest.fixture(autouse=True)
+def one_look(monkeypatch):
+    """So that a constant answer moves the ends once."""
+    monkeypatch.setattr(bars_module, "LOOKS", 1)
+
+
+def test_the_second_look_starts_from_the_ends_of_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(bars_module, "LOOKS", 2)
+    bars = Bars(make_tiny_bars(tmp_path / "b.onnx", shift=(2.0, -1.0)))
+    monkeypatch.setattr(bars_module, "AGREED", 3.0)
+    assert np.allclose(bars(IMAGE, LARGE[None])[0], LARGE + (4.0, -2.0), atol=1e-4)
+    monkeypatch.setattr(bars_module, "AGREED", 1.0)  # now the second look contradicts the first
+    assert np.allclose(bars(IMAGE, LARGE[None])[0], LARGE + (2.0, -1.0), atol=1e-4)
 
 
 def test_corners_follow_the_ends(tmp_path):
@@ -66,7 +82,7 @@ def test_the_detector_looks_at_the_bars_last(model, tmp_path):
     assert np.allclose(found.boxes[0], [13, 11, 76, 39], atol=0.05)  # of the corners as they are now
 
 
-@pytest.mark.parametrize(("logit", "looks"), [(3.0, 2), (5.0, 1)])
+@pytest.mark.parametrize(("logit", "looks"), [(2.5, 2), (5.0, 1)])
 def test_a_clear_plate_needs_no_second_look(model, tmp_path, logit, looks):
     """Every look of this reader moves the corners; bars that say nothing leave them there."""
     make_tiny_reader(tmp_path / "reader.onnx", shift=(1.0, 0.0), logit=logit, bars="bars.onnx")
