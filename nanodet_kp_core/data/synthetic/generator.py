@@ -23,7 +23,7 @@ from nanodet_kp_core.data.synthetic.row import draw_row
 from nanodet_kp_core.data.synthetic.sensor import Exposure, compress, expose
 from nanodet_kp_core.data.synthetic.trim import chassis_strips
 
-VERSION = 7
+VERSION = 8
 """Changes whenever a seed gives another picture or other labels."""
 
 PLATE_PX = (8.0, 200.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -127,6 +127,8 @@ def _plate(
         height_px = float(np.linalg.norm(panel[1] - panel[0]))
         texture = panel_texture(printed, look.number, look.width * 1000, height_px)
         paint_texture(canvas, texture, panel, owner)
+    else:  # nothing to read
+        printed = replace(printed, style=replace(printed.style, kind="bare"))
     lamps = _lamps(rng, look.color, pose.facing())
     seen = _seen(pose, 1.0 if look.exact else lamps.free)
     black = int(encode(printed.black))
