@@ -36,7 +36,8 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder for patches, checkpoint and reader.onnx")
     add_patch_arguments(parser, seed=20_000_000, side=256)
     parser.add_argument(
-        "--proposal-score", type=float, default=PROPOSAL_SCORE, help="kept in reader.onnx (%(default)s)"
+        "--proposal-score", type=float, default=0.18, help="of detections that are looked at, kept in reader.onnx "
+        f"(%(default)s; it learns from those of {PROPOSAL_SCORE} on)",
     )
     parser.add_argument(
         "--detector-weight",
