@@ -18,8 +18,8 @@ MAX_PIXELS = 500_000
 """A picture with more pixels is halved first, as often as needed."""
 
 DENSE_PIXELS = 150_000
-"""Of a picture with more pixels that was not halved every second row is looked at. Lens and colour filter have spread
-every bar over more than one row, and nearly all of the time is saved twice."""
+"""Of a picture with more pixels that was not halved every second row is looked at, for three quarters of the time. Lens
+and colour filter have spread every bar over more than one row."""
 
 SIDE = 15
 """Side in pixels of the square that is the surroundings of a pixel."""
@@ -38,8 +38,8 @@ SLIM = 1.6
 """A light wider than this times its length is no bar."""
 
 MAX_RUNS = 10_000
-"""Columns of lit pixels, one above the other, that are looked at. A scale of a picture with more is left out: a wall of
-lamps or noise. The scout's time is bounded by it."""
+"""Upright runs of lit pixels in one scale. A scale with more, such as noise or a screen, is left out. This bounds the
+number of outlines, and so the scout's time."""
 
 MAX_BARS = 48
 """Bars of one scale that are paired, the longest first."""
