@@ -230,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
         "--threads", type=_count, default=1, help="threads of the network (default: %(default)s)"
     )
     parser.add_argument(
-        "--no-scout", action="store_true", help="leave out the proposals from light bars (far plates, a millisecond)"
+        "--no-scout", action="store_true", help="leave out the proposals from light bars: far plates, for 1 to 2.5 ms"
     )
     parser.add_argument(
         "--roi-every", type=_count, metavar="N",

@@ -62,9 +62,9 @@ def names_below(folder: Path, extensions: tuple[str, ...], skip: Callable[[str],
     """
     found: list[str] = []
     left = _MOST_FOLDERS
-    todo: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
-    while todo:
-        inside, above = todo.pop()
+    pending: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    while pending:
+        inside, above = pending.pop()
         here = os.path.join(folder, inside)
         try:
             status = os.stat(here)
@@ -83,7 +83,7 @@ def names_below(folder: Path, extensions: tuple[str, ...], skip: Callable[[str],
             if skip(entry.name):
                 continue
             if entry.is_dir():
-                todo.append((name, above | {identity}))
+                pending.append((name, above | {identity}))
             elif entry.name.lower().endswith(extensions) and entry.is_file():
                 found.append(name)
     return found

@@ -16,7 +16,7 @@ numbers or stamps tell; replaced: a newer one came before the detector was free;
 failed: the detector raised an error."""
 
 STAGES = ("transport", "wait", "convert", "preprocess", "network", "decode", "scout", "reader", "pose", "publish")
-"""In their order: from the stamp to the node, in the slot, to pixels, the detector's four, poses, publishing."""
+"""In their order: from the stamp to the node, in the slot, to pixels, the detector's five, poses, publishing."""
 
 _LATE_S = 0.5  # that a timer may be
 _MOST_IMAGES = 4096  # a bound on memory; above 400 images/s the medians are those of fewer seconds

@@ -1,4 +1,4 @@
-"""The parameters of detector_node. Tests check the table in README.md and config/detector.yaml against this one."""
+"""The parameters of detector_node. Tests check docs/reference.md and config/detector.yaml against this table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SETTINGS = (
     Setting("keep", "", "colours or classes to publish, such as 'R' or 'B_1 B_3'; empty: all", live=True),
     Setting("threads", 1, "threads of onnxruntime for one image", 1, 64, live=True),
     Setting("spin", False, "threads stay awake within an image: sooner done, for more processor time", live=True),
-    Setting("scout", True, "proposals from light bars as well: far plates, for about a millisecond", live=True),
+    Setting("scout", True, "proposals from light bars as well: far plates, for 1 to 2.5 ms", live=True),
     Setting("roi_every", 0, "of so many images one is whole, the others parts round the plates; 0: off",
             0, 1000, live=True),
     Setting("image_transport", "raw", "what the camera sends", choices=("raw", "compressed")),

@@ -19,7 +19,7 @@ from _door import open_door
 from _patches import add_patch_arguments, collected, pictures, prepare, train
 
 from nanodet_kp_core.classes import ARMOR_CLASSES, COLORS, UNLIT, factors
-from nanodet_kp_core.data.proposals import PROPOSAL_SCORE, Patches, patches_of_records
+from nanodet_kp_core.data.proposals import LOOKED_AT, PROPOSAL_SCORE, Patches, patches_of_records
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.export.patch_network_file import export_patch_network
 from nanodet_kp_core.files import write_atomically
@@ -36,8 +36,8 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder for patches, checkpoint and reader.onnx")
     add_patch_arguments(parser, seed=20_000_000, side=256)
     parser.add_argument(
-        "--proposal-score", type=float, default=0.18, help="of detections that are looked at, kept in reader.onnx "
-        f"(%(default)s; it learns from those of {PROPOSAL_SCORE} on)",
+        "--proposal-score", type=float, default=LOOKED_AT,
+        help=f"of detections that are looked at, kept in reader.onnx (%(default)s; it learns from {PROPOSAL_SCORE} on)",
     )
     parser.add_argument(
         "--detector-weight",

@@ -16,6 +16,12 @@ SHARED = 0.3
 SHARED_ROUGHLY = 0.4
 """The same where the corners are those of the network, before the second stage has corrected them."""
 
+KNOWN = 0.5
+"""IoU above which the network has proposed what the scout proposes."""
+
+CONFIDENT = 0.5
+"""Score of a network's proposal from which on its bars are its own."""
+
 
 def obeying(corners: np.ndarray) -> np.ndarray:
     """Which plates keep the rules: indices int64 [M] in the order of `corners`.
@@ -50,12 +56,19 @@ def share_a_bar(first: np.ndarray, second: np.ndarray, tolerance: float) -> np.n
     return np.asarray(same.reshape(len(first), 2, len(second), 2).any(axis=(1, 3)))
 
 
-def new_among(corners: np.ndarray, known: np.ndarray, most_overlap: float) -> np.ndarray:
-    """Indices of the quadrilaterals [K, 4, 2] whose boxes overlap no box of `known` [M, 4, 2] by more than that IoU."""
-    if not len(corners) or not len(known):
-        return np.arange(len(corners))
-    overlap = box_iou(boxes_of_corners(corners), boxes_of_corners(known))
-    return np.flatnonzero(overlap.max(axis=1) <= most_overlap)
+def unclaimed(pairs: np.ndarray, corners: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The pairs of bars [K, 4, 2] that are new beside the network's proposals.
+
+    They overlap none by more than KNOWN, and share no bar with one that scores CONFIDENT.
+
+    Args:
+        corners: float [M, 4, 2], scores: float [M] of the network's proposals.
+    """
+    if not len(pairs) or not len(corners):
+        return pairs
+    known = (box_iou(boxes_of_corners(pairs), boxes_of_corners(corners)) > KNOWN).any(axis=1)
+    owned = share_a_bar(pairs, corners[scores >= CONFIDENT], SHARED_ROUGHLY).any(axis=1)
+    return pairs[~(known | owned)]
 
 
 def _ends(corners: np.ndarray) -> np.ndarray:

@@ -103,7 +103,7 @@ class Bars:
         if not len(corners):
             return corners
         ends = ends_of(corners)
-        reach = np.full(len(ends), np.inf)
+        reach = np.inf  # of the first look
         with np.errstate(invalid="ignore", over="ignore"):  # infinite ends are not usable
             for _ in range(LOOKS):
                 transforms = bar_transforms(ends)
@@ -111,6 +111,6 @@ class Bars:
                 offsets = END_SCALE * values.reshape(-1, 2, 2)
                 steady = np.abs(offsets).max(axis=(1, 2)) < reach
                 ends = np.where(steady[:, None, None], to_image(BAR_ENDS + offsets, transforms), ends)
-                reach[:] = AGREED
+                reach = AGREED
             found = corners_of(ends).astype(np.float32)
             return np.where(are_usable(found)[:, None, None], found, corners)

@@ -67,9 +67,9 @@ def has_outside_tensors(data: bytes) -> bool:
 
     Raises ValueError when the bytes are no messages of that form.
     """
-    todo, left = [("model", 0, len(data))], MAX_FIELDS
-    while todo:
-        message, start, end = todo.pop()
+    pending, left = [("model", 0, len(data))], MAX_FIELDS
+    while pending:
+        message, start, end = pending.pop()
         inside = _MESSAGES[message]
         for number, kind, value, stop in _fields(data, start, end):
             left -= 1
@@ -78,7 +78,7 @@ def has_outside_tensors(data: bytes) -> bool:
             if message == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)):
                 return True
             if kind == _BYTES and number in inside:
-                todo.append((inside[number], value, stop))
+                pending.append((inside[number], value, stop))
     return False
 
 

@@ -34,7 +34,7 @@ CORNER_SCALE = 4.0
 """Patch pixels of a corner output of 1."""
 
 MOST_PROPOSALS = 16
-"""Of one picture, best first: what a reader's time is bounded by."""
+"""Of the network, best first. With those of the scout they bound the reader's time."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class ReaderMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> ReaderMetadata:
-        """Raises ModelError when it is not what to_json of this version writes. Files from before there was a
-        number_temperature mean 1."""
+        """Raises ModelError when it is not what to_json of this version writes. A key that an older file
+        lacks has its default."""
         try:
             values = json.loads(text)
             version, patch = values.pop("format_version"), tuple(values.pop("patch"))

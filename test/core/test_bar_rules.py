@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nanodet_kp_core.runtime.bar_rules import LEAST_GAP, new_among, obeying, share_a_bar
+from nanodet_kp_core.runtime.bar_rules import LEAST_GAP, obeying, share_a_bar, unclaimed
 
 PLATE = np.array([[0, 0], [0, 20], [48, 20], [48, 0]], np.float32)
 NONE = np.zeros((0, 4, 2), np.float32)
@@ -41,12 +41,15 @@ def test_neighbouring_plates_of_one_robot_both_stay():
 def test_nothing_to_judge():
     assert obeying(NONE).tolist() == []
     assert obeying(PLATE[None]).tolist() == [0]
-    assert new_among(NONE, PLATE[None], 0.5).tolist() == []
-    assert new_among(PLATE[None], NONE, 0.5).tolist() == [0]
+    assert len(unclaimed(NONE, PLATE[None], np.ones(1))) == 0
+    assert np.array_equal(unclaimed(PLATE[None], NONE, np.ones(0)), PLATE[None])
 
 
-def test_what_overlaps_is_known():
-    assert new_among(np.stack([PLATE + 3, PLATE + 200]), PLATE[None], 0.5).tolist() == [1]
+def test_what_overlaps_a_proposal_or_has_the_bar_of_a_clear_one_is_claimed():
+    far, middle = PLATE + 200, between(PLATE, PLATE + (70, 0))
+    pairs = np.stack([PLATE + 3, far, middle])
+    assert np.array_equal(unclaimed(pairs, PLATE[None], np.array([0.9])), far[None])
+    assert np.array_equal(unclaimed(pairs, PLATE[None], np.array([0.3])), pairs[1:])
 
 
 def test_who_shares_a_bar():

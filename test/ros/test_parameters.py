@@ -72,7 +72,7 @@ def test_the_parameter_file_holds_the_defaults_of_all():
 
 
 def test_the_table_in_the_readme_is_that_of_the_declarations():
-    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")]
+    rows = [line for line in (ROOT / "docs" / "reference.md").read_text().splitlines() if line.startswith("| `")]
     for setting in settings.SETTINGS:
         assert row_of(setting) in rows
 

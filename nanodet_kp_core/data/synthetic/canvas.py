@@ -119,11 +119,9 @@ def shine(canvas: Canvas, quad: np.ndarray, radiance: np.ndarray) -> None:
         canvas.emission[window.at] = np.maximum(canvas.emission[window.at], light)
 
 
-def paint_texture(canvas: Canvas, texture: np.ndarray, quad: np.ndarray, owner: int) -> None:
-    """Warp codes uint8 [h, w, 3] onto a quad [4, 2] (left-top, left-bottom, right-bottom, right-top)."""
-    window = quad_window(quad, canvas.size)
-    if window is None:
-        return
+def warped(texture: np.ndarray, quad: np.ndarray, window: Window) -> np.ndarray:
+    """A texture [h, w, 3] as it lies on a quad [4, 2], in the pixels of the quad's window. Beyond the quad its edge is
+    repeated."""
     height_px = max(float(np.linalg.norm(quad[1] - quad[0])), float(np.linalg.norm(quad[2] - quad[3])), 2.0)
     shrink = height_px * 1.3 / texture.shape[0]
     if shrink < 1:  # averaged down first, or the digits of far plates would alias
@@ -132,12 +130,19 @@ def paint_texture(canvas: Canvas, texture: np.ndarray, quad: np.ndarray, owner: 
     h, w = texture.shape[:2]
     source = np.array([[-0.5, -0.5], [-0.5, h - 0.5], [w - 0.5, h - 0.5], [w - 0.5, -0.5]], np.float32)
     rows, columns = window.at
-    target = (quad - [columns.start, rows.start]).astype(np.float32)
-    matrix = cv2.getPerspectiveTransform(source, target)
-    mask = window.coverage()
-    patch = cv2.warpPerspective(
-        texture, matrix, (mask.shape[1], mask.shape[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    matrix = cv2.getPerspectiveTransform(source, (quad - [columns.start, rows.start]).astype(np.float32))
+    shape = (columns.stop - columns.start, rows.stop - rows.start)
+    return np.asarray(
+        cv2.warpPerspective(texture, matrix, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     )
+
+
+def paint_texture(canvas: Canvas, texture: np.ndarray, quad: np.ndarray, owner: int) -> None:
+    """Warp codes uint8 [h, w, 3] onto a quad [4, 2] (left-top, left-bottom, right-bottom, right-top)."""
+    window = quad_window(quad, canvas.size)
+    if window is None:
+        return
+    mask, patch = window.coverage(), warped(texture, quad, window)
     below = canvas.albedo[window.at]
     mixed = below + mask[..., None] * (patch.astype(np.float32) - below)
     canvas.albedo[window.at] = (mixed + 0.5).astype(np.uint8)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.data.synthetic.arena import shine_line, taper
-from nanodet_kp_core.data.synthetic.canvas import Canvas, paint, paint_line, quad_window, surface
+from nanodet_kp_core.data.synthetic.canvas import Canvas, paint, paint_line, quad_window, surface, warped
 from nanodet_kp_core.data.synthetic.lights import any_light, bar_quad, strength, team_light
 
 
@@ -26,18 +26,7 @@ def shine_texture(canvas: Canvas, texture: np.ndarray, quad: np.ndarray) -> None
     window = quad_window(quad, canvas.size)
     if window is None:
         return
-    h, w = texture.shape[:2]
-    shrink = 1.3 * float(np.linalg.norm(quad[1] - quad[0])) / h
-    if shrink < 1:  # averaged down first, or dots would alias
-        size = (max(2, round(w * shrink)), max(2, round(h * shrink)))
-        texture = cv2.resize(texture, size, interpolation=cv2.INTER_AREA)
-        h, w = texture.shape[:2]
-    source = np.array([[-0.5, -0.5], [-0.5, h - 0.5], [w - 0.5, h - 0.5], [w - 0.5, -0.5]], np.float32)
-    rows, columns = window.at
-    target = (quad - [columns.start, rows.start]).astype(np.float32)
-    matrix = cv2.getPerspectiveTransform(source, target)
-    shape = (columns.stop - columns.start, rows.stop - rows.start)
-    light = cv2.warpPerspective(texture, matrix, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    light = warped(texture, quad, window)
     cover = window.coverage()[..., None]
     canvas.emission[window.at] = canvas.emission[window.at] * (1 - cover) + light * cover
 
