@@ -36,16 +36,16 @@ from realistic_output import realistic_output
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.command import open_door
-from nanodet_kp_core.data.synthetic.clip import clip_frames
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.runtime.bundled import bundled_model
-from nanodet_kp_core.runtime.decode import Decoder
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.metadata import InputSpec, ModelMetadata
-from nanodet_kp_core.runtime.nms import nms
-from nanodet_kp_core.runtime.patch_network import PatchNetwork
-from nanodet_kp_core.runtime.session import session_options
-from nanodet_kp_core.runtime.sources import open_source
+from nanodet_kp_core.runtime.detection.decode import Decoder
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.detection.nms import nms
+from nanodet_kp_core.runtime.images.frame_sources import open_source
+from nanodet_kp_core.runtime.models.bundled import bundled_model
+from nanodet_kp_core.runtime.models.metadata import InputSpec, ModelMetadata
+from nanodet_kp_core.runtime.models.session import session_options
+from nanodet_kp_core.runtime.refinement.crop_network import PatchNetwork
+from nanodet_kp_core.synthetic.clip import clip_frames
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("preprocess", "network", "decode", "scout", "reader")
@@ -56,7 +56,7 @@ import sys, time
 begin = time.perf_counter()
 import cv2, numpy
 outside = time.perf_counter()
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.detection.detector import Detector
 imported = time.perf_counter()
 detector = Detector(sys.argv[1], threads=1)
 loaded = time.perf_counter()

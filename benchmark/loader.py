@@ -29,9 +29,9 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.config import DataConfig, TrainConfig, load_config
 from nanodet_kp_core.data.dataset import EpochBatches, PlateDataset, collate, init_worker
-from nanodet_kp_core.data.formats.coco import coco_document
-from nanodet_kp_core.data.synthetic.generator import render
 from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.labels.coco import coco_document
+from nanodet_kp_core.synthetic.generator import render
 from nanodet_kp_core.train.run import Run
 
 OFF = {"mosaic": 0.0, "copy_paste": 0.0, "motion_blur": 0.0, "noise": 0.0, "jpeg": 0.0}

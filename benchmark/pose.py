@@ -21,17 +21,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.command import open_door
-from nanodet_kp_core.data.synthetic.background import background
-from nanodet_kp_core.data.synthetic.clip import _EXPOSURE as CLIP_EXPOSURE
-from nanodet_kp_core.data.synthetic.generator import KnownPose, render_scene
-from nanodet_kp_core.data.synthetic.geometry import Camera as SceneCamera
-from nanodet_kp_core.data.synthetic.geometry import PlatePose, plate_pose, rotation_xz
-from nanodet_kp_core.data.synthetic.robot import draw_robot
-from nanodet_kp_core.data.synthetic.sensor import expose
 from nanodet_kp_core.plate import BAR_LENGTH, LARGE_NUMBERS, LARGE_WIDTH, SMALL_WIDTH, corner_points
-from nanodet_kp_core.runtime.detector import Detections, Detector
-from nanodet_kp_core.runtime.plate_poses import PlatePoses
-from nanodet_kp_core.runtime.pose import Camera, Pose, solve_poses
+from nanodet_kp_core.runtime.detection.detector import Detections, Detector
+from nanodet_kp_core.runtime.poses.plate_poses import PlatePoses
+from nanodet_kp_core.runtime.poses.pose import Camera, Pose, solve_poses
+from nanodet_kp_core.synthetic.background import background
+from nanodet_kp_core.synthetic.clip import _EXPOSURE as CLIP_EXPOSURE
+from nanodet_kp_core.synthetic.generator import KnownPose, render_scene
+from nanodet_kp_core.synthetic.geometry import Camera as SceneCamera
+from nanodet_kp_core.synthetic.geometry import PlatePose, plate_pose, rotation_xz
+from nanodet_kp_core.synthetic.robot import draw_robot
+from nanodet_kp_core.synthetic.sensor import expose
 
 FIRST_SEED = 900_000  # no scene of the training
 NOISES = (0.005, 0.01, 0.02, 0.04)

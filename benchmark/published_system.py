@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.layout import HeadLayout
-from nanodet_kp_core.runtime.session import session_options
+from nanodet_kp_core.runtime.models.session import session_options
 
 CONFIG = Path(__file__).resolve().parent.parent / "config" / "nanodet_plus_m_four.yaml"
 LAYOUT = HeadLayout(ARMOR_CLASSES, "joint", 7, "unsigned")

@@ -22,7 +22,7 @@ from _data import add_dataset_arguments, records_of
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.evaluate.metrics import match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict
-from nanodet_kp_core.runtime.roi import RoiDetector
+from nanodet_kp_core.runtime.detection.roi import RoiDetector
 
 TURNS = ("whole", "then region")
 

@@ -34,7 +34,7 @@ from std_srvs.srv import SetBool
 from visualization_msgs.msg import MarkerArray
 
 from nanodet_kp_core.command import open_door
-from nanodet_kp_core.runtime.bundled import bundled_model
+from nanodet_kp_core.runtime.models.bundled import bundled_model
 
 FATES = ("received", "answered", "lost", "replaced", "malformed", "failed")
 _START_LIMIT_S = 60.0

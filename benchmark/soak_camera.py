@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nanodet_kp_core.data.synthetic.clip import clip_frames
+from nanodet_kp_core.synthetic.clip import clip_frames
 from nanodet_kp_ros.images import to_image
 from nanodet_kp_ros.qos import image_qos
 

@@ -23,11 +23,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nanodet_kp_core.command import open_door
-from nanodet_kp_core.data.synthetic.clip import clip_frames
-from nanodet_kp_core.runtime.bundled import bundled_model
-from nanodet_kp_core.runtime.detections import NUMBER_THRESHOLD
-from nanodet_kp_core.runtime.detector import Detections, Detector
-from nanodet_kp_core.runtime.sources import open_source
+from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
+from nanodet_kp_core.runtime.detection.detector import Detections, Detector
+from nanodet_kp_core.runtime.images.frame_sources import open_source
+from nanodet_kp_core.runtime.models.bundled import bundled_model
+from nanodet_kp_core.synthetic.clip import clip_frames
 
 
 @dataclass

@@ -16,12 +16,12 @@ import numpy as np
 from nanodet_kp_core.command import guarded
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.runtime.denormals import flush_denormals
-from nanodet_kp_core.runtime.detections import NUMBER_THRESHOLD
-from nanodet_kp_core.runtime.detector import Detections, Detector
-from nanodet_kp_core.runtime.draw import draw
-from nanodet_kp_core.runtime.roi import RoiDetector
-from nanodet_kp_core.runtime.sources import IMAGE_EXTENSIONS, Frame, ImageSource, Source, open_source
+from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
+from nanodet_kp_core.runtime.detection.detector import Detections, Detector
+from nanodet_kp_core.runtime.detection.draw import draw
+from nanodet_kp_core.runtime.detection.roi import RoiDetector
+from nanodet_kp_core.runtime.images.frame_sources import IMAGE_EXTENSIONS, Frame, ImageSource, Source, open_source
+from nanodet_kp_core.runtime.models.denormals import flush_denormals
 
 WINDOW = "nanodet_kp"
 

@@ -1,4 +1,4 @@
-"""Cameras out of CameraInfo messages; for calibration files see runtime.calibration."""
+"""Cameras out of CameraInfo messages; for calibration files see runtime.poses.calibration."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from sensor_msgs.msg import CameraInfo
 
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.runtime.calibration import MAX_SIDE, Calibration, check_plausible, lens_camera
-from nanodet_kp_core.runtime.pose import Camera
+from nanodet_kp_core.runtime.poses.calibration import MAX_SIDE, Calibration, check_plausible, lens_camera
+from nanodet_kp_core.runtime.poses.pose import Camera
 
 _MAX_BINNING = 64
 _RECTIFIED = re.compile(r"(^|_)(rect|rectified|undist|undistorted)(_|$)", re.IGNORECASE)

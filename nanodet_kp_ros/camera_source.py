@@ -6,11 +6,11 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.runtime.calibration import read_calibration
-from nanodet_kp_core.runtime.pose import Camera
+from nanodet_kp_core.runtime.poses.calibration import read_calibration
+from nanodet_kp_core.runtime.poses.pose import Camera
 from nanodet_kp_ros.camera import camera_from_info, is_rectified
-from nanodet_kp_ros.complaints import Complaints
 from nanodet_kp_ros.qos import image_qos
+from nanodet_kp_ros.throttled_log import Complaints
 
 _MOST_SIZES = 8  # a camera that changes its size with every image must not fill the memory
 

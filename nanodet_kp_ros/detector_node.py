@@ -18,10 +18,9 @@ from std_srvs.srv import SetBool
 
 from nanodet_kp_core.errors import ImageError, reason_of
 from nanodet_kp_core.paths import resolved
-from nanodet_kp_core.runtime.denormals import flush_denormals
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.models.denormals import flush_denormals
 from nanodet_kp_ros.camera_source import CameraSource
-from nanodet_kp_ros.complaints import Complaints
 from nanodet_kp_ros.counters import Counters, Summary
 from nanodet_kp_ros.diagnostics import MOST_LOST, Health, report_line, to_diagnostics
 from nanodet_kp_ros.engine import UNSURE, Engine, make_engine, prove
@@ -35,7 +34,8 @@ from nanodet_kp_ros.runner import run
 from nanodet_kp_ros.settings import DETECTOR, MODEL, SETTINGS
 from nanodet_kp_ros.silence import LOSS_ADVICE
 from nanodet_kp_ros.slot import Slot
-from nanodet_kp_ros.stamps import Stamps, plausible_age_ms
+from nanodet_kp_ros.stamp_monitor import Stamps, plausible_age_ms
+from nanodet_kp_ros.throttled_log import Complaints
 from nanodet_kp_ros.watchdog import Watchdog
 from nanodet_kp_ros.worker import Worker
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.runtime.detector import Detections, Detector
-from nanodet_kp_core.runtime.image_message import Picture
-from nanodet_kp_core.runtime.roi import RoiDetector
+from nanodet_kp_core.runtime.detection.detector import Detections, Detector
+from nanodet_kp_core.runtime.detection.roi import RoiDetector
+from nanodet_kp_core.runtime.images.image_message import Picture
 from nanodet_kp_ros.keep import select, wanted_classes
 from nanodet_kp_ros.parameters import Value
 

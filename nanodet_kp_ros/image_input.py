@@ -10,7 +10,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
-from nanodet_kp_core.runtime.image_message import Picture, check_compressed, view_compressed
+from nanodet_kp_core.runtime.images.image_message import Picture, check_compressed, view_compressed
 from nanodet_kp_ros.images import check_image, view_image
 from nanodet_kp_ros.qos import image_qos
 

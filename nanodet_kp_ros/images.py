@@ -9,8 +9,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from nanodet_kp_core.errors import ImageError
-from nanodet_kp_core.runtime import image_message
-from nanodet_kp_core.runtime.image_message import DEPTH_ENCODINGS, ENCODINGS, Picture, check_size, describe
+from nanodet_kp_core.runtime.images import image_message
+from nanodet_kp_core.runtime.images.image_message import DEPTH_ENCODINGS, ENCODINGS, Picture, check_size, describe
 
 
 def check_image(message: Image) -> None:

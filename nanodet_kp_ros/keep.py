@@ -8,7 +8,7 @@ import numpy as np
 
 from nanodet_kp_core.classes import split_label
 from nanodet_kp_core.errors import ConfigError, shown
-from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_core.runtime.detection.detector import Detections
 
 
 def wanted_classes(text: str, class_names: Sequence[str]) -> frozenset[int] | None:

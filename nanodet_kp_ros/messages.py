@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from std_msgs.msg import Header
 
 from nanodet_kp_core.classes import split_label
-from nanodet_kp_core.runtime.detector import Detections
-from nanodet_kp_core.runtime.pose import Pose
+from nanodet_kp_core.runtime.detection.detector import Detections
+from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros.msg import Armor, ArmorArray, Point2D
 from nanodet_kp_ros.poses import to_pose
 

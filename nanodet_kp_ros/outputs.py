@@ -9,10 +9,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from nanodet_kp_core.runtime.detector import Detections
-from nanodet_kp_core.runtime.draw import draw
-from nanodet_kp_core.runtime.image_message import Picture
-from nanodet_kp_core.runtime.pose import Pose
+from nanodet_kp_core.runtime.detection.detector import Detections
+from nanodet_kp_core.runtime.detection.draw import draw
+from nanodet_kp_core.runtime.images.image_message import Picture
+from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros import vision
 from nanodet_kp_ros.images import to_image
 from nanodet_kp_ros.markers import to_markers

@@ -10,19 +10,19 @@ from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from nanodet_kp_core.errors import ImageError
-from nanodet_kp_core.runtime.detector import Detections
-from nanodet_kp_core.runtime.image_bytes import dark_sentence
-from nanodet_kp_core.runtime.image_message import Picture
-from nanodet_kp_core.runtime.pose import Pose
+from nanodet_kp_core.runtime.detection.detector import Detections
+from nanodet_kp_core.runtime.images.image_bytes import dark_sentence
+from nanodet_kp_core.runtime.images.image_message import Picture
+from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros.camera_source import CameraSource
-from nanodet_kp_ros.complaints import Complaints
 from nanodet_kp_ros.counters import Counters
 from nanodet_kp_ros.engine import Engine
 from nanodet_kp_ros.image_input import ImageMessage
 from nanodet_kp_ros.outputs import Outputs
 from nanodet_kp_ros.poses import PlatePoses
 from nanodet_kp_ros.recorder import Recorder
-from nanodet_kp_ros.stamps import plausible_age_ms
+from nanodet_kp_ros.stamp_monitor import plausible_age_ms
+from nanodet_kp_ros.throttled_log import Complaints
 
 _BITS_PERIOD_S = 60.0
 

@@ -11,9 +11,9 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 
 from nanodet_kp_core.errors import ConfigError, SourceError
-from nanodet_kp_core.runtime.bags import Bag, is_bag
-from nanodet_kp_core.runtime.sources import open_source
-from nanodet_kp_ros.bags import BagFeed, Feed, FrameFeed, Step
+from nanodet_kp_core.runtime.images.frame_sources import open_source
+from nanodet_kp_core.runtime.images.rosbag_reader import Bag, is_bag
+from nanodet_kp_ros.feeds import BagFeed, Feed, FrameFeed, Step
 from nanodet_kp_ros.parameters import Setting, declare
 from nanodet_kp_ros.runner import run
 

@@ -9,8 +9,8 @@ import numpy as np
 from geometry_msgs.msg import Point, Quaternion
 from geometry_msgs.msg import Pose as PoseMessage
 
-from nanodet_kp_core.runtime.plate_poses import PlatePoses
-from nanodet_kp_core.runtime.pose import Pose
+from nanodet_kp_core.runtime.poses.plate_poses import PlatePoses
+from nanodet_kp_core.runtime.poses.pose import Pose
 
 __all__ = ["PlatePoses", "to_pose"]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nanodet_kp_core.data.formats import yolo_pose
-from nanodet_kp_core.data.prelabels import prelabelled
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_core.labels import yolo_pose
+from nanodet_kp_core.labels.prelabels import prelabelled
+from nanodet_kp_core.runtime.detection.detector import Detections
 
 MOVED = 0.08
 """Plate diagonals. Corners that move by more against each other from one image to the next are not sure."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanodet_kp_core.runtime.detections import NUMBER_THRESHOLD
+from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
 from nanodet_kp_ros.parameters import Setting
 
 SETTINGS = (

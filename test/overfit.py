@@ -22,15 +22,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nanodet_kp_core.config import TrainConfig, load_config
+from nanodet_kp_core.config.describe import describe
 from nanodet_kp_core.data.dataset import sample_targets
-from nanodet_kp_core.data.sample import Sample
-from nanodet_kp_core.data.synthetic.generator import render
-from nanodet_kp_core.export.describe import describe
 from nanodet_kp_core.geometry import BOX_CORNERS
+from nanodet_kp_core.labels.sample import Sample
 from nanodet_kp_core.layout import CORNER_SIGNS
 from nanodet_kp_core.model.build import build_criterion, build_detector
-from nanodet_kp_core.runtime.decode import decode
-from nanodet_kp_core.runtime.nms import nms
+from nanodet_kp_core.runtime.detection.decode import decode
+from nanodet_kp_core.runtime.detection.nms import nms
+from nanodet_kp_core.synthetic.generator import render
 
 SIZE = 128
 PICTURES = 6

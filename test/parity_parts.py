@@ -12,14 +12,14 @@ from nanodet_kp_core.assign.atss import ATSSAssigner
 from nanodet_kp_core.assign.candidates import Pairs
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
 from nanodet_kp_core.assign.targets import Assignment, GroundTruths, Targets
-from nanodet_kp_core.data import warp
+from nanodet_kp_core.data import geometric as warp
 from nanodet_kp_core.geometry import make_priors
 from nanodet_kp_core.layout import CORNER_SIGNS
 from nanodet_kp_core.loss.distribution_focal import distribution_focal_each, distribution_focal_loss
 from nanodet_kp_core.loss.giou import giou_each, giou_loss
 from nanodet_kp_core.loss.quality_focal import quality_focal_each, quality_focal_loss
 from nanodet_kp_core.model import codec
-from nanodet_kp_core.runtime.nms import multiclass_nms
+from nanodet_kp_core.runtime.detection.nms import multiclass_nms
 
 WARP_ORDER = ("perspective", "scale", "stretch", "rotation", "shear", "flip", "translate", "resize")
 CONFLICT_MARGIN = 5e-5

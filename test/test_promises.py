@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanodet_kp_core.data.formats import label_robomaster, py_label_robomaster
+from nanodet_kp_core.labels import label_robomaster, py_label_robomaster
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "pains.md").read_text(encoding="utf-8")

@@ -93,7 +93,7 @@ def watch(processes: list[subprocess.Popen], seconds: float, out: Path) -> Recor
     import rclpy
     from sensor_msgs.msg import Image
 
-    from nanodet_kp_core.runtime.image_message import from_image
+    from nanodet_kp_core.runtime.images.image_message import from_image
     from nanodet_kp_ros.msg import ArmorArray
     from nanodet_kp_ros.qos import armors_qos, image_qos
 

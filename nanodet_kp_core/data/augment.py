@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nanodet_kp_core.data.sample import Sample
-from nanodet_kp_core.data.warp import (
+from nanodet_kp_core.data.geometric import (
     compose_warp,
     corners_of_boxes,
     is_mirror,
@@ -23,7 +22,8 @@ from nanodet_kp_core.data.warp import (
     warp_image,
 )
 from nanodet_kp_core.geometry import MIRROR_LEFT_RIGHT, boxes_of_corners
-from nanodet_kp_core.runtime.metadata import PAD_VALUE
+from nanodet_kp_core.labels.sample import Sample
+from nanodet_kp_core.runtime.models.metadata import PAD_VALUE
 
 if TYPE_CHECKING:
     from nanodet_kp_core.config import PipelineConfig

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.data.augment import MIN_SIDE, warp_plate_boxes
+from nanodet_kp_core.data.geometric import fit_ratio, warp_corners, warp_points
 from nanodet_kp_core.data.mosaic import merged
-from nanodet_kp_core.data.sample import Sample
-from nanodet_kp_core.data.warp import fit_ratio, warp_corners, warp_points
 from nanodet_kp_core.geometry import box_iou, boxes_of_corners
-from nanodet_kp_core.runtime.metadata import PAD_VALUE
+from nanodet_kp_core.labels.sample import Sample
+from nanodet_kp_core.runtime.models.metadata import PAD_VALUE
 
 MARGIN = (0.15, 0.55)
 """What is cut out around the corners, in widths and heights of the quadrilateral: sticker and glow reach past it."""

@@ -16,15 +16,15 @@ from torch.utils.data import Dataset, Sampler, default_collate
 from nanodet_kp_core.config import DataConfig, SyntheticConfig
 from nanodet_kp_core.data.augment import random_matrix, warp_sample
 from nanodet_kp_core.data.copy_paste import paste_plates
-from nanodet_kp_core.data.formats import read_dataset
-from nanodet_kp_core.data.light import change_light
+from nanodet_kp_core.data.geometric import resize_matrix
 from nanodet_kp_core.data.mosaic import mosaic
-from nanodet_kp_core.data.sample import Record, Sample
-from nanodet_kp_core.data.synthetic.records import RenderedRecords
-from nanodet_kp_core.data.warp import resize_matrix
+from nanodet_kp_core.data.photometric import change_light
 from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.labels import read_dataset
+from nanodet_kp_core.labels.sample import Record, Sample
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.loss.criterion import Targets
+from nanodet_kp_core.synthetic.records import RenderedRecords
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nanodet_kp_core.data.augment import random_matrix, warp_sample
-from nanodet_kp_core.data.sample import PLATE_FIELDS, Sample
-from nanodet_kp_core.data.warp import translation_matrix
+from nanodet_kp_core.data.geometric import translation_matrix
+from nanodet_kp_core.labels.sample import PLATE_FIELDS, Sample
 
 if TYPE_CHECKING:
     from nanodet_kp_core.config import PipelineConfig

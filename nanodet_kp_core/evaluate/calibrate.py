@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from nanodet_kp_core.config import TrainConfig
-from nanodet_kp_core.data.formats import read_dataset
-from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.errors import TrainingError
 from nanodet_kp_core.evaluate.metrics import Score, match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.labels import read_dataset
+from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.runtime.detection.detector import Detector
 
 _LOGITS = np.linspace(-2.2, 4.6, 137)
 """Of the thresholds that are tried, 0.1 to 0.99: equal steps of the score itself would be coarse where it is high."""

@@ -1,4 +1,4 @@
-"""Camera matrices for the pose figures, from the label file; for a calibration file see runtime.calibration."""
+"""Camera matrices for the pose figures, from the label file; for a calibration file see runtime.poses.calibration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nanodet_kp_core.errors import ConfigError, DataError
-from nanodet_kp_core.runtime.pose import Camera
+from nanodet_kp_core.runtime.poses.pose import Camera
 
 
 def label_cameras(ann_path: Path) -> dict[str, Camera]:

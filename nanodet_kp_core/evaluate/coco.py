@@ -12,8 +12,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.evaluate.metrics import Prediction, Score
+from nanodet_kp_core.labels.sample import Record
 
 OKS_SIGMA = 0.05
 """COCO's per-keypoint sigma, the same for all four corners: OKS = mean of exp(-d^2 / (2 area (2 sigma)^2))."""

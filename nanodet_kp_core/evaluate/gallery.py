@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from nanodet_kp_core.data.sample import Record
-from nanodet_kp_core.evaluate.figures import plate_widths, right_class
 from nanodet_kp_core.evaluate.metrics import Hit, Matches, Prediction, label_parts
+from nanodet_kp_core.evaluate.tables import plate_widths, right_class
 from nanodet_kp_core.geometry import boxes_of_corners
-from nanodet_kp_core.runtime.draw import SHIFT, fixed_point
-from nanodet_kp_core.runtime.metadata import PAD_VALUE
+from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.runtime.detection.draw import SHIFT, fixed_point
+from nanodet_kp_core.runtime.models.metadata import PAD_VALUE
 
 LABEL_COLOR = (60, 200, 60)
 PREDICTION_COLOR = (0, 150, 255)

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from nanodet_kp_core.classes import split_label
-from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.geometry import box_iou, boxes_of_corners
+from nanodet_kp_core.labels.sample import Record
 
 HIT_IOU = 0.5
 IGNORE_IOU = 0.2

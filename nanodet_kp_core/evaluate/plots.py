@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nanodet_kp_core.evaluate.figures import Confusion, CurvePoint, SizeRow, plate_widths
 from nanodet_kp_core.evaluate.metrics import Hit
 from nanodet_kp_core.evaluate.pose_error import PoseRow
 from nanodet_kp_core.evaluate.reliability import Reliability
 from nanodet_kp_core.evaluate.report import Report
+from nanodet_kp_core.evaluate.tables import Confusion, CurvePoint, SizeRow, plate_widths
 from nanodet_kp_core.geometry import CORNER_NAMES
 
 _DPI = 110

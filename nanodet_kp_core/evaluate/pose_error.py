@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanodet_kp_core.evaluate.metrics import Hit, nanmean, nanpercentile
-from nanodet_kp_core.runtime.pose import Camera, Pose, is_large, solve_pose, solve_poses
+from nanodet_kp_core.runtime.poses.pose import Camera, Pose, is_large, solve_pose, solve_poses
 
 DISTANCES = (0, 1, 2, 3, 4, 5, 6, 7, 8)
 """Metres between which plates share a row of the table by distance; a last row takes those beyond."""

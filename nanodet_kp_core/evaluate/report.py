@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.evaluate.coco import OKS_SIGMA, CocoScore, coco_score, with_average
-from nanodet_kp_core.evaluate.figures import (
+from nanodet_kp_core.evaluate.metrics import Matches, Prediction, Score, match, score_matches
+from nanodet_kp_core.evaluate.pose_error import PoseRow, PoseScore, pose_errors, pose_rows, pose_score
+from nanodet_kp_core.evaluate.reliability import Reliability, reliability
+from nanodet_kp_core.evaluate.tables import (
     Confusion,
     CornerError,
     CurvePoint,
@@ -22,10 +24,8 @@ from nanodet_kp_core.evaluate.figures import (
     curve,
     size_rows,
 )
-from nanodet_kp_core.evaluate.metrics import Matches, Prediction, Score, match, score_matches
-from nanodet_kp_core.evaluate.pose_error import PoseRow, PoseScore, pose_errors, pose_rows, pose_score
-from nanodet_kp_core.evaluate.reliability import Reliability, reliability
-from nanodet_kp_core.runtime.pose import Camera
+from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.runtime.poses.pose import Camera
 
 
 @dataclass(frozen=True)

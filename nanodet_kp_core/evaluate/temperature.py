@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from nanodet_kp_core.classes import factors
-from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.evaluate.metrics import Prediction, match
 from nanodet_kp_core.evaluate.torch_detector import to_predictions
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.runtime.detection.detector import Detector
 
 TEMPERATURES = np.geomspace(0.1, 10.0, 185)
 """That are tried, 2.5 % apart."""

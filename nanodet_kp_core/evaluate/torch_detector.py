@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from nanodet_kp_core.config import DataConfig, TrainConfig
-from nanodet_kp_core.data.formats import read_dataset
-from nanodet_kp_core.data.sample import Record
+from nanodet_kp_core.config.describe import describe
 from nanodet_kp_core.evaluate.coco import coco_score, with_average
 from nanodet_kp_core.evaluate.metrics import Prediction, Score, score_predictions
-from nanodet_kp_core.export.describe import describe
-from nanodet_kp_core.runtime.detector import Detections, Detector
+from nanodet_kp_core.labels import read_dataset
+from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 
 
 class TorchSession:

@@ -17,20 +17,20 @@ import onnxruntime
 import torch
 from torch import nn
 
+from nanodet_kp_core.checkpoint import load_checkpoint
 from nanodet_kp_core.config import TrainConfig
+from nanodet_kp_core.config.describe import describe
 from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.export.decoded import NEIGHBOUR_LOGITS, ROWS_PER_LEVEL, DecodedNetwork
-from nanodet_kp_core.export.describe import describe
 from nanodet_kp_core.export.graph import take_bytes
 from nanodet_kp_core.export.unshuffle import without_shuffles
 from nanodet_kp_core.export.upsample import with_matrices
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.model.detector import OneStageDetector
-from nanodet_kp_core.runtime.decode import Decoder
-from nanodet_kp_core.runtime.metadata import METADATA_KEY, ModelMetadata, OutputSpec
-from nanodet_kp_core.runtime.preprocess import preprocess
-from nanodet_kp_core.train.checkpoint import load_checkpoint
+from nanodet_kp_core.runtime.detection.decode import Decoder
+from nanodet_kp_core.runtime.detection.preprocess import preprocess
+from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata, OutputSpec
 
 OPSET = 17
 IR_VERSION = 8

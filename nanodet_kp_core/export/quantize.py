@@ -14,14 +14,14 @@ from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.errors import ConfigError, DataError, ModelError
 from nanodet_kp_core.evaluate.metrics import Score, score_predictions
 from nanodet_kp_core.evaluate.torch_detector import predict
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.metadata import METADATA_KEY, ModelMetadata
-from nanodet_kp_core.runtime.preprocess import preprocess
+from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.detection.preprocess import preprocess
+from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata
 
 LARGEST_FALL = 0.01
 """Precision, recall and the accuracy of the number may fall by this, each."""

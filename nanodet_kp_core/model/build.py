@@ -12,11 +12,11 @@ from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.loss.criterion import DetectionCriterion, LossWeights
 from nanodet_kp_core.model.detector import Backbone, Head, Neck, OneStageDetector
 from nanodet_kp_core.model.ghost_pan import GhostPAN
-from nanodet_kp_core.model.ghostnet import GhostNet
 from nanodet_kp_core.model.heads import NanoDetHead, NanoDetPlusHead, SimpleConvHead
-from nanodet_kp_core.model.pan import PAN
 from nanodet_kp_core.model.pretrained import load_pretrained
-from nanodet_kp_core.model.rtmdet_head import RTMDetSepBNHead
+from nanodet_kp_core.model.published.ghostnet import GhostNet
+from nanodet_kp_core.model.published.pan import PAN
+from nanodet_kp_core.model.published.rtmdet_head import RTMDetSepBNHead
 from nanodet_kp_core.model.shufflenet import ShuffleNetV2
 
 

@@ -9,10 +9,10 @@ from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.model.codec import prior_tensor
 from nanodet_kp_core.model.ghost_pan import GhostPAN
-from nanodet_kp_core.model.ghostnet import GhostNet
 from nanodet_kp_core.model.heads import NanoDetHead, NanoDetPlusHead, SimpleConvHead
-from nanodet_kp_core.model.pan import PAN
-from nanodet_kp_core.model.rtmdet_head import RTMDetSepBNHead
+from nanodet_kp_core.model.published.ghostnet import GhostNet
+from nanodet_kp_core.model.published.pan import PAN
+from nanodet_kp_core.model.published.rtmdet_head import RTMDetSepBNHead
 from nanodet_kp_core.model.shufflenet import ShuffleNetV2
 
 Backbone = ShuffleNetV2 | GhostNet

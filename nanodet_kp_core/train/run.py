@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from nanodet_kp_core.checkpoint import load_checkpoint, load_weights
 from nanodet_kp_core.config import DataConfig, TrainConfig
 from nanodet_kp_core.data.dataset import Batch, EpochBatches, PlateDataset, collate, init_worker, require_corners
 from nanodet_kp_core.errors import DataError, TrainingError
@@ -22,8 +23,7 @@ from nanodet_kp_core.evaluate.torch_detector import evaluate, torch_detector
 from nanodet_kp_core.loss.criterion import Targets
 from nanodet_kp_core.loss.reduction import mean_over_ranks
 from nanodet_kp_core.model.build import build_criterion, build_detector
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.train.checkpoint import load_checkpoint, load_weights
+from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.train.distributed import Place, choose_device
 from nanodet_kp_core.train.ema import WeightAverage
 from nanodet_kp_core.train.precision import Precision

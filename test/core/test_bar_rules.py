@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nanodet_kp_core.runtime.bar_rules import LEAST_GAP, obeying, share_a_bar, unclaimed
+from nanodet_kp_core.runtime.refinement.bar_rules import LEAST_GAP, obeying, share_a_bar, unclaimed
 
 PLATE = np.array([[0, 0], [0, 20], [48, 20], [48, 0]], np.float32)
 NONE = np.zeros((0, 4, 2), np.float32)

@@ -9,10 +9,10 @@ from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
 from tiny_reader import make_tiny_bars, make_tiny_reader
 
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.runtime import bars as bars_module
-from nanodet_kp_core.runtime.bars import BARS_KEY, Bars, BarsMetadata
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.reader import Reader, ReaderMetadata
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.refinement import bars as bars_module
+from nanodet_kp_core.runtime.refinement.bars import BARS_KEY, Bars, BarsMetadata
+from nanodet_kp_core.runtime.refinement.refiner import Reader, ReaderMetadata
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)
 LARGE = ((QUAD - QUAD[0]) * 28 / 16 + 10).astype(np.float32)  # its bars are as long as in their patches

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.runtime.calibration import MAX_BYTES, Calibration, read_calibration
-from nanodet_kp_core.runtime.pose import Camera
+from nanodet_kp_core.runtime.poses.calibration import MAX_BYTES, Calibration, read_calibration
+from nanodet_kp_core.runtime.poses.pose import Camera
 
 # What camera_calibration's cameracalibrator writes.
 WRITTEN = """\

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.runtime.calibration import MAX_BYTES, read_calibration
+from nanodet_kp_core.runtime.poses.calibration import MAX_BYTES, read_calibration
 
 K = [[1450.5, 0.0, 719.25], [0.0, 1448.0, 541.5], [0.0, 0.0, 1.0]]
 D = [-0.21, 0.09, 5e-05, -0.0003, 0.0125]

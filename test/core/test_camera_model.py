@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.runtime.pose import Camera, plate_points, solve_poses
+from nanodet_kp_core.runtime.poses.pose import Camera, plate_points, solve_poses
 
 MATRIX = np.array([[600.0, 0, 640], [0, 590, 512], [0, 0, 1]])
 LENSES = {

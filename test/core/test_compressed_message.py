@@ -8,9 +8,9 @@ import pytest
 from image_fields import CompressedImage, Image, encoded
 
 from nanodet_kp_core.errors import ImageError
-from nanodet_kp_core.runtime.compressed_message import is_mosaic, stored_encoding, view_compressed
-from nanodet_kp_core.runtime.image_bytes import dark_sentence, is_grey
-from nanodet_kp_core.runtime.image_message import check_compressed, from_compressed, from_image, view_image
+from nanodet_kp_core.runtime.images.compressed_message import is_mosaic, stored_encoding, view_compressed
+from nanodet_kp_core.runtime.images.image_bytes import dark_sentence, is_grey
+from nanodet_kp_core.runtime.images.image_message import check_compressed, from_compressed, from_image, view_image
 
 TILES = ("rggb", "bggr", "gbrg", "grbg")
 

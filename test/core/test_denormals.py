@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tiny_model import TinyPlate, make_flushed_model
 
-from nanodet_kp_core.runtime.bundled import bundled_model
+from nanodet_kp_core.runtime.models.bundled import bundled_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PLATE = TinyPlate("R_4", 0.9, [[10, 10], [11, 20], [30, 22], [29, 12]])
@@ -20,8 +20,8 @@ PLATE = TinyPlate("R_4", 0.9, [[10, 10], [11, 20], [30, 22], [29, 12]])
 START = """
 import sys, threading
 import numpy as np
-from nanodet_kp_core.runtime.denormals import denormals_are_zero, flush_denormals
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.models.denormals import denormals_are_zero, flush_denormals
+from nanodet_kp_core.runtime.detection.detector import Detector
 
 def found(threads=1):
     return len(Detector(sys.argv[1], threads=threads)(np.full((64, 64, 3), 90, np.uint8)))
@@ -77,7 +77,7 @@ def test_a_bundled_model_finds_the_same(name):
     """Not one bit differs."""
     code = """
 import hashlib
-from nanodet_kp_core.data.synthetic.generator import render
+from nanodet_kp_core.synthetic.generator import render
 
 images = [render(seed, (640, 480)).image for seed in range(4)]
 if sys.argv[2] == "flush":

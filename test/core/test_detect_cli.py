@@ -14,8 +14,8 @@ from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
 from tiny_reader import make_tiny_reader, name_reader
 
 from nanodet_kp_core import detect
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.sources import Frame, open_source
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.images.frame_sources import Frame, open_source
 
 ROOT = Path(__file__).resolve().parents[2]
 PLATES = [

@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.runtime.bundled import bundled_model
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.models.bundled import bundled_model
 
 
 def torch_zip(path):

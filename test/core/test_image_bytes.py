@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from image_fields import FUZZ_EXAMPLES, CompressedImage, encoded, jpeg_of_size, picture, png_of_size
 
 from nanodet_kp_core.errors import ImageError
-from nanodet_kp_core.runtime.image_bytes import image_size, refusal
-from nanodet_kp_core.runtime.image_message import from_compressed
+from nanodet_kp_core.runtime.images.image_bytes import image_size, refusal
+from nanodet_kp_core.runtime.images.image_message import from_compressed
 
 
 def message(data):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from image_fields import FUZZ_EXAMPLES, CompressedImage, Image
 
 from nanodet_kp_core.errors import ImageError
-from nanodet_kp_core.runtime.image_message import from_compressed, from_image, view_image
+from nanodet_kp_core.runtime.images.image_message import from_compressed, from_image, view_image
 
 
 def message(data: np.ndarray, encoding: str, padding: int = 0) -> Image:

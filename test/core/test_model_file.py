@@ -9,10 +9,10 @@ from onnx import TensorProto, helper
 from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
 
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.runtime import model_file
-from nanodet_kp_core.runtime.metadata import METADATA_KEY
-from nanodet_kp_core.runtime.model_file import has_outside_tensors, read_model
-from nanodet_kp_core.runtime.session import load_session
+from nanodet_kp_core.runtime.models import model_file
+from nanodet_kp_core.runtime.models.metadata import METADATA_KEY
+from nanodet_kp_core.runtime.models.model_file import has_outside_tensors, read_model
+from nanodet_kp_core.runtime.models.session import load_session
 
 
 def outside(location="../secret.bin", count=4):

@@ -7,10 +7,10 @@ import pytest
 
 from nanodet_kp_core.errors import ConfigError, ModelError, SourceError
 from nanodet_kp_core.paths import FILE, FOLDER, brief, names_below, resolved, what_is
-from nanodet_kp_core.runtime.bags import is_bag
-from nanodet_kp_core.runtime.calibration import read_calibration
-from nanodet_kp_core.runtime.session import load_session
-from nanodet_kp_core.runtime.sources import open_source
+from nanodet_kp_core.runtime.images.frame_sources import open_source
+from nanodet_kp_core.runtime.images.rosbag_reader import is_bag
+from nanodet_kp_core.runtime.models.session import load_session
+from nanodet_kp_core.runtime.poses.calibration import read_calibration
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanodet_kp_core.data.synthetic.geometry import plate_pose
 from nanodet_kp_core.plate import BAR_LENGTH, LARGE_WIDTH, SMALL_WIDTH, corner_points
-from nanodet_kp_core.runtime.detector import Detections
-from nanodet_kp_core.runtime.plate_poses import PlatePoses
-from nanodet_kp_core.runtime.pose import Camera, solve_poses
+from nanodet_kp_core.runtime.detection.detector import Detections
+from nanodet_kp_core.runtime.poses.plate_poses import PlatePoses
+from nanodet_kp_core.runtime.poses.pose import Camera, solve_poses
+from nanodet_kp_core.synthetic.geometry import plate_pose
 
 CAMERA = Camera([[1200, 0, 640], [0, 1200, 512], [0, 0, 1]], [])
 LEAN = math.radians(15)

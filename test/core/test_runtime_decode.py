@@ -8,8 +8,8 @@ from tiny_model import OFF, TinyPlate, decoded_rows, encode, tiny_metadata
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.geometry import make_priors
-from nanodet_kp_core.runtime.decode import decode
-from nanodet_kp_core.runtime.metadata import ModelMetadata, OutputSpec
+from nanodet_kp_core.runtime.detection.decode import decode
+from nanodet_kp_core.runtime.models.metadata import ModelMetadata, OutputSpec
 
 # A plate with its left-top at (12, 20): tilted, so that no two coordinates are equal.
 TILTED = [[12, 20], [14, 31], [40.5, 33], [38, 22.25]]

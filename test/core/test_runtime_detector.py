@@ -6,10 +6,10 @@ import pytest
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
 
 from nanodet_kp_core.errors import ConfigError, ImageError, ModelError
-from nanodet_kp_core.runtime import bundled
-from nanodet_kp_core.runtime.bundled import bundled_model
-from nanodet_kp_core.runtime.detector import Detections, Detector
-from nanodet_kp_core.runtime.draw import CORNER_COLOR, draw
+from nanodet_kp_core.runtime.detection.detector import Detections, Detector
+from nanodet_kp_core.runtime.detection.draw import CORNER_COLOR, draw
+from nanodet_kp_core.runtime.models import bundled
+from nanodet_kp_core.runtime.models.bundled import bundled_model
 
 LEFT = [[10, 10], [11, 20], [30, 22], [29, 12]]
 RIGHT = [[40, 40], [40, 50], [58, 51], [59, 41]]

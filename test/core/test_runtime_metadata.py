@@ -4,7 +4,7 @@ import pytest
 from tiny_model import tiny_metadata
 
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.runtime.metadata import InputSpec, ModelMetadata
+from nanodet_kp_core.runtime.models.metadata import InputSpec, ModelMetadata
 
 
 def _edited(**changes):

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.errors import ConfigError, ImageError
-from nanodet_kp_core.runtime.metadata import InputSpec
-from nanodet_kp_core.runtime.preprocess import Preprocessor, fit, preprocess
+from nanodet_kp_core.runtime.detection.preprocess import Preprocessor, fit, preprocess
+from nanodet_kp_core.runtime.models.metadata import InputSpec
 
 SPEC = InputSpec(width=416, height=416)
 

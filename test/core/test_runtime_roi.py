@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
 
 from nanodet_kp_core.errors import ConfigError, ImageError
-from nanodet_kp_core.runtime.roi import RoiDetector, region_around
+from nanodet_kp_core.runtime.detection.roi import RoiDetector, region_around
 
 PLATE = TinyPlate("B_3", 0.9, [[10, 10], [11, 20], [30, 22], [29, 12]])
 

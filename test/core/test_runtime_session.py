@@ -5,8 +5,8 @@ from onnx import TensorProto, helper
 from tiny_model import TinyPlate, decoded_rows, encode, make_tiny_model, tiny_metadata
 
 from nanodet_kp_core.errors import ConfigError, ModelError
-from nanodet_kp_core.runtime.metadata import METADATA_KEY
-from nanodet_kp_core.runtime.session import load_session, usable_cores
+from nanodet_kp_core.runtime.models.metadata import METADATA_KEY
+from nanodet_kp_core.runtime.models.session import load_session, usable_cores
 
 PLATE = TinyPlate("R_4", 0.9, [[10, 10], [11, 20], [30, 22], [29, 12]])
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from nanodet_kp_core.errors import SourceError
-from nanodet_kp_core.runtime.capture import turn_of
-from nanodet_kp_core.runtime.sources import open_source
+from nanodet_kp_core.runtime.images.capture import turn_of
+from nanodet_kp_core.runtime.images.frame_sources import open_source
 
 
 def _write(path, grey=50, size=(20, 30)):

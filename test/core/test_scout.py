@@ -8,10 +8,10 @@ import pytest
 from tiny_model import make_tiny_model, tiny_metadata
 from tiny_reader import make_tiny_reader
 
-from nanodet_kp_core.runtime import scout as scout_module
-from nanodet_kp_core.runtime.bar_pairs import MAX_GAP, LitBars, candidate_pairs, measured
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.scout import MAX_PAIRS, Scout
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.refinement import scout as scout_module
+from nanodet_kp_core.runtime.refinement.bar_pairs import MAX_GAP, LitBars, candidate_pairs, measured
+from nanodet_kp_core.runtime.refinement.scout import MAX_PAIRS, Scout
 
 BLUE, RED = (255, 160, 60), (60, 90, 255)
 

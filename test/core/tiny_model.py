@@ -18,8 +18,8 @@ from onnx import TensorProto, helper
 
 from nanodet_kp_core.classes import ARMOR_CLASSES, factors
 from nanodet_kp_core.geometry import boxes_of_corners, make_priors
-from nanodet_kp_core.runtime.decode import decode
-from nanodet_kp_core.runtime.metadata import METADATA_KEY, InputSpec, ModelMetadata, OutputSpec
+from nanodet_kp_core.runtime.detection.decode import decode
+from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, InputSpec, ModelMetadata, OutputSpec
 
 OFF = -12.0
 """Logit of a channel that is off: a score of 6e-6, a bin weight of 6e-6 against 1."""

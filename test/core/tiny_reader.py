@@ -10,11 +10,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.runtime.bars import BARS_KEY, END_SCALE, NUM_VALUES, BarsMetadata
-from nanodet_kp_core.runtime.metadata import METADATA_KEY
-from nanodet_kp_core.runtime.patch_network import INPUT, OUTPUT
-from nanodet_kp_core.runtime.patches import BAR_SIZE, PATCH_SIZE
-from nanodet_kp_core.runtime.reader import CORNER_SCALE, READER_KEY, ReaderMetadata
+from nanodet_kp_core.runtime.models.metadata import METADATA_KEY
+from nanodet_kp_core.runtime.refinement.bars import BARS_KEY, END_SCALE, NUM_VALUES, BarsMetadata
+from nanodet_kp_core.runtime.refinement.crop_network import INPUT, OUTPUT
+from nanodet_kp_core.runtime.refinement.crops import BAR_SIZE, PATCH_SIZE
+from nanodet_kp_core.runtime.refinement.refiner import CORNER_SCALE, READER_KEY, ReaderMetadata
 
 
 def make_tiny_reader(

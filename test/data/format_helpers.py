@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.formats import FORMATS
-from nanodet_kp_core.data.formats.labels import LabelledImage, Plate, corners_of_box, hull
+from nanodet_kp_core.labels import FORMATS
+from nanodet_kp_core.labels.labels import LabelledImage, Plate, corners_of_box, hull
 
 SIZE = (64, 48)
 

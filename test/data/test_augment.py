@@ -7,10 +7,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.config import PipelineConfig
-from nanodet_kp_core.data import warp
+from nanodet_kp_core.data import geometric as warp
 from nanodet_kp_core.data.augment import STEEPEST_TILT, random_matrix, warp_sample
-from nanodet_kp_core.data.sample import Sample
 from nanodet_kp_core.geometry import MIRROR_LEFT_RIGHT, boxes_of_corners
+from nanodet_kp_core.labels.sample import Sample
 
 SIZE = (200, 160)
 CENTRE = warp.translation_matrix(-100, -80)

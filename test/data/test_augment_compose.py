@@ -9,9 +9,9 @@ from nanodet_kp_core.config import PipelineConfig
 from nanodet_kp_core.data import copy_paste
 from nanodet_kp_core.data.augment import share_inside
 from nanodet_kp_core.data.mosaic import CUT, merged, mosaic, moved
-from nanodet_kp_core.data.sample import Sample
 from nanodet_kp_core.geometry import box_iou, boxes_of_corners
-from nanodet_kp_core.runtime.metadata import PAD_VALUE
+from nanodet_kp_core.labels.sample import Sample
+from nanodet_kp_core.runtime.models.metadata import PAD_VALUE
 
 TARGET = (256, 224)
 BRIGHT = 240

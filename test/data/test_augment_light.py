@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.config import PipelineConfig
-from nanodet_kp_core.data import light
+from nanodet_kp_core.data import photometric as light
 
 # What a lit bar looks like, BGR: red and blue ones from dark to nearly white.
 RED = [(30, 20, 180), (60, 40, 255), (150, 140, 255), (0, 0, 60), (90, 150, 255)]

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.formats.coco import coco_document
-from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.labels.coco import coco_document
+from nanodet_kp_core.labels.sample import Sample
 
 ROOT = Path(__file__).resolve().parents[2]
 

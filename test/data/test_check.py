@@ -14,13 +14,13 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.check import check_dataset
-from nanodet_kp_core.data.draw_labels import BOX_COLOR, HIDDEN_COLOR, IGNORE_COLOR, draw_labels
-from nanodet_kp_core.data.formats import read_labels, read_records, write_labels, written_paths
-from nanodet_kp_core.data.formats.corner_order import corner_faults, crossed, signed_area, tilt
-from nanodet_kp_core.data.formats.labels import Plate, corners_of_box, hull
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.geometry import CORNER_NAMES, MIRROR_LEFT_RIGHT
+from nanodet_kp_core.labels import read_labels, read_records, write_labels, written_paths
+from nanodet_kp_core.labels.check import check_dataset
+from nanodet_kp_core.labels.corner_order import corner_faults, crossed, signed_area, tilt
+from nanodet_kp_core.labels.draw_labels import BOX_COLOR, HIDDEN_COLOR, IGNORE_COLOR, draw_labels
+from nanodet_kp_core.labels.labels import Plate, corners_of_box, hull
 
 TRAINING = Path(__file__).resolve().parents[2] / "training"
 GOOD = ((10.0, 12.0), (10.5, 24.0), (40.0, 25.0), (39.0, 12.5))
@@ -275,7 +275,7 @@ def test_classes_file(text_set, monkeypatch, capsys):
 
 def test_the_picture_needs_a_known_ending(tmp_path):
     pytest.importorskip("matplotlib")
-    from nanodet_kp_core.data.histograms import write_histograms
+    from nanodet_kp_core.labels.histograms import write_histograms
 
     report = check(tmp_path, plate(name="$\\frac$"), class_names=None)
     with pytest.raises(DataError, match=r"c\.xyz: expected a name that ends in"):

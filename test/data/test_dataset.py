@@ -21,11 +21,11 @@ from nanodet_kp_core.data.dataset import (
     init_worker,
     sample_targets,
 )
-from nanodet_kp_core.data.formats.coco import coco_document
-from nanodet_kp_core.data.sample import Sample
-from nanodet_kp_core.data.synthetic.generator import render
 from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.labels.coco import coco_document
+from nanodet_kp_core.labels.sample import Sample
 from nanodet_kp_core.layout import HeadLayout
+from nanodet_kp_core.synthetic.generator import render
 
 FACTORED = HeadLayout(ARMOR_CLASSES, "factored")
 PIPELINE = {

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.formats import FORMATS, default_images, guess_format, read_labels, read_records
-from nanodet_kp_core.data.formats.coco import coco_document, merge_coco
-from nanodet_kp_core.data.formats.labels import raise_faults, to_records
-from nanodet_kp_core.data.sample import Sample
 from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.labels import FORMATS, default_images, guess_format, read_labels, read_records
+from nanodet_kp_core.labels.coco import coco_document, merge_coco
+from nanodet_kp_core.labels.labels import raise_faults, to_records
+from nanodet_kp_core.labels.sample import Sample
 
 PLATE = ((0, 0), (0, 8), (20, 8), (20, 0))
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from image_fields import encoded, jpeg_of_size, png_of_size
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.formats import images as images_module
-from nanodet_kp_core.data.formats import read_labels, read_records, write_labels
-from nanodet_kp_core.data.formats.images import Header, image_header, image_names
-from nanodet_kp_core.data.formats.labels import LabelledImage, Plate
-from nanodet_kp_core.data.pixels import read_pixels
 from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.runtime.sources import IMAGE_EXTENSIONS
+from nanodet_kp_core.labels import images as images_module
+from nanodet_kp_core.labels import read_labels, read_records, write_labels
+from nanodet_kp_core.labels.images import Header, image_header, image_names
+from nanodet_kp_core.labels.labels import LabelledImage, Plate
+from nanodet_kp_core.labels.pixels import read_pixels
+from nanodet_kp_core.runtime.images.frame_sources import IMAGE_EXTENSIONS
 
 LINE = "3 0.15 0.25 0.15 0.6 0.6 0.6 0.6 0.25\n"
 

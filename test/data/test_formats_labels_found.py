@@ -5,7 +5,7 @@ import json
 import pytest
 from format_helpers import write_image
 
-from nanodet_kp_core.data.formats import read_labels
+from nanodet_kp_core.labels import read_labels
 
 PLATE = {"category_id": 1, "bbox": [10, 12, 30, 13], "keypoints": [10, 12, 2, 10, 24, 2, 40, 25, 2, 39, 12, 2]}
 

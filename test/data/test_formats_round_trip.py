@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.formats import (
+from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.labels import (
     FORMATS,
     format_of,
     read_labels,
@@ -22,10 +23,9 @@ from nanodet_kp_core.data.formats import (
     write_labels,
     written_paths,
 )
-from nanodet_kp_core.data.formats.labels import LabelledImage, Plate, corners_of_box, from_records, hull
-from nanodet_kp_core.data.formats.losses import losses, without_losses
-from nanodet_kp_core.data.sample import Record
-from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.labels.labels import LabelledImage, Plate, corners_of_box, from_records, hull
+from nanodet_kp_core.labels.lossy_conversions import losses, without_losses
+from nanodet_kp_core.labels.sample import Record
 
 quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

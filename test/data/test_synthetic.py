@@ -8,15 +8,15 @@ import pytest
 
 from nanodet_kp_core import plate
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.synthetic import bars, geometry
-from nanodet_kp_core.data.synthetic.cameras import KINDS, MIXED, blown_out, defocused, usual_exposure
-from nanodet_kp_core.data.synthetic.canvas import Canvas, quad_window
-from nanodet_kp_core.data.synthetic.clip import clip_frames
-from nanodet_kp_core.data.synthetic.generator import random_camera, render, render_scene
-from nanodet_kp_core.data.synthetic.lights import team_light
-from nanodet_kp_core.data.synthetic.prints import draw_print, draw_style, panel_texture
-from nanodet_kp_core.data.synthetic.sensor import expose
-from nanodet_kp_core.data.synthetic.stickers import sticker_mask
+from nanodet_kp_core.synthetic import bars, geometry
+from nanodet_kp_core.synthetic.cameras import KINDS, MIXED, blown_out, defocused, usual_exposure
+from nanodet_kp_core.synthetic.canvas import Canvas, quad_window
+from nanodet_kp_core.synthetic.clip import clip_frames
+from nanodet_kp_core.synthetic.generator import random_camera, render, render_scene
+from nanodet_kp_core.synthetic.lights import team_light
+from nanodet_kp_core.synthetic.prints import draw_print, draw_style, panel_texture
+from nanodet_kp_core.synthetic.sensor import expose
+from nanodet_kp_core.synthetic.stickers import sticker_mask
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nanodet_kp_core.data.synthetic import cameras
-from nanodet_kp_core.data.synthetic.cameras import KINDS, MIXED, draw_exposure, usual_exposure
-from nanodet_kp_core.data.synthetic.generator import render_scene
-from nanodet_kp_core.data.synthetic.geometry import plate_pose
-from nanodet_kp_core.data.synthetic.labels import _readable, blob_reach
-from nanodet_kp_core.data.synthetic.plates import PlateView
-from nanodet_kp_core.data.synthetic.prints import draw_print, draw_style
-from nanodet_kp_core.data.synthetic.sensor import _aperture, _toned, compress
+from nanodet_kp_core.synthetic import cameras
+from nanodet_kp_core.synthetic.cameras import KINDS, MIXED, draw_exposure, usual_exposure
+from nanodet_kp_core.synthetic.generator import render_scene
+from nanodet_kp_core.synthetic.geometry import plate_pose
+from nanodet_kp_core.synthetic.labels import _readable, blob_reach
+from nanodet_kp_core.synthetic.plates import PlateView
+from nanodet_kp_core.synthetic.prints import draw_print, draw_style
+from nanodet_kp_core.synthetic.sensor import _aperture, _toned, compress
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 PLATE = np.array([[20.0, 20.0], [20.0, 44.0], [78.0, 44.0], [78.0, 20.0]])

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.formats import read_records, written_paths
-from nanodet_kp_core.data.synthetic.dataset import RenderOptions, render_dataset, write_as
-from nanodet_kp_core.data.synthetic.generator import render, render_scene
-from nanodet_kp_core.data.synthetic.records import RenderedRecords
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.evaluate.cameras import label_cameras
+from nanodet_kp_core.labels import read_records, written_paths
+from nanodet_kp_core.synthetic.dataset import RenderOptions, render_dataset, write_as
+from nanodet_kp_core.synthetic.generator import render, render_scene
+from nanodet_kp_core.synthetic.records import RenderedRecords
 
 SIZE, PLATE_PX = (128, 96), (12.0, 60.0)
 OPTIONS = RenderOptions(SIZE, PLATE_PX)

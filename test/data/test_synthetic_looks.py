@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nanodet_kp_core.data.synthetic import plates, prints, robot
-from nanodet_kp_core.data.synthetic.cameras import draw_exposure
-from nanodet_kp_core.data.synthetic.canvas import BODY, Canvas
-from nanodet_kp_core.data.synthetic.generator import random_camera, render
-from nanodet_kp_core.data.synthetic.geometry import plate_pose
-from nanodet_kp_core.data.synthetic.prints import Material, Style, draw_print, draw_style, panel_texture
-from nanodet_kp_core.data.synthetic.robot import draw_robot
-from nanodet_kp_core.data.synthetic.row import OWNERS, draw_row
-from nanodet_kp_core.data.synthetic.targets import VARIANTS, target_mask
+from nanodet_kp_core.synthetic import plates, prints, robot
+from nanodet_kp_core.synthetic.cameras import draw_exposure
+from nanodet_kp_core.synthetic.canvas import BODY, Canvas
+from nanodet_kp_core.synthetic.generator import random_camera, render
+from nanodet_kp_core.synthetic.geometry import plate_pose
+from nanodet_kp_core.synthetic.prints import Material, Style, draw_print, draw_style, panel_texture
+from nanodet_kp_core.synthetic.robot import draw_robot
+from nanodet_kp_core.synthetic.row import OWNERS, draw_row
+from nanodet_kp_core.synthetic.targets import VARIANTS, target_mask
 
 READABLE = ("sticker", "cut", "old")
 UNREADABLE = ("bare", "rings", "polygon", "framed", "cross", "mirrored", "turned", "letter", "code")

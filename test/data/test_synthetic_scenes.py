@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nanodet_kp_core.data.synthetic import arena, generator, hall, indoor, trim
-from nanodet_kp_core.data.synthetic.canvas import BODY, OCCLUDER, Canvas
-from nanodet_kp_core.data.synthetic.cast import find_actor
-from nanodet_kp_core.data.synthetic.clip import _LIGHT, clip_frames
-from nanodet_kp_core.data.synthetic.generator import render_scene
-from nanodet_kp_core.data.synthetic.hud import hud
+from nanodet_kp_core.synthetic import arena, generator, hall, indoor, trim
+from nanodet_kp_core.synthetic.canvas import BODY, OCCLUDER, Canvas
+from nanodet_kp_core.synthetic.cast import find_actor
+from nanodet_kp_core.synthetic.clip import _LIGHT, clip_frames
+from nanodet_kp_core.synthetic.generator import render_scene
+from nanodet_kp_core.synthetic.hud import hud
 
 SHINING = (arena.slanted_pair, arena.lit_ramp, arena.border_lines, arena.energy_mechanism, indoor.windows,
            indoor.tube_rows, indoor.led_screen, indoor.monitor)  # fmt: skip

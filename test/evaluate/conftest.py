@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.sample import Record
+from nanodet_kp_core.labels.sample import Record
 
 
 def corners_of(x, y, width, height):

@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nanodet_kp_core.data.synthetic.generator import render
-from nanodet_kp_core.evaluate.figures import plate_widths
 from nanodet_kp_core.evaluate.metrics import Prediction, match, score_matches
-from nanodet_kp_core.runtime.bundled import bundled_model
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.evaluate.tables import plate_widths
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.models.bundled import bundled_model
+from nanodet_kp_core.synthetic.generator import render
 
 SEEDS = range(20)
 SIZE = (640, 480)

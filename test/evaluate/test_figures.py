@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.synthetic.geometry import plate_pose
 from nanodet_kp_core.errors import ConfigError, DataError
 from nanodet_kp_core.evaluate.cameras import label_cameras
-from nanodet_kp_core.evaluate.figures import confusion, corner_errors, curve, plate_widths, size_rows
 from nanodet_kp_core.evaluate.metrics import Prediction, match, score_predictions
 from nanodet_kp_core.evaluate.pose_error import pose_errors, pose_rows, pose_score
+from nanodet_kp_core.evaluate.tables import confusion, corner_errors, curve, plate_widths, size_rows
 from nanodet_kp_core.plate import BAR_LENGTH, SMALL_WIDTH, corner_points
-from nanodet_kp_core.runtime.calibration import read_calibration
-from nanodet_kp_core.runtime.pose import Camera
+from nanodet_kp_core.runtime.poses.calibration import read_calibration
+from nanodet_kp_core.runtime.poses.pose import Camera
+from nanodet_kp_core.synthetic.geometry import plate_pose
 
 MATRIX = [[600.0, 0, 200], [0, 600, 150], [0, 0, 1]]
 

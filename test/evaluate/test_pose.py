@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanodet_kp_core.data.synthetic.geometry import plate_pose
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.plate import BAR_LENGTH, LARGE_WIDTH, SMALL_WIDTH, corner_points
-from nanodet_kp_core.runtime.pose import Camera, is_large, plate_points, solve_pose, solve_poses
+from nanodet_kp_core.runtime.poses.pose import Camera, is_large, plate_points, solve_pose, solve_poses
+from nanodet_kp_core.synthetic.geometry import plate_pose
 
 MATRIX = np.array([[1200.0, 0, 640], [0, 1180, 512], [0, 0, 1]])
 CAMERA = Camera(MATRIX, [])

@@ -11,11 +11,11 @@ import pytest
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.evaluate.gallery import make_gallery
+from nanodet_kp_core.evaluate.html_report import number, write_report
 from nanodet_kp_core.evaluate.metrics import Prediction, match
-from nanodet_kp_core.evaluate.page import number, write_report
 from nanodet_kp_core.evaluate.report import build_report
-from nanodet_kp_core.evaluate.text import summary
-from nanodet_kp_core.runtime.pose import Camera
+from nanodet_kp_core.evaluate.summary import summary
+from nanodet_kp_core.runtime.poses.pose import Camera
 
 NASTY = '<script>alert(1)</script> & "quoted".png'
 

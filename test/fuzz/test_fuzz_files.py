@@ -11,9 +11,9 @@ from mutate import damaged_file, damaged_json
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import load_config
-from nanodet_kp_core.data.formats import read_labels, read_records, write_labels, written_paths
-from nanodet_kp_core.data.formats.labels import LabelledImage, Plate, hull
-from nanodet_kp_core.runtime.calibration import read_calibration
+from nanodet_kp_core.labels import read_labels, read_records, write_labels, written_paths
+from nanodet_kp_core.labels.labels import LabelledImage, Plate, hull
+from nanodet_kp_core.runtime.poses.calibration import read_calibration
 
 FORMAT_NAMES = {
     "VOC": "XMLDataset",

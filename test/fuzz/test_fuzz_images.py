@@ -13,7 +13,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
-from nanodet_kp_core.runtime.image_message import check_compressed, from_compressed
+from nanodet_kp_core.runtime.images.image_message import check_compressed, from_compressed
 from nanodet_kp_ros.camera import camera_from_info
 from nanodet_kp_ros.images import check_image, view_image
 

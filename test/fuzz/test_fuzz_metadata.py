@@ -10,10 +10,10 @@ from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.runtime.bars import BarsMetadata
-from nanodet_kp_core.runtime.metadata import ModelMetadata
-from nanodet_kp_core.runtime.model_file import has_outside_tensors
-from nanodet_kp_core.runtime.reader import ReaderMetadata
+from nanodet_kp_core.runtime.models.metadata import ModelMetadata
+from nanodet_kp_core.runtime.models.model_file import has_outside_tensors
+from nanodet_kp_core.runtime.refinement.bars import BarsMetadata
+from nanodet_kp_core.runtime.refinement.refiner import ReaderMetadata
 
 MODELS = (
     tiny_metadata(class_names=ARMOR_CLASSES[:9]),

@@ -8,7 +8,7 @@ from tiny_model import tiny_metadata
 
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.model.codec import HeadCodec, bbox2distance, distance2bbox, prior_tensor
-from nanodet_kp_core.runtime.decode import decode
+from nanodet_kp_core.runtime.detection.decode import decode
 
 CLASSES = ("a", "b")
 PRIOR = torch.tensor([[48.0, 80.0, 16.0, 16.0]])

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from overfit import shrink
 from tiny_model import tiny_metadata
 
+from nanodet_kp_core.checkpoint import save_checkpoint
 from nanodet_kp_core.config import load_config
 from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.evaluate.torch_detector import torch_detector
@@ -29,11 +30,10 @@ from nanodet_kp_core.export.onnx_file import (
     shift_scores,
 )
 from nanodet_kp_core.model.build import build_detector
-from nanodet_kp_core.runtime.decode import decode
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.metadata import METADATA_KEY, OutputSpec
-from nanodet_kp_core.runtime.session import load_session
-from nanodet_kp_core.train.checkpoint import save_checkpoint
+from nanodet_kp_core.runtime.detection.decode import decode
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, OutputSpec
+from nanodet_kp_core.runtime.models.session import load_session
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SYSTEMS = (

@@ -12,6 +12,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent))
 from published import NAMES, arch, first_nanodet, save_ckpt, save_pth, tensors
 
+from nanodet_kp_core.checkpoint import load_weights
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import load_config
 from nanodet_kp_core.errors import ConfigError
@@ -21,8 +22,7 @@ from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.model.codec import HeadCodec
 from nanodet_kp_core.model.importer.configs import ImportOptions
 from nanodet_kp_core.model.importer.import_weights import Imported, import_weights, save_imported
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.train.checkpoint import load_weights
+from nanodet_kp_core.runtime.detection.detector import Detector
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "import_weights.py"
 NEW_NAMES = ("R_1", "R_2", "B_2")

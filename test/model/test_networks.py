@@ -12,11 +12,11 @@ from nanodet_kp_core.config import ArchConfig, load_config
 from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.model.build import build_criterion, build_detector
-from nanodet_kp_core.model.ghostnet import GhostNet
 from nanodet_kp_core.model.heads import NanoDetHead, SimpleConvHead
-from nanodet_kp_core.model.pan import PAN
 from nanodet_kp_core.model.pretrained import load_pretrained
-from nanodet_kp_core.model.rtmdet_head import RTMDetSepBNHead
+from nanodet_kp_core.model.published.ghostnet import GhostNet
+from nanodet_kp_core.model.published.pan import PAN
+from nanodet_kp_core.model.published.rtmdet_head import RTMDetSepBNHead
 from nanodet_kp_core.model.shufflenet import ShuffleNetV2
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "config").glob("*_*.yaml"))

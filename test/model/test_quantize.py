@@ -15,16 +15,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from overfit import shrink
 from tiny_model import make_tiny_model, tiny_metadata
 
+from nanodet_kp_core.checkpoint import save_checkpoint
 from nanodet_kp_core.config import load_config
-from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.errors import ConfigError, DataError, ModelError
 from nanodet_kp_core.evaluate.metrics import score_predictions
 from nanodet_kp_core.export import quantize as quantizing
 from nanodet_kp_core.export.onnx_file import export_onnx
 from nanodet_kp_core.export.quantize import Comparison, float_nodes, quantize
+from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.model.build import build_detector
-from nanodet_kp_core.runtime.session import load_session
-from nanodet_kp_core.train.checkpoint import save_checkpoint
+from nanodet_kp_core.runtime.models.session import load_session
 
 SIZE = (96, 64)
 
@@ -49,7 +49,7 @@ class _Picture(Record):
     """A record whose picture is made, not read."""
 
     def load(self):
-        from nanodet_kp_core.data.sample import Sample
+        from nanodet_kp_core.labels.sample import Sample
 
         image = np.random.default_rng(int(self.name)).integers(0, 256, (64, 96, 3), np.uint8)
         return Sample(image=image, name=self.name)

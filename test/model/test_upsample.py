@@ -9,7 +9,7 @@ from torch import nn
 
 from nanodet_kp_core.export.upsample import MatrixUpsample, with_matrices
 from nanodet_kp_core.model.ghost_pan import GhostPAN
-from nanodet_kp_core.model.pan import PAN
+from nanodet_kp_core.model.published.pan import PAN
 
 
 @given(batch=st.integers(1, 2), height=st.integers(1, 13), width=st.integers(1, 17), seed=st.integers(0, 99))

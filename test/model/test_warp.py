@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanodet_kp_core.data import warp
+from nanodet_kp_core.data import geometric as warp
 from nanodet_kp_core.errors import DataError
 
 BOXES = np.array([[10.0, 20, 110, 90], [300, 200, 420, 260]])

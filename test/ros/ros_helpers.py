@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tiny_model import TinyPlate, encode, tiny_metadata
 
-from nanodet_kp_core.runtime.metadata import METADATA_KEY
+from nanodet_kp_core.runtime.models.metadata import METADATA_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 

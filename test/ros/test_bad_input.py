@@ -12,7 +12,7 @@ from ros_helpers import DetectorPeer, colored_images
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_ros.images import to_image
 
 

@@ -11,14 +11,13 @@ pytest.importorskip("rosbags", reason="needs ROS 2: rosbags, make setup")
 from bag_helpers import START_NS, compressed_entry, image_entry, info_entry, write_bag
 from ros_helpers import ROOT, colored_images
 
-from nanodet_kp_core.data import bag_images
-from nanodet_kp_core.data.bag_images import Choice, chosen
-from nanodet_kp_core.data.check import check_dataset
-from nanodet_kp_core.data.formats import SHORT_NAMES, read_records, written_paths
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.runtime.bags import Bag, Recorded
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.image_message import from_image
+from nanodet_kp_core.labels import SHORT_NAMES, bag_images, read_records, written_paths
+from nanodet_kp_core.labels.bag_images import Choice, chosen
+from nanodet_kp_core.labels.check import check_dataset
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.images.image_message import from_image
+from nanodet_kp_core.runtime.images.rosbag_reader import Bag, Recorded
 
 IMAGES = colored_images(4)
 

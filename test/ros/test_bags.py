@@ -14,9 +14,9 @@ from ros_helpers import Peer, colored_images
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from nanodet_kp_core.errors import SourceError
-from nanodet_kp_core.runtime.bags import Bag, is_bag
-from nanodet_kp_core.runtime.image_message import from_image
-from nanodet_kp_ros.bags import BagFeed, _to_ros
+from nanodet_kp_core.runtime.images.image_message import from_image
+from nanodet_kp_core.runtime.images.rosbag_reader import Bag, is_bag
+from nanodet_kp_ros.feeds import BagFeed, _to_ros
 from nanodet_kp_ros.qos import image_qos
 
 STORAGES = ("sqlite3", "mcap")

@@ -19,11 +19,11 @@ from std_msgs.msg import Header
 from tiny_model import TinyPlate, make_flushed_model
 from visualization_msgs.msg import MarkerArray
 
-from nanodet_kp_core.runtime.bundled import bundled_model
-from nanodet_kp_core.runtime.detections import NUMBER_THRESHOLD
-from nanodet_kp_core.runtime.detector import Detector
-from nanodet_kp_core.runtime.draw import draw
-from nanodet_kp_core.runtime.image_message import from_image
+from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.detection.draw import draw
+from nanodet_kp_core.runtime.images.image_message import from_image
+from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_ros.images import to_image
 from nanodet_kp_ros.qos import image_qos
 

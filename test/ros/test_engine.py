@@ -7,7 +7,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 
 from tiny_model import TinyPlate, make_tiny_model
 
-from nanodet_kp_core.runtime.image_message import Picture
+from nanodet_kp_core.runtime.images.image_message import Picture
 from nanodet_kp_ros.engine import make_engine
 from nanodet_kp_ros.settings import SETTINGS
 

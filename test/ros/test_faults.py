@@ -20,7 +20,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from nanodet_kp_core.runtime.detector import Detector
+from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_ros.images import to_image
 
 IMAGES = colored_images(4)

@@ -9,7 +9,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_ros.keep import select, wanted_classes
 
 

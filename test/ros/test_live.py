@@ -15,8 +15,8 @@ from std_srvs.srv import SetBool
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
 from tiny_reader import make_tiny_reader, name_reader
 
-from nanodet_kp_core.data.synthetic.clip import clip_frames
-from nanodet_kp_core.runtime.session import usable_cores
+from nanodet_kp_core.runtime.models.session import usable_cores
+from nanodet_kp_core.synthetic.clip import clip_frames
 from nanodet_kp_ros.images import to_image
 from nanodet_kp_ros.settings import SETTINGS
 

@@ -11,8 +11,8 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from nanodet_kp_core.runtime.detector import Detections
-from nanodet_kp_core.runtime.pose import Pose
+from nanodet_kp_core.runtime.detection.detector import Detections
+from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros.markers import to_markers
 
 HEADER = Header(stamp=Time(sec=3), frame_id="optical")

@@ -10,7 +10,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
-from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_ros.messages import to_armor_array
 from nanodet_kp_ros.msg import Armor
 

@@ -9,7 +9,7 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source 
 from ros_helpers import Peer, colored_images
 from sensor_msgs.msg import Image
 
-from nanodet_kp_core.runtime.image_message import from_image
+from nanodet_kp_core.runtime.images.image_message import from_image
 from nanodet_kp_ros.qos import image_qos
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
 
-from nanodet_kp_core.runtime.pose import Pose
+from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros.poses import to_pose
 
 

@@ -21,7 +21,7 @@ from std_msgs.msg import Header
 from std_msgs.msg import String as Text
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
 
-from nanodet_kp_core.runtime.session import usable_cores
+from nanodet_kp_core.runtime.models.session import usable_cores
 from nanodet_kp_ros.images import to_image
 
 

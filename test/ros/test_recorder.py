@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from nanodet_kp_core.data.check import check_dataset
-from nanodet_kp_core.data.formats import read_records
-from nanodet_kp_core.runtime.detector import Detections
+from nanodet_kp_core.labels import read_records
+from nanodet_kp_core.labels.check import check_dataset
+from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_ros import recorder as module
 from nanodet_kp_ros.recorder import Recorder
 

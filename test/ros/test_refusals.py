@@ -138,7 +138,8 @@ def test_any_exception_of_a_service_is_answered(broken_node, monkeypatch):
 
 SCRIPT = """
 import sys
-from nanodet_kp_ros import detector_node, stamps
+from nanodet_kp_ros import detector_node
+from nanodet_kp_ros import stamp_monitor as stamps
 calls = []
 def fail(*_):
     calls.append(1)

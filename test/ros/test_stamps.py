@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
 
-from nanodet_kp_ros.stamps import Stamps, plausible_age_ms
+from nanodet_kp_ros.stamp_monitor import Stamps, plausible_age_ms
 
 PERIOD = 1 / 60
 NOW = 1_795_000_000.0

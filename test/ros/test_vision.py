@@ -13,8 +13,8 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 from geometry_msgs.msg import PoseWithCovariance
 from std_msgs.msg import Header
 
-from nanodet_kp_core.runtime.detector import Detections
-from nanodet_kp_core.runtime.pose import Pose
+from nanodet_kp_core.runtime.detection.detector import Detections
+from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros import vision
 
 

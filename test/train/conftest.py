@@ -13,9 +13,9 @@ import torch
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import TrainConfig
-from nanodet_kp_core.data.formats.coco import coco_document
-from nanodet_kp_core.data.sample import Sample
 from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.labels.coco import coco_document
+from nanodet_kp_core.labels.sample import Sample
 from nanodet_kp_core.train import loop
 
 

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from nanodet_kp_core.data.bar_patches import LOOKS, BarPatches, bars_of
-from nanodet_kp_core.data.patch_files import joined
-from nanodet_kp_core.data.proposals import shaken
-from nanodet_kp_core.data.sample import Sample
+from nanodet_kp_core.crops.bar_crops import LOOKS, BarPatches, bars_of
+from nanodet_kp_core.crops.crop_files import joined
+from nanodet_kp_core.crops.proposal_crops import shaken
 from nanodet_kp_core.errors import ModelError, TrainingError
-from nanodet_kp_core.export.patch_network_file import copy_reader, export_patch_network
-from nanodet_kp_core.model.patch_networks import BarsNetwork, ReaderNetwork
-from nanodet_kp_core.runtime.bars import Bars, BarsMetadata
-from nanodet_kp_core.runtime.patches import BAR_ENDS
-from nanodet_kp_core.runtime.reader import Reader, ReaderMetadata
-from nanodet_kp_core.train.bars import BarsTraining
-from nanodet_kp_core.train.patch_training import PatchRecipe, load_patch_state, train_patches
+from nanodet_kp_core.export.crop_network_file import copy_reader, export_patch_network
+from nanodet_kp_core.labels.sample import Sample
+from nanodet_kp_core.model.crop_networks import BarsNetwork, ReaderNetwork
+from nanodet_kp_core.runtime.refinement.bars import Bars, BarsMetadata
+from nanodet_kp_core.runtime.refinement.crops import BAR_ENDS
+from nanodet_kp_core.runtime.refinement.refiner import Reader, ReaderMetadata
+from nanodet_kp_core.train.bar_training import BarsTraining
+from nanodet_kp_core.train.crop_training import PatchRecipe, load_patch_state, train_patches
 
 ROOT = Path(__file__).resolve().parents[2]
 PLATE = np.array([[40, 30], [44, 62], [104, 60], [100, 28]], np.float32)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from nanodet_kp_core import files
+from nanodet_kp_core.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from nanodet_kp_core.errors import ModelError, TrainingError
-from nanodet_kp_core.train.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from nanodet_kp_core.train.run import Run
 
 

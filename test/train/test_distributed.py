@@ -12,12 +12,12 @@ import torch.distributed as dist
 import yaml
 from torch import nn
 
+from nanodet_kp_core.checkpoint import load_checkpoint
 from nanodet_kp_core.config import DeviceConfig
 from nanodet_kp_core.errors import TrainingError
 from nanodet_kp_core.evaluate.metrics import score_predictions
 from nanodet_kp_core.loss.reduction import mean_over_ranks
 from nanodet_kp_core.train import run as run_module
-from nanodet_kp_core.train.checkpoint import load_checkpoint
 from nanodet_kp_core.train.distributed import choose_device
 from nanodet_kp_core.train.loop import train
 from nanodet_kp_core.train.run import Run

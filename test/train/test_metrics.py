@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.formats import read_records
-from nanodet_kp_core.data.sample import Record
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.evaluate.metrics import Prediction, match, score_matches, score_predictions
+from nanodet_kp_core.labels import read_records
+from nanodet_kp_core.labels.sample import Record
 
 PLATE = np.array([[10, 10], [10, 30], [60, 30], [60, 10]], np.float32)
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from nanodet_kp_core import files
+from nanodet_kp_core.checkpoint import load_checkpoint
 from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.train import loop
-from nanodet_kp_core.train.checkpoint import load_checkpoint
 from nanodet_kp_core.train.loop import train
 from nanodet_kp_core.train.results import Results, read_results
 

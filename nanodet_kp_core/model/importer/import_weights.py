@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from nanodet_kp_core.checkpoint import save_checkpoint
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.model.build import build_detector
@@ -27,7 +28,6 @@ from nanodet_kp_core.model.importer.configs import (
 )
 from nanodet_kp_core.model.importer.recognise import Recognised, recognise
 from nanodet_kp_core.model.importer.weights_file import Weights, read_weights
-from nanodet_kp_core.train.checkpoint import save_checkpoint
 
 
 @dataclass(frozen=True)

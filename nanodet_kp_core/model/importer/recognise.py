@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.model import ghostnet
+from nanodet_kp_core.model.published import ghostnet
 from nanodet_kp_core.model.shufflenet import STAGE_CHANNELS
 
 

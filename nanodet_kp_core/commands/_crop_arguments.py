@@ -1,0 +1,71 @@
+"""What the scripts that train the second stage are told: pictures, steps, processes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, records_of
+from nanodet_kp_core.commands._sizes import size
+from nanodet_kp_core.crops.crop_files import Maker, P, collect, joined
+from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.synthetic.generator import VERSION
+from nanodet_kp_core.synthetic.records import RenderedRecords
+from nanodet_kp_core.train.crop_training import PatchRecipe, PatchTraining, load_patch_state, train_patches
+
+
+def add_patch_arguments(parser: argparse.ArgumentParser, seed: int, side: int) -> None:
+    """Arguments of both scripts; seed and side of the rendered pictures are their own."""
+    add_dataset_arguments(parser, required=False)
+    parser.add_argument("--pictures", type=int, default=20000, help="rendered ones, without --labels (%(default)s)")
+    parser.add_argument("--seed", type=int, default=seed, help="of the first rendered picture (%(default)s)")
+    parser.add_argument(
+        "--size", type=size, default=(side, side), help=f"WIDTHxHEIGHT of rendered pictures ({side}x{side})"
+    )
+    parser.add_argument("--steps", type=int, default=PatchRecipe.steps, help="of training (%(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as torch chooses")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that collect (all cores)")
+    parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="that of another training to start from")
+
+
+def prepare(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Check the arguments and set up logging and torch."""
+    if min(args.pictures, args.steps, args.workers) < 1 or args.threads < 0 or args.seed < 0:
+        parser.error("--pictures, --steps and --workers must be positive, --threads and --seed not negative")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+
+
+def pictures(args: argparse.Namespace, names: tuple[str, ...], smallest: float) -> Sequence[Record]:
+    """Those of --labels, or rendered ones with plates from `smallest` pixels wide to nearly all of the picture."""
+    if args.labels is not None:
+        return records_of(args, names)
+    return RenderedRecords(args.pictures, args.seed, args.size, (smallest, 0.86 * args.size[0]))
+
+
+def collected(args: argparse.Namespace, records: Sequence[Record], make: Maker[P], kind: type[P], wanted: str) -> P:
+    """All patches of the pictures, kept in OUT/patches. wanted: what else than the pictures they depend on."""
+    if args.labels is None:
+        wanted += f" generator {VERSION} {args.size[0]}x{args.size[1]}"
+    parts = []
+    for part in collect(args.out / "patches", records, make, kind, wanted, args.seed, args.workers):
+        parts.append(part)
+        print(f"\rpatches of {len(parts)} parts", end="", flush=True)
+    print()
+    return joined(parts)
+
+
+def train(training: PatchTraining, args: argparse.Namespace) -> None:
+    """To the end, from where OUT/KIND.pt or --start stands."""
+    checkpoint = args.out / f"{training.kind}.pt"
+    if checkpoint.exists():
+        training.restore(load_patch_state(checkpoint, training.kind))
+    elif args.start is not None:
+        training.start_from(load_patch_state(args.start, training.kind))
+    train_patches(training, checkpoint)

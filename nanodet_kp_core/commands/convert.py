@@ -1,0 +1,57 @@
+"""Convert labelled images from one format into another.
+
+    python training/convert.py OUT --to coco --labels data/labels --images data/images --format label-robomaster
+    python training/convert.py OUT --to yolo-pose --labels data/labels.json
+
+OUT gets the labels and a copy of the images. Numbers keep all their digits. What the new format cannot hold is told
+and refused, unless --lossy.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, class_names_of, dataset_of
+from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.labels import SHORT_NAMES, read_labels, write_labels, written_paths
+from nanodet_kp_core.labels.labels import LabelledImage, label_of, raise_faults, unknown_class
+from nanodet_kp_core.labels.lossy_conversions import losses, without_losses
+
+
+def names_in(images: list[LabelledImage]) -> tuple[str, ...]:
+    """The 36 armor classes when they are enough, else the names in the order they come."""
+    found = dict.fromkeys(plate.name for image in images for plate in image.plates if not plate.ignore)
+    return ARMOR_CLASSES if all(label_of(name, ARMOR_CLASSES) for name in found) else tuple(found)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, metavar="OUT", help="new or empty folder")
+    parser.add_argument("--to", required=True, choices=sorted(SHORT_NAMES), help="format to write")
+    add_dataset_arguments(parser)
+    parser.add_argument("--lossy", action="store_true", help="go on without what the new format cannot hold")
+    parser.add_argument(
+        "--whole-pixels", action="store_true", help="round coordinates (the published VOC reader takes whole ones only)"
+    )
+    parser.add_argument("--pictures", choices=("copy", "link", "none"), default="copy", help="(default: copy)")
+    args = parser.parse_args()
+    name, labels, folder = dataset_of(args)
+    target, faults = SHORT_NAMES[args.to], []
+    images = read_labels(name, folder, labels, faults)
+    class_names = class_names_of(args) or names_in(images)
+    plates = [plate for image in images for plate in image.plates if not plate.ignore]
+    faults += [unknown_class(plate, class_names) for plate in plates if label_of(plate.name, class_names) is None]
+    raise_faults(faults)
+    lost = losses(target, images, args.whole_pixels)
+    if lost and not args.lossy:
+        raise DataError(f"{labels}: expected labels that {args.to} can hold, got {', '.join(lost)}; --lossy drops them")
+    images = without_losses(target, images, args.whole_pixels)
+    write_labels(target, args.out, images, class_names, args.pictures)
+    written_images, written_labels = written_paths(target, args.out)
+    kept = sum(not plate.ignore for image in images for plate in image.plates)
+    print(f"{written_labels}: {len(images)} images, {kept} plates" + (f"; lost: {', '.join(lost)}" if lost else ""))
+    print(f"next: python training/check.py --format {args.to} --labels {written_labels} --images {written_images}")
+    return 0
+

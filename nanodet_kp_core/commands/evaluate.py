@@ -1,0 +1,109 @@
+"""Score a model on labelled images: average precision, corner error, pose error, at one or more score thresholds.
+
+    python training/evaluate.py models/armor_s.onnx --labels labels.json --images images/ --report out/
+    python training/evaluate.py runs/armor_s/best.pt            (on data.val of the run)
+
+A checkpoint (.pt) and its ONNX give the same numbers at the same input size; calibration shifts scores only. What the
+figures mean stands in docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, records_of
+from nanodet_kp_core.commands._sizes import size
+from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.evaluate.cameras import label_cameras
+from nanodet_kp_core.evaluate.html_report import write_report
+from nanodet_kp_core.evaluate.report import build_report
+from nanodet_kp_core.evaluate.summary import summary
+from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
+from nanodet_kp_core.export.onnx_file import load_model
+from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.labels import read_dataset
+from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.poses.calibration import read_calibration
+from nanodet_kp_core.runtime.poses.pose import Camera
+from nanodet_kp_core.train.distributed import pick_device
+
+LOWEST = 0.05
+"""Score threshold of the one run of the detector: average precision and curves need what lies below 0.5."""
+
+
+def main() -> int:
+    args = _arguments()
+    if args.model.suffix == ".onnx":
+        detector, data = Detector(args.model, score_threshold=LOWEST), None
+    else:
+        model, config, _ = load_model(args.model)
+        data = config.data.val
+        device = pick_device(config.device.accelerator)
+        detector = torch_detector(model.to(device), config, args.size or data.input_size, device, LOWEST)
+    detector.score_threshold = min(LOWEST, *args.score)
+    class_names = detector.metadata.class_names
+    if args.labels is not None:
+        records, labels = records_of(args, class_names), args.labels
+    elif data is not None:
+        data = data.model_copy(update={"img_path": args.images or data.img_path})
+        records, labels = read_dataset(data, class_names), data.ann_path
+    else:
+        raise DataError("--labels: expected labels to score an exported model on, got none")
+    records = records[: args.limit]
+    report = build_report(
+        records,
+        predict(detector, records),
+        class_names,
+        args.score,
+        _cameras(args.camera, labels, records),
+        lowest=detector.score_threshold,
+        model=args.model.name,
+        data=labels.name,
+    )
+    print(summary(report))
+    if args.json:
+        write_atomically(args.json, report.to_json().encode())
+    if args.report:
+        print(f"report: {write_report(report, args.report, args.gallery)}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="checkpoint (.pt) or exported model (.onnx)")
+    add_dataset_arguments(parser, required=False)
+    parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the input; a checkpoint only")
+    parser.add_argument(
+        "--score", type=float, nargs="+", default=[0.5],
+        help="score thresholds (default 0.5); the report's tables of corners, sizes and classes take the first",
+    )  # fmt: skip
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N images only")
+    parser.add_argument("--camera", type=Path, help="calibration (YAML) of the camera that took all the images")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write DIR/index.html with plots and a gallery")
+    parser.add_argument("--gallery", type=int, default=24, metavar="N", help="pictures of each kind (default 24)")
+    args = parser.parse_args()
+    if any(not 0 < threshold < 1 for threshold in args.score):
+        parser.error(f"--score: expected thresholds between 0 and 1, got {args.score}")
+    if args.limit is not None and args.limit < 1:
+        parser.error(f"--limit: expected a whole number of at least 1, got {args.limit}")
+    if args.gallery < 0:
+        parser.error(f"--gallery: expected a whole number of at least 0, got {args.gallery}")
+    if args.classes:
+        parser.error("--classes: a model brings its own class names, labels are matched with them by name")
+    if args.format and not args.labels:
+        parser.error("--format: expected together with --labels")
+    if args.size and args.model.suffix == ".onnx":
+        parser.error("--size: an exported model has a fixed input size; export it again with another one")
+    return args
+
+
+def _cameras(calibration: Path | None, labels: Path, records: list[Record]) -> dict[str, Camera]:
+    """Cameras by record name: of the calibration file for all, else of the label file where it has them."""
+    if calibration is None:
+        return label_cameras(labels)
+    camera = read_calibration(calibration).camera
+    return {record.name: camera for record in records}
+

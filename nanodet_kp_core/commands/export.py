@@ -1,0 +1,64 @@
+"""Export a checkpoint to ONNX, with everything in it that the runtime and the node need.
+
+    python training/export.py runs/armor_s/last.pt models/armor_s.onnx --size 640x480
+
+torch and onnxruntime are compared on real images (--images, else on the validation pictures of the run).
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+from nanodet_kp_core.commands._sizes import size
+from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.evaluate.calibrate import calibrate
+from nanodet_kp_core.export.crop_network_file import copy_reader
+from nanodet_kp_core.export.onnx_file import export_onnx, load_model
+from nanodet_kp_core.runtime.images.frame_sources import open_source
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("onnx", type=Path)
+    parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the input (default: data.val.input_size)")
+    parser.add_argument("--images", help="image or folder to compare on (default: data.val of the run)")
+    parser.add_argument(
+        "--output", choices=("raw", "decoded"), default="raw",
+        help="raw channels of all priors, or the best priors of each level decoded in the graph: boxes and corners in "
+        "input pixels, faster on a CPU, easy to use from C++ (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--batch", type=int, default=1, help="images that one run takes (default: %(default)s)")
+    parser.add_argument(
+        "--calibrate", type=float, metavar="PRECISION",
+        help="shift the scores so that 0.5 is the lowest threshold with this precision on data.val of the run",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reader", type=Path, metavar="ONNX",
+        help="second stage made by training/train_refiner.py; it is copied beside the model, which names it, with the "
+        "bars that it names itself",
+    )  # fmt: skip
+    args = parser.parse_args()
+    if args.calibrate is not None and not 0 < args.calibrate <= 1:
+        parser.error(f"--calibrate: expected a precision above 0 and up to 1, got {args.calibrate:g}")
+    model, config, _ = load_model(args.checkpoint)
+    input_size = args.size or config.data.val.input_size
+    offset, metrics = (0.0, {}) if args.calibrate is None else calibrate(model, config, args.calibrate)
+    images = []
+    with closing(open_source(args.images or str(config.data.val.img_path))) as source:
+        for frame in source:
+            images.append(frame.image)
+            if len(images) == 8:
+                break
+    if not images:
+        raise DataError(f"{args.images}: expected at least one image to compare on, got none")
+    reader = "" if args.reader is None else copy_reader(args.reader, args.onnx.parent)
+    metadata, worst = export_onnx(
+        args.checkpoint, args.onnx, input_size, images, metrics, offset, args.output == "decoded", args.batch, reader
+    )
+    print(f"{args.onnx}: input {metadata.input.width}x{metadata.input.height}, {args.onnx.stat().st_size / 1e6:.2f} MB")
+    print(f"torch and onnxruntime differ by {worst:.1e} at most on {len(images)} images; score logits {offset:+.2f}")
+    return 0
+

@@ -1,0 +1,94 @@
+"""Turn a checkpoint of NanoDet, NanoDet-Plus or its four-point fork into one of ours, to export or to train on.
+
+    python training/import_weights.py model_last.ckpt runs/imported/start.pt
+    python training/import_weights.py nanodet-plus-m_416.ckpt runs/imported/start.pt --target config/my_armor.yaml
+
+Architecture, classes and corners are read off the tensors. Nothing inside the file is executed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import yaml
+
+from nanodet_kp_core.config import TrainConfig, load_config
+from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.model.importer.configs import CORNER_CHOICES, ImportOptions
+from nanodet_kp_core.model.importer.import_weights import import_weights, save_imported
+from nanodet_kp_core.model.importer.weights_file import CHOICES
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Class names: a file with one a line, or a list with commas."""
+    try:
+        listed = Path(text).read_text(encoding="utf-8").splitlines() if Path(text).is_file() else text.split(",")
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"expected a text file with one class name a line, got: {error}") from None
+    found = tuple(name.strip() for name in listed if name.strip())
+    if not found or len(set(found)) != len(found):
+        raise argparse.ArgumentTypeError(f"expected different class names, in a file or with commas, got {text!r}")
+    return found
+
+
+def write_training_config(path: Path, checkpoint: Path, config: TrainConfig) -> None:
+    """The imported configuration as YAML, starting from the imported weights."""
+    raw = json.loads(config.model_dump_json())
+    raw["schedule"]["load_model"] = str(checkpoint)
+    raw["save_dir"] = str(path.with_suffix(""))
+    text = yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
+    write_atomically(path, f"# Set data.train and data.val, then: python training/train.py {path}\n{text}".encode())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path, help=".ckpt or .pth of the published training code")
+    parser.add_argument("out", type=Path, help="our checkpoint (.pt) to write")
+    parser.add_argument("--weights", choices=CHOICES, default="average",
+                        help="of a .ckpt: the moving average (default) or the weights that were trained")
+    parser.add_argument("--classes", type=names, metavar="NAMES",
+                        help="class names of the checkpoint, in order (default: armor names for 36, COCO's for 80)")
+    parser.add_argument("--config", type=Path, metavar="YAML", help="the configuration it was trained with")
+    parser.add_argument("--keep-ratio", action=argparse.BooleanOptionalAction,
+                        help="it was trained on letterboxed, not stretched, pictures (default: that of --config, else "
+                             "stretched for NanoDet-Plus, letterboxed for the first NanoDet)")
+    parser.add_argument("--new-classes", type=names, metavar="NAMES",
+                        help="class names of the result: equal names keep their weights, others start fresh")
+    parser.add_argument("--corners", choices=CORNER_CHOICES, default="keep",
+                        help="corner codec of the result; corners that the checkpoint lacks start as those of the box")
+    parser.add_argument("--target", type=Path, metavar="YAML",
+                        help="our training configuration that the result is to start: classes and corners are its own")
+    args = parser.parse_args()
+    if args.out.suffix != ".pt":
+        parser.error(f"out: expected a path that ends in .pt, got {args.out}")
+    imported = import_weights(
+        args.checkpoint,
+        ImportOptions(
+            weights=args.weights,
+            class_names=args.classes,
+            config=load_config(args.config) if args.config else None,
+            keep_ratio=args.keep_ratio,
+            new_classes=args.new_classes,
+            corners=args.corners,
+            target=load_config(args.target) if args.target else None,
+        ),
+    )
+    for note in imported.notes:
+        print(note)
+    recipe = args.out.with_suffix(".yaml")
+    try:
+        save_imported(args.out, imported)
+        if args.target is None:
+            write_training_config(recipe, args.out, imported.config)
+    except OSError as error:
+        raise ConfigError(f"{args.out}: expected a place to write to, got: {error.strerror}") from None
+    if args.target:
+        print(f"{args.out}: to train on, set schedule.load_model in {args.target} to it")
+    else:
+        print(f"{args.out}: next python training/export.py {args.out} OUT.onnx --images PICTURES")
+        print(f"{recipe}: to train on, set data.train and data.val in it")
+    return 0
+

@@ -1,0 +1,41 @@
+"""Train the last look of the second stage: where the bars of a plate end, to a part of a pixel.
+
+    python training/train_bars.py runs/bars --pictures 20000
+    python training/train_bars.py runs/mine --labels labels.json --start models/armor_bars.pt
+
+Pictures are rendered, or labelled ones of your own. Bars of their plates are cut out and kept in OUT/patches.
+OUT/bars.onnx is then named in a reader with `training/train_refiner.py --bars OUT/bars.onnx`. A stopped run goes on
+where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.commands._crop_arguments import add_patch_arguments, collected, pictures, prepare, train
+from nanodet_kp_core.commands._dataset_arguments import class_names_of
+from nanodet_kp_core.crops.bar_crops import BarPatches, bars_of_records
+from nanodet_kp_core.export.crop_network_file import export_patch_network
+from nanodet_kp_core.runtime.refinement.bars import BarsMetadata
+from nanodet_kp_core.train.bar_training import BarsTraining
+from nanodet_kp_core.train.crop_training import PatchRecipe
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder for patches, checkpoint and bars.onnx")
+    add_patch_arguments(parser, seed=40_000_000, side=320)
+    args = parser.parse_args()
+    prepare(parser, args)
+    records = pictures(args, class_names_of(args) or ARMOR_CLASSES, smallest=10.0)
+    patches = collected(args, records, bars_of_records, BarPatches, "bars")
+    print(f"{len(patches)} bars")
+    training = BarsTraining(patches, PatchRecipe(steps=args.steps, batch=256, rate=0.003))
+    train(training, args)
+    metadata = BarsMetadata(f"{training.step} steps on {len(patches)} bars")
+    worst = export_patch_network(training.average.model, args.out / "bars.onnx", metadata, patches.images[:64])
+    print(f"{args.out / 'bars.onnx'}: torch and onnxruntime differ by {worst:.1e} at most")
+    return 0
+

@@ -1,0 +1,1 @@
+"""Crops that the second stage learns from."""

@@ -1,0 +1,28 @@
+"""The pixels of an image file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.runtime.images.image_bytes import refusal
+
+
+def read_pixels(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """The image as it is shown (EXIF orientation applied), uint8 [H, W, 3] BGR.
+
+    Raises DataError when it is missing or broken, a JPEG or PNG whose end is missing too, and when a JPEG or PNG claims
+    more than MAX_PIXELS: a few bytes can claim gigabytes.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)  # not imread: it greys out what a cut-off JPEG lacks
+        refused = refusal(data)
+        image = cv2.imdecode(data, flags) if data.size and refused is None else None
+    except (OSError, cv2.error):  # OpenCV refuses more than 2^30 pixels with an exception of its own
+        refused, image = None, None
+    if image is None:
+        raise DataError(f"{path}: {refused or 'expected a readable image, got a missing or broken file'}")
+    return image

@@ -1,0 +1,1 @@
+"""Parts of published systems that the shipped models do not use."""

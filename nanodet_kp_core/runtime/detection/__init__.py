@@ -1,0 +1,1 @@
+"""From an image to plates: preprocess, network, decode, NMS, regions of interest."""

@@ -1,0 +1,1 @@
+"""Images from messages, files, videos, cameras and recordings."""

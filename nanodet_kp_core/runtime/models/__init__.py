@@ -1,0 +1,1 @@
+"""ONNX files: what they say about themselves, and sessions that run them."""

@@ -1,0 +1,1 @@
+"""Calibrated cameras, and plates in space."""

@@ -1,0 +1,166 @@
+"""Which of the two poses of each plate is the true one, from image to image."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from nanodet_kp_core.classes import split_label
+from nanodet_kp_core.runtime.detection.detector import Detections
+from nanodet_kp_core.runtime.poses.pose import Camera, Pose, is_large, solve_poses
+
+_NOISE = 0.025  # of a corner coordinate, plate diagonals
+_NOISE_PX = 0.5
+_LEANS = {"O": math.radians(-15), "Bs": 0.0, "Bb": 0.0}
+_LEAN = math.radians(15)  # plates on a chassis look up by this; those of the outpost down
+_LEAN_SPREAD = math.radians(12)  # cameras look up and down, and not every plate is built so
+_YAW_SPREAD = math.radians(35)  # of plates that are seen, where the size is not known
+_AGAIN = 0.4  # how a plate leans is no news in the next image
+_TURN = math.radians(8)  # between two images, besides what a turning robot does
+_TURN_RATE = 8.0  # radians a second
+_MEMORY = 10.0  # no belief is held more firmly than by this log-likelihood
+_MAX_GAP_S = 0.25
+_NEAR = 1.0  # diagonals from the plate's last place
+
+_SELDOM_LARGE = math.log(3)  # where the size is not known: hero and base alone have large plates
+
+_WATCHED = 200  # plates
+_WRONG_FIT = 0.12  # median reprojection error, plate diagonals
+_WRONG_LEAN = math.radians(25)  # median
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A pose that explains a plate; cost: minus log-likelihood up to a constant, of all that was seen of the plate."""
+
+    pose: Pose
+    cost: float
+
+
+@dataclass(frozen=True)
+class _Track:
+    """A plate as it was seen last: middle [2] and diagonal in pixels."""
+
+    class_id: int
+    middle: np.ndarray
+    diagonal: float
+    candidates: list[_Candidate]
+
+
+class PlatePoses:
+    """Poses of the plates of a camera's images, given in their order.
+
+    warning: a sentence when the poses of the last plates say that the calibration is wrong; else None. A wrong scale of
+    both focal lengths cannot be seen: all plates are then nearer or farther, and nothing else.
+    """
+
+    def __init__(self) -> None:
+        self.warning: str | None = None
+        self._tracks: list[_Track] = []
+        self._stamp_s = -math.inf
+        self._errors: deque[float] = deque(maxlen=_WATCHED)
+        self._leans: deque[float] = deque(maxlen=_WATCHED)
+
+    def solve(self, detections: Detections, camera: Camera, stamp_s: float) -> list[Pose | None]:
+        """The pose of each plate, None where its corners allow none. Where the number is unknown, the likeliest class
+        says how large the plate is.
+
+        stamp_s: time of the image, seconds. When it goes back or leaps, what was seen before is forgotten.
+        """
+        gap = stamp_s - self._stamp_s
+        known = self._tracks if 0 <= gap <= _MAX_GAP_S else []
+        self._stamp_s, self._tracks = stamp_s, []
+        poses: list[Pose | None] = []
+        plates = zip(detections.corners, detections.class_ids, detections.class_labels, strict=True)
+        for corners, class_id, label in plates:
+            track = self._solve_plate(corners, int(class_id), label, camera, known, gap)
+            if track is None:
+                poses.append(None)
+                continue
+            self._tracks.append(track)
+            best = min(track.candidates, key=lambda candidate: candidate.cost).pose
+            self._errors.append(best.reprojection_error / track.diagonal)
+            self._leans.append(abs(_lean(best, label)))
+            poses.append(best)
+        self._judge()
+        return poses
+
+    def _solve_plate(
+        self, corners: np.ndarray, class_id: int, label: str, camera: Camera, known: list[_Track], gap: float
+    ) -> _Track | None:
+        corners = np.asarray(corners, np.float64)
+        diagonal = float(np.linalg.norm(corners.max(axis=0) - corners.min(axis=0)))
+        said = is_large(label)
+        sizes = (False, True) if said is None else (said,)
+        found = [pose for large in sizes for pose in solve_poses(corners, large, camera)]
+        if not found:
+            return None
+        middle = corners.mean(axis=0)
+        before = _nearest(known, class_id, middle, diagonal)
+        noise = max(_NOISE * diagonal, _NOISE_PX)
+        candidates = []
+        for pose in found:
+            cost = 2 * (pose.reprojection_error / noise) ** 2 + _turned(pose, before, gap)
+            prior = _unlikely(pose, label, sure=said is not None)
+            candidates.append(_Candidate(pose, cost + prior * (1.0 if before is None else _AGAIN)))
+        return _Track(class_id, middle, diagonal, candidates)
+
+    def _judge(self) -> None:
+        if len(self._errors) < _WATCHED:
+            return
+        fit, lean = float(np.median(self._errors)), float(np.median(self._leans))
+        self.warning = None
+        if fit > _WRONG_FIT:
+            self.warning = (
+                f"the calibration does not fit: expected plates that are projected back to within {_WRONG_FIT:.0%} of "
+                f"their diagonal, got {fit:.0%} (median of {_WATCHED}); calibrate this camera at this size"
+            )
+        elif lean > _WRONG_LEAN:
+            self.warning = (
+                f"the calibration does not fit, or the camera looks far up or down: expected plates that lean as on a "
+                f"robot to within {math.degrees(_WRONG_LEAN):.0f} degrees, got {math.degrees(lean):.0f} (median of "
+                f"{_WATCHED}); check that the focal lengths belong to this image size"
+            )
+
+
+def _lean(pose: Pose, label: str) -> float:
+    """By how much more than usual the plate looks up, radians; the camera is taken as level."""
+    lean = math.asin(max(-1.0, min(1.0, -float(pose.normal[1]))))  # the camera's y points down
+    return lean - _LEANS.get(split_label(label)[1], _LEAN)
+
+
+def _unlikely(pose: Pose, label: str, sure: bool) -> float:
+    """Minus log-likelihood of a plate that stands so. sure: its size is known."""
+    cost = (_lean(pose, label) / _LEAN_SPREAD) ** 2 / 2
+    if sure:
+        return cost
+    # A small plate from the front is as wide as a large one from the side, which is seen less often.
+    return cost + (pose.yaw / _YAW_SPREAD) ** 2 / 2 + (_SELDOM_LARGE if pose.large else 0.0)
+
+
+def _turned(pose: Pose, before: _Track | None, gap: float) -> float:
+    """Cost of the likeliest way from a pose a moment ago to this one."""
+    if before is None:
+        return 0.0
+    least = min(candidate.cost for candidate in before.candidates)
+    spread = _TURN + _TURN_RATE * gap
+    costs = []
+    for candidate in before.candidates:
+        turn = math.acos(max(-1.0, min(1.0, float(candidate.pose.normal @ pose.normal))))
+        other_size = _MEMORY if candidate.pose.large != pose.large else 0.0
+        moved = min((turn / spread) ** 2 / 2, _MEMORY) + other_size
+        costs.append(min(candidate.cost - least, _MEMORY) + moved)
+    return min(costs)
+
+
+def _nearest(tracks: list[_Track], class_id: int, middle: np.ndarray, diagonal: float) -> _Track | None:
+    """The plate that was seen here a moment ago; one of the same class where there are several."""
+    near = [
+        (track.class_id != class_id, distance, track)
+        for track in tracks
+        if (distance := float(np.linalg.norm(track.middle - middle))) < _NEAR * max(diagonal, track.diagonal)
+    ]
+    return min(near, key=lambda entry: entry[:2])[2] if near else None

@@ -1,0 +1,65 @@
+"""An ONNX network that looks at small pictures, many at a time: what reader and bars have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.paths import FILE, what_is
+from nanodet_kp_core.runtime.models.session import open_session, read_entry
+
+INPUT, OUTPUT = "patches", "values"
+"""Names of the tensors."""
+
+
+class PatchNetwork:
+    """Network of uint8 patches [N, 3, height, width], BGR -> float32 [N, values]; one thread at a time.
+
+    text: its metadata, the entry `key` of the file; what it means is the user's business.
+    Raises ModelError when the file is missing or is no ONNX model with that entry.
+    """
+
+    def __init__(self, path: str | Path, key: str, size: tuple[int, int]) -> None:
+        self.path = Path(path)
+        found = what_is(self.path)
+        if found != FILE:
+            raise ModelError(
+                f"model {self.path}: expected the second stage of the model in the same folder, got {found}; a model "
+                "is several files: copy this one there too, from where the model came from"
+            )
+        self._session = open_session(self.path, threads=1)  # so small that a second thread is in the way
+        self.text = read_entry(self.path, self._session, key)
+        self._size = size
+
+    def check(self, num_values: int) -> None:
+        """Raises ModelError when the network fails on two patches, or gives another number of values for each."""
+        width, height = self._size
+        try:
+            output = self.run(np.zeros((2, 3, height, width), np.uint8))
+        except Exception as error:  # onnxruntime's own errors share no base class but Exception
+            reason = " ".join(str(error).split())
+            raise ModelError(
+                f"model {self.path}: expected a network of uint8 patches of {width}x{height}, got one that fails on "
+                f"them ({reason}); export it again"
+            ) from None
+        if output.shape != (2, num_values):
+            raise ModelError(f"model {self.path}: expected {num_values} values a patch, got {output.shape}")
+
+    def __call__(self, patches: np.ndarray, channel_order: str) -> np.ndarray:
+        """Values of patches uint8 [N, height, width, 3], or [N, height, width] for the channel order "mono"."""
+        width, height = self._size
+        blob = np.empty((len(patches), 3, height, width), np.uint8)
+        if channel_order == "mono":
+            blob[:] = patches[:, None]
+        else:
+            order = (2, 1, 0) if channel_order == "rgb" else (0, 1, 2)
+            for patch, planes in zip(patches, blob):
+                cv2.split(patch, [planes[channel] for channel in order])
+        return self.run(blob)
+
+    def run(self, blob: np.ndarray) -> np.ndarray:
+        """Values [N, V] of a blob uint8 [N, 3, height, width], BGR."""
+        return np.asarray(self._session.run([OUTPUT], {INPUT: blob})[0])

@@ -1,0 +1,227 @@
+"""The second stage: a small network that looks at each proposal of the detector again, upright and at the resolution of
+the camera. It says whether that is a plate, of which colour and number, and where exactly its corners are.
+
+The detector sees a reduced picture, and a corner there is a guess from a wide view; two plates whose inner bars look
+like a third are told apart only close by.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nanodet_kp_core.classes import UNLIT, factors
+from nanodet_kp_core.errors import ModelError, shown
+from nanodet_kp_core.runtime.models.metadata import is_file_name
+from nanodet_kp_core.runtime.refinement.bars import Bars
+from nanodet_kp_core.runtime.refinement.crop_network import PatchNetwork
+from nanodet_kp_core.runtime.refinement.crops import (
+    PATCH_CORNERS,
+    PATCH_SIZE,
+    are_usable,
+    cut,
+    plate_transforms,
+    to_image,
+)
+
+READER_KEY = "nanodet_kp_reader"
+"""Key in the ONNX `metadata_props` that holds the JSON text of ReaderMetadata."""
+
+READER_VERSION = 2  # 1: patches cut with perspective
+
+_RANGES = (
+    ("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100), ("scout_score", 0, 1),
+    ("number_temperature", 0.01, 100), ("unlit_offset", -100, 100),
+)  # fmt: skip
+
+CORNER_SCALE = 4.0
+"""Patch pixels of a corner output of 1."""
+
+MOST_PROPOSALS = 16
+"""Of the network, best first. With those of the scout they bound the reader's time."""
+
+
+@dataclass(frozen=True)
+class ReaderMetadata:
+    """What a reader says about itself.
+
+    class_names: every COLOUR_NUMBER pair, colour by colour, as the detector's.
+    proposal_score: detections of the first stage from this score on are looked at again, in 0..1.
+    detector_weight, offset: the final logit is the reader's, plus detector_weight times the detector's, plus offset.
+        The detector has seen more of the surroundings; the offset makes 0.5 the threshold to use.
+    number_temperature: divides the logits of the numbers, so that their softmax says how often a number is right.
+    run_id: of the training.
+    bars: file name of the last look (runtime.refinement.bars), which lies in the same folder; "" without one.
+    scout_score: stands for the detector's score of what only the scout (runtime.refinement.scout) proposes, in 0..1.
+    unlit_offset: added to the final logit of plates whose lights are off (colour N). Among rendered pictures they are
+        more frequent than on a field.
+    Raises ModelError for other values.
+    """
+
+    class_names: tuple[str, ...]
+    proposal_score: float
+    detector_weight: float = 0.0
+    offset: float = 0.0
+    run_id: str = ""
+    bars: str = ""
+    number_temperature: float = 1.0
+    scout_score: float = 0.3
+    unlit_offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if factors(self.class_names) is None:
+            got = shown(self.class_names[:4])
+            raise ModelError(f"reader: expected class names that are COLOUR_NUMBER pairs, got {got}")
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+                raise ModelError(f"reader: {name}: expected a number in {low}..{high}, got {shown(value)}")
+        if not isinstance(self.run_id, str):
+            raise ModelError(f"reader: run_id: expected a text, got {shown(self.run_id)}")
+        if not is_file_name(self.bars):
+            raise ModelError(f"reader: bars: expected the name of a file in the same folder, got {shown(self.bars)}")
+
+    def to_json(self) -> str:
+        """The text for `metadata_props`."""
+        return json.dumps({"format_version": READER_VERSION, "patch": PATCH_SIZE, **asdict(self)}, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ReaderMetadata:
+        """Raises ModelError when it is not what to_json of this version writes. A key that an older file
+        lacks has its default."""
+        try:
+            values = json.loads(text)
+            version, patch = values.pop("format_version"), tuple(values.pop("patch"))
+            names = tuple(str(name) for name in values.pop("class_names"))
+            made = cls(class_names=names, **values)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ModelError(f"reader: expected the metadata of a reader, got {shown(text)} ({shown(error)})") from None
+        if (version, patch) != (READER_VERSION, PATCH_SIZE):
+            raise ModelError(
+                f"reader: expected version {READER_VERSION} with patches of {PATCH_SIZE}, got {shown(version)} with "
+                f"{shown(patch)}; train it again"
+            )
+        return made
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the reader makes of K proposals: scores float32 [K] in 0..1 that each is a plate, class_ids int64 [K],
+    corners float32 [K, 4, 2] in pixels of the image, number_logits float32 [K, numbers]. proposed: float32 [K], the
+    detector's scores."""
+
+    scores: np.ndarray
+    class_ids: np.ndarray
+    corners: np.ndarray
+    proposed: np.ndarray
+    number_logits: np.ndarray
+
+    def part(self, chosen: np.ndarray) -> Readings:
+        """Those with the indices `chosen`."""
+        return Readings(*(rows[chosen] for rows in vars(self).values()))
+
+    def replace(self, chosen: np.ndarray, others: Readings) -> None:
+        """Put others where the indices `chosen` say."""
+        for name, rows in vars(self).items():
+            rows[chosen] = getattr(others, name)
+
+
+class Reader:
+    """Reads proposals; one thread at a time.
+
+    network: of the patches. bars: the last look at what was found; None where the metadata name none.
+    Raises ModelError when a file is missing, is no reader, or its tensors are not those of one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.network = PatchNetwork(path, READER_KEY, PATCH_SIZE)
+        try:
+            self.metadata = ReaderMetadata.from_json(self.network.text)
+        except ModelError as error:
+            raise ModelError(f"model {path}: {error}") from None
+        pair = factors(self.metadata.class_names)
+        assert pair is not None
+        self._colors, self._numbers = len(pair[0]), len(pair[1])
+        self._unlit = pair[0].index(UNLIT) if UNLIT in pair[0] else -1
+        self.network.check(1 + self._colors + self._numbers + 8)  # plate, colours, numbers, corners
+        self.bars: Bars | None = None
+        if self.metadata.bars:
+            self.bars = Bars(self.path.parent / self.metadata.bars)
+
+    @property
+    def path(self) -> Path:
+        """The file that was loaded."""
+        return self.network.path
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        corners: np.ndarray,
+        proposed: np.ndarray,
+        channel_order: str = "bgr",
+        halved: np.ndarray | None = None,
+    ) -> Readings:
+        """Read the proposals of an image.
+
+        Args:
+            image: uint8 [height, width, 3], or [height, width] for "mono".
+            corners: float32 [K, 4, 2], pixels of the image. Proposals that cannot be turned upright score 0.
+            proposed: float32 [K], the detector's scores in 0..1.
+            halved: the image at half its size, see patches.cut.
+        """
+        usable = are_usable(corners)
+        upright = np.where(usable[:, None, None], corners, PATCH_CORNERS)  # the others are looked at in vain
+        transforms = plate_transforms(upright)
+        values = self.network(cut(image, transforms, PATCH_SIZE, halved), channel_order)
+        found = read_values(values, self._colors, self._numbers)
+        refined = to_image(found.corners, transforms).astype(np.float32)
+        usable &= are_usable(refined)
+        logits = found.logits + self.metadata.detector_weight * _logit(proposed) + self.metadata.offset
+        logits += self.metadata.unlit_offset * (found.class_ids // self._numbers == self._unlit)
+        return Readings(
+            scores=np.where(usable, _sigmoid(logits), 0).astype(np.float32),
+            class_ids=found.class_ids,
+            corners=np.where(usable[:, None, None], refined, corners),
+            proposed=proposed,
+            number_logits=found.number_logits,
+        )
+
+
+@dataclass(frozen=True)
+class Values:
+    """The network's output in words: logits float64 [K], class_ids int64 [K], corners [K, 4, 2] of the patch,
+    number_logits float32 [K, numbers]."""
+
+    logits: np.ndarray
+    class_ids: np.ndarray
+    corners: np.ndarray
+    number_logits: np.ndarray
+
+
+def read_values(values: np.ndarray, colors: int, numbers: int) -> Values:
+    """What the network's output [K, 1 + colors + numbers + 8] says."""
+    color = values[:, 1 : 1 + colors].argmax(axis=1)
+    number_logits = values[:, 1 + colors : 1 + colors + numbers]
+    class_ids = (color * numbers + number_logits.argmax(axis=1)).astype(np.int64)
+    corners = PATCH_CORNERS + CORNER_SCALE * values[:, 1 + colors + numbers :].reshape(-1, 4, 2)
+    return Values(values[:, 0].astype(np.float64), class_ids, corners, number_logits)
+
+
+def number_scores(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Float32 [K] in 0..1: the softmax of each row's best logit, logits [K, numbers]; 0 where they are no numbers."""
+    with np.errstate(invalid="ignore", over="ignore"):  # a broken network may say anything
+        below = (logits - logits.max(axis=1, keepdims=True)) / temperature
+        scores = 1 / np.exp(below).sum(axis=1)
+    return np.where(np.isfinite(scores), scores, 0).astype(np.float32)
+
+
+def _logit(scores: np.ndarray) -> np.ndarray:
+    inside = np.minimum(np.maximum(scores.astype(np.float64), 1e-6), 1 - 1e-6)
+    return np.log(inside / (1 - inside))
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.5 * np.tanh(0.5 * logits)  # no logit overflows it

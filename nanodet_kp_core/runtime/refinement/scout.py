@@ -1,0 +1,147 @@
+"""The light-bar scout: proposals for the second stage from lit bars alone, without a network.
+
+The detector sees a reduced picture, in which a far plate is a few pixels wide. A lit bar is bright and slim at any
+distance, and the two bars of a plate are alike. A pair of such bars need not be a plate: the second stage decides. The
+scout makes one pass over the picture at two scales and works on all bars and all pairs at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from nanodet_kp_core.runtime.refinement.bar_pairs import NO_PAIRS, LitBars, likeliest_pairs, measured
+
+MAX_PIXELS = 500_000
+"""A picture with more pixels is halved first, as often as needed."""
+
+DENSE_PIXELS = 150_000
+"""Of a picture with more pixels that was not halved every second row is looked at, for three quarters of the time. Lens
+and colour filter have spread every bar over more than one row."""
+
+SIDE = 15
+"""Side in pixels of the square that is the surroundings of a pixel."""
+
+CONTRAST = 36
+"""Grey levels by which a lit pixel exceeds the mean of its surroundings."""
+
+SHARE = 0.5
+"""A lit pixel has more than this share of the highest contrast around it: a halo is no part of a bar."""
+
+LENGTHS = ((3.0, 28.0), (11.0, np.inf))
+"""Lengths in pixels of the bars that each scale looks for; the second scale has half the size. A bar much longer than
+SIDE loses its middle, for the middle of its surroundings is itself."""
+
+SLIM = 1.6
+"""A light wider than this times its length is no bar."""
+
+MAX_RUNS = 10_000
+"""Upright runs of lit pixels in one scale. A scale with more, such as noise or a screen, is left out. This bounds the
+number of outlines, and so the scout's time."""
+
+MAX_BARS = 48
+"""Bars of one scale that are paired, the longest first."""
+
+MAX_PAIRS = 8
+"""Proposals of one picture, the likeliest first."""
+
+
+class Scout:
+    """Finds pairs of lit bars. It keeps its scratch memory between pictures of one size; one thread at a time."""
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] = ()
+        self._scratch: list[list[np.ndarray]] = []
+
+    def __call__(self, image: np.ndarray, halved: np.ndarray | None = None) -> np.ndarray:
+        """Pairs of lit bars of an image.
+
+        Args:
+            image: uint8 [height, width, 3], BGR or RGB, or [height, width].
+            halved: the image at half its size, averaged, where it is there already.
+
+        Returns:
+            Corners float32 [K, 4, 2] in pixels of the image, the likeliest pair first, K at most MAX_PAIRS.
+        """
+        image, shrunk = _reduced(image, halved)
+        if min(image.shape[:2]) < SIDE:
+            return NO_PAIRS
+        rows = 2 if shrunk == 1 and image.shape[0] * image.shape[1] > DENSE_PIXELS else 1
+        image = image[::rows]
+        outlines: list[np.ndarray] = []
+        levels: list[int] = []
+        planes = self._planes(image)
+        for level, scaled in enumerate(planes):
+            found = self._outlines(level, scaled[0], rows)
+            outlines += found
+            levels += [level] * len(found)
+        corners = likeliest_pairs(self._bars(outlines, np.array(levels, np.int64), planes, rows), MAX_PAIRS)
+        return ((corners + 0.5) * shrunk - 0.5).astype(np.float32)
+
+    def _planes(self, image: np.ndarray) -> list[list[np.ndarray]]:
+        """Of each scale: light, first channel, last channel; without channels where the image has none."""
+        if image.shape != self._shape:
+            self._shape = image.shape
+            sizes = [(image.shape[0] >> k, image.shape[1] >> k) for k in range(len(LENGTHS))]
+            self._scratch = [[np.empty(size, np.uint8) for _ in range(6)] for size in sizes]
+        if image.ndim == 2:
+            planes = [[image]]
+        else:
+            light, first, last, middle = self._scratch[0][:4]
+            cv2.split(image, [first, middle, last])
+            cv2.max(first, last, light)
+            planes = [[light, first, last]]
+        for scratch in self._scratch[1:]:
+            size = scratch[0].shape[::-1]
+            finer = [plane[: 2 * size[1], : 2 * size[0]] for plane in planes[-1]]
+            pairs = zip(finer, scratch)
+            planes.append([cv2.resize(plane, size, dst=room, interpolation=cv2.INTER_AREA) for plane, room in pairs])
+        return planes
+
+    def _outlines(self, level: int, light: np.ndarray, rows: int) -> Sequence[np.ndarray]:
+        """Outlines of the lights of one scale, int [P, 1, 2] each; of every `rows`-th row of the picture."""
+        mask, contrast, top = self._scratch[level][3:6]
+        height = SIDE // rows | 1
+        cv2.blur(light, (SIDE, height), dst=contrast)
+        cv2.subtract(light, contrast, dst=contrast)
+        cv2.dilate(contrast, np.ones((height, SIDE), np.uint8), dst=top)
+        cv2.convertScaleAbs(top, dst=top, alpha=SHARE)
+        np.maximum(top, CONTRAST, out=top)
+        cv2.compare(contrast, top, cv2.CMP_GT, dst=mask)
+        starts = cv2.compare(mask[1:], mask[:-1], cv2.CMP_GT, dst=top[1:])
+        if cv2.countNonZero(starts) > MAX_RUNS:
+            return ()
+        return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+
+    def _bars(
+        self, outlines: Sequence[np.ndarray], levels: np.ndarray, planes: Sequence[Sequence[np.ndarray]], rows: int
+    ) -> LitBars:
+        """The slim ones, in pixels of the first scale."""
+        bars, levels = measured(outlines, levels, [tinted[1:] for tinted in planes], rows)
+        slim = (bars.widths <= SLIM * bars.lengths) & (bars.axes[:, 1] > 0.5)  # within 60 degrees of upright
+        chosen = []
+        for level, (shortest, longest) in enumerate(LENGTHS):
+            fits = slim & (levels == level) & (bars.lengths >= shortest) & (bars.lengths < longest)
+            kept = np.flatnonzero(fits)
+            if len(kept) > MAX_BARS:
+                kept = kept[np.argpartition(-bars.lengths[kept], MAX_BARS)[:MAX_BARS]]
+            chosen.append(kept)
+        kept = np.concatenate(chosen)
+        return bars.part(kept).enlarged(2.0 ** levels[kept])
+
+
+def _reduced(image: np.ndarray, halved: np.ndarray | None) -> tuple[np.ndarray, int]:
+    """The image with at most MAX_PIXELS, and how many pixels of the image one of its pixels is wide."""
+    shrunk = 1
+    while image.shape[0] * image.shape[1] > MAX_PIXELS:
+        height, width = image.shape[0] // 2, image.shape[1] // 2
+        if shrunk == 1 and halved is not None:
+            image = halved
+        elif min(height, width) < 1:
+            break
+        else:
+            image = cv2.resize(image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        shrunk *= 2
+    return image, shrunk

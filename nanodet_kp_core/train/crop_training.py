@@ -1,0 +1,173 @@
+"""Training of a network of the second stage on collected patches; what reader and bars have in common."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nanodet_kp_core.checkpoint import save_checkpoint
+from nanodet_kp_core.errors import ModelError, TrainingError
+from nanodet_kp_core.model.crop_networks import PatchNet
+from nanodet_kp_core.train.ema import WeightAverage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PatchRecipe:
+    """How such a network is trained. held_out: share of the patches kept back for the figures, the last ones."""
+
+    steps: int = 10000
+    batch: int = 128
+    rate: float = 0.002
+    weight_decay: float = 0.02
+    warmup: int = 100
+    decay: float = 0.998
+    seed: int = 0
+    held_out: float = 0.05
+
+
+class PatchTraining(ABC):
+    """Network, optimizer and averaged weights; `step` counts what was done, so that a stopped training goes on.
+
+    images: uint8 [N, height, width, 3], of which the first `kept` are trained on.
+    Raises TrainingError when they are too few.
+    """
+
+    kind: str
+    """Name of the network in checkpoints and messages."""
+
+    def __init__(self, images: np.ndarray, network: PatchNet, recipe: PatchRecipe) -> None:
+        self.kept = len(images) - math.ceil(recipe.held_out * len(images))
+        if self.kept < 2:
+            raise TrainingError(f"{self.kind}: expected patches to train on, got {len(images)}")
+        self.recipe = recipe
+        self.images = torch.from_numpy(images)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = WeightAverage(self.network, recipe.decay)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), recipe.rate, weight_decay=recipe.weight_decay)
+        self.step = 0
+
+    @abstractmethod
+    def loss(self, values: Tensor, chosen: Tensor) -> Tensor:
+        """Of the network's values [B, V] for the patches `chosen`, int64 [B]."""
+
+    @abstractmethod
+    def compare(self, values: Tensor, held: slice) -> dict[str, float]:
+        """Figures of the values of the patches `held`."""
+
+    def state(self) -> dict[str, Any]:
+        """What a training needs to go on, and an export."""
+        return {
+            "kind": self.kind, "step": self.step, "model": self.network.state_dict(),
+            "average": self.average.model.state_dict(), "average_updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.network.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.average.updates = state["average_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+    def start_from(self, state: dict[str, Any]) -> None:
+        """Begin anew with the averaged weights of another training."""
+        self.network.load_state_dict(state["average"])
+        self.average.model.load_state_dict(state["average"])
+
+    def train_step(self) -> float:
+        """One batch, drawn from (seed, step) alone; returns the loss."""
+        recipe = self.recipe
+        random = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
+        chosen = torch.randint(self.kept, (recipe.batch,), generator=random)
+        rate = recipe.rate * min(1.0, (self.step + 1) / recipe.warmup)
+        rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / recipe.steps))) + 0.005
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        loss = self.loss(self.network(changed_light(self.images[chosen], random)), chosen)
+        if not torch.isfinite(loss):
+            raise TrainingError(f"{self.kind}: the loss of step {self.step} is not finite: {loss.item()}")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.average.update(self.network)
+        self.step += 1
+        return loss.item()
+
+    @torch.inference_mode()
+    def figures(self) -> dict[str, float]:
+        """Of the averaged weights on the patches that were held out."""
+        held = slice(self.kept, None)
+        parts = self.images[held].permute(0, 3, 1, 2).split(256)
+        return self.compare(torch.cat([self.average.model(part) for part in parts]), held)
+
+
+def changed_light(images: Tensor, random: torch.Generator) -> Tensor:
+    """Patches uint8 [N, height, width, 3] under another light: gamma, exposure, white balance, noise; float [N, 3,
+    height, width]."""
+
+    def draw(low: float, high: float, channels: int = 1) -> Tensor:
+        return torch.empty(len(images), channels, 1, 1).uniform_(low, high, generator=random)
+
+    x = images.permute(0, 3, 1, 2).float() / 255
+    x = x ** torch.exp(draw(-0.35, 0.35)) * 255 * torch.exp(draw(-0.35, 0.25)) * torch.exp(draw(-0.08, 0.08, 3))
+    x = x + torch.randn(x.shape, generator=random) * draw(0, 5)
+    return x.clamp_(0, 255).contiguous(memory_format=torch.channels_last)
+
+
+@dataclass
+class PatchLog:
+    """Lines about a training; every `period` steps."""
+
+    period: int = 500
+    losses: list[float] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def tell(self, training: PatchTraining, loss: float) -> bool:
+        """Adds a loss; True when a line was told."""
+        self.losses.append(loss)
+        if training.step % self.period and training.step != training.recipe.steps:
+            return False
+        speed = training.recipe.batch * len(self.losses) / (time.monotonic() - self.started)
+        shown = " ".join(f"{name} {value:.4f}" for name, value in training.figures().items())
+        mean = sum(self.losses) / len(self.losses)
+        log.info(
+            "step %d of %d: loss %.3f %s (%.0f patches/s)", training.step, training.recipe.steps, mean, shown, speed
+        )
+        self.losses.clear()
+        self.started = time.monotonic()
+        return True
+
+
+def train_patches(training: PatchTraining, checkpoint: Path) -> None:
+    """Train to the end; the state is written to `checkpoint` with every line of the log."""
+    lines = PatchLog()
+    while training.step < training.recipe.steps:
+        if lines.tell(training, training.train_step()):
+            save_checkpoint(checkpoint, training.state())
+
+
+def load_patch_state(path: Path, kind: str) -> dict[str, Any]:
+    """A checkpoint. Raises ModelError when the file is none, or is that of another network."""
+    wanted = f"a checkpoint of training/train_{kind}.py"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # on bytes that are no checkpoint the unpickler fails in any way it likes
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{path}: expected {wanted}, got: {reason}") from None
+    if not isinstance(state, dict) or state.get("kind") != kind:
+        raise ModelError(f"{path}: expected {wanted}, got another file")
+    return state

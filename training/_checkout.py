@@ -1,0 +1,17 @@
+"""The commands of `nanodet_kp_core.commands` as scripts of a checkout, without an installation."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+def run(name: str) -> None:
+    """Run the command of that name and exit with its code."""
+    if sys.argv[0].endswith(f"{name}.py"):  # not where a worker process imports the script again
+        from nanodet_kp_core.command import open_door
+
+        open_door(import_module(f"nanodet_kp_core.commands.{name}").main)
