@@ -170,13 +170,13 @@ class TimedDetector:
 
 
 def network_job(path: Path, threads: int) -> Callable[[], object]:
-    """The network alone of any ONNX file with one input, with our session options and a grey input."""
+    """The network alone of any ONNX file with one input, with our session options and a gray input."""
     session = onnxruntime.InferenceSession(str(path), session_options(threads), providers=["CPUExecutionProvider"])
     (tensor,) = session.get_inputs()
     shape = [side if isinstance(side, int) else 1 for side in tensor.shape]
     kind = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}[tensor.type]
-    grey = np.full(shape, 114, kind)
-    return lambda: session.run(None, {tensor.name: grey})
+    gray = np.full(shape, 114, kind)
+    return lambda: session.run(None, {tensor.name: gray})
 
 
 def postprocess_jobs() -> dict[Any, Callable[[], object]]:

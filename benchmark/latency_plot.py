@@ -1,4 +1,4 @@
-"""The plot of benchmark/latency.py: a bar per combination, a colour per stage."""
+"""The plot of benchmark/latency.py: a bar per combination, a color per stage."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def plot(result: dict[str, Any], path: Path) -> None:
     seen: set[str] = set()
     for place, (_, row) in enumerate(bars):
         left = 0.0
-        for part, colour in PARTS.items():
+        for part, color in PARTS.items():
             if row.get(part, 0) < 0.005:
                 continue
             label = None if part in seen else LABELS.get(part, part)
             seen.add(part)
-            axes.barh(place, row[part], left=left, color=colour, label=label)
+            axes.barh(place, row[part], left=left, color=color, label=label)
             left += row[part]
         axes.text(left, place, f" {left:.1f} ms", va="center")
     axes.set_yticks(range(len(bars)), [name for name, _ in bars])

@@ -136,7 +136,7 @@ def measure(detector: Detector, records: list[Record]) -> dict[str, Any]:
     matches = match(records, predict(detector, records), LOW_SCORE)
     best = max(_thresholds(matches), key=lambda at: _f1(matches.at(at)))
     score = score_matches(matches.at(best), ARMOR_CLASSES)
-    names = ("precision", "recall", "f1", "err", "err_px", "colour", "number")
+    names = ("precision", "recall", "f1", "err", "err_px", "color", "number")
     hits = {f"{hit.record.name}:{hit.plate}": (tilt_of(hit), hit.err, hit.err_px) for hit in matches.hits}
     return {"threshold": best, **{name: getattr(score, name) for name in names}, "hits": hits}
 

@@ -47,7 +47,7 @@ def _systems(results: dict[str, Any], plot: Path) -> str:
     _label(axes[1], "minutes of processor time", "best F1 (plates found)")
     _label(axes[2], "optimizer steps", "corner error, % of the diagonal")
     figure.savefig(plot, dpi=90)
-    columns = ("precision", "recall", "f1", "err", "err_px", "colour", "number")
+    columns = ("precision", "recall", "f1", "err", "err_px", "color", "number")
     lines = [f"| | steps | minutes | {' | '.join(columns)} |", "|---|" + "---|" * (2 + len(columns))]
     for name, result in results.items():
         row = result["rows"][-1]
@@ -61,14 +61,14 @@ def _codec(results: dict[str, Any], plot: Path) -> str:
     last = {name: result["rows"][-1] for name, result in results.items()}
     common = sorted(set.intersection(*(set(row["hits"]) for row in last.values())))
     figure, axes = _figure(2)
-    centres = np.add(TILT_EDGES[:-1], TILT_EDGES[1:]) / 2
+    centers = np.add(TILT_EDGES[:-1], TILT_EDGES[1:]) / 2
     header = "".join(f" {low}-{high}° |" for low, high in zip(TILT_EDGES[::3], TILT_EDGES[3::3]))
     lines = [f"| | F1 | recall |{header} all | p95 |", "|---|---|---|" + "---|" * (len(TILT_EDGES) // 3 + 2)]
     for name, row in last.items():
         tilt, err, _ = np.array([row["hits"][key] for key in common]).T
         fine = [_mean(err, tilt, low, high) for low, high in itertools.pairwise(TILT_EDGES)]
         coarse = [_mean(err, tilt, low, high) for low, high in zip(TILT_EDGES[::3], TILT_EDGES[3::3])]
-        axes[0].plot(centres, fine, "o-", color=COLORS[name], label=name)
+        axes[0].plot(centers, fine, "o-", color=COLORS[name], label=name)
         rows = results[name]["rows"]
         axes[1].plot([r["step"] for r in rows], [100 * r["err"] for r in rows], "o-", color=COLORS[name], label=name)
         cells = "".join(f" {value:.2f} |" for value in [*coarse, 100 * err.mean(), 100 * np.percentile(err, 95)])

@@ -184,18 +184,18 @@ WRONG = {
     "of an image of 3/4 of the width": (0.75, 1, 0.75),
     "of an image of half the width": (0.5, 1, 0.5),
 }
-"""What a calibration has wrong: factors of fx, fy and of the optical centre's x."""
+"""What a calibration has wrong: factors of fx, fy and of the optical center's x."""
 
 
 def calibrations(count: int, noise: float) -> Iterator[str]:
     """For each wrong calibration what the corners say about it: reprojection error and lean of the chosen poses."""
-    for name, (across, down, centre) in WRONG.items():
+    for name, (across, down, center) in WRONG.items():
         errors, leans, warned = [], [], 0
         for seed in range(count):
             rng, poses = np.random.default_rng([seed, 3]), PlatePoses()
             of_this = []
             for number, (camera, views) in enumerate(drive(seed, 240, 3.0)):
-                matrix = camera.matrix * [[across, 1, centre], [1, down, 1], [1, 1, 1]]
+                matrix = camera.matrix * [[across, 1, center], [1, down, 1], [1, 1, 1]]
                 seen = noisy(views, noise, rng)
                 corners = np.array([view[0] for view in seen]).reshape(-1, 4, 2)
                 labels, ids = tuple(view[1] for view in seen), np.arange(len(seen))

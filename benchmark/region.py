@@ -1,4 +1,4 @@
-"""What looking at the region of interest gains: labelled pictures, first whole, then around what was found.
+"""What looking at the region of interest gains: labeled pictures, first whole, then around what was found.
 
     python benchmark/region.py --labels labels.json --images images/ --model models/armor_s.onnx
 

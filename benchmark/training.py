@@ -32,7 +32,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
-from nanodet_kp_core.assign.targets import GroundTruths, Matches, Targets, centre_distance
+from nanodet_kp_core.assign.targets import GroundTruths, Matches, Targets, center_distance
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.config import load_config
 from nanodet_kp_core.errors import NanodetKpError
@@ -173,13 +173,13 @@ def make_scene(batch: int, plates: int) -> Scene:
     for _ in range(batch):
         width = 30 + 75 * uniform(plates, 1)
         half = torch.cat((width, width * (0.5 + 0.35 * uniform(plates, 1))), dim=1) / 2
-        centre = SIZE * uniform(plates, 2)
-        boxes = torch.cat((centre - half, centre + half), dim=1).clamp(0, SIZE)
+        center = SIZE * uniform(plates, 2)
+        boxes = torch.cat((center - half, center + half), dim=1).clamp(0, SIZE)
         corners = (boxes[:, list(BOX_CORNERS)] + 2 * uniform(plates, 8) - 1).unflatten(1, (4, 2))
         labels = torch.randint(NUM_CLASSES, (plates,), generator=generator)
         known = torch.ones(plates, dtype=torch.bool)
         targets.append(Targets(boxes, labels, corners, known[:, None].expand(-1, 4), known, torch.zeros(0, 4)))
-        nearest.append(centre_distance(boxes, priors[:, :2]).argmin(dim=0))
+        nearest.append(center_distance(boxes, priors[:, :2]).argmin(dim=0))
     logits = uniform(batch, len(priors), NUM_CLASSES) - 4
     for i, (target, gt) in enumerate(zip(targets, nearest)):
         logits[i, torch.arange(len(priors)), target.labels[gt]] += 3 * uniform(len(priors))

@@ -1,4 +1,4 @@
-"""Class names of armor plates: four colours times nine stickers, in the order of LabelRoboMaster."""
+"""Class names of armor plates: four colors times nine stickers, in the order of LabelRoboMaster."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ COLORS = ("B", "R", "N", "P")
 """Blue, red, none (lights off), purple."""
 
 UNLIT = "N"
-"""The colour of a plate whose lights are off."""
+"""The color of a plate whose lights are off."""
 
 NUMBERS = ("G", "1", "2", "3", "4", "5", "O", "Bs", "Bb")
 """Stickers: sentry (guard), 1 to 5, outpost, base small, base big."""
 
 ARMOR_CLASSES = tuple(f"{color}_{number}" for color in COLORS for number in NUMBERS)
-"""The 36 default classes; id = colour * 9 + sticker."""
+"""The 36 default classes; id = color * 9 + sticker."""
 
 
 def split_label(label: str) -> tuple[str | None, str]:
-    """Colour and sticker of a label: "B_3" -> ("B", "3"); (None, "") when it is no COLOUR_NUMBER name."""
+    """Color and sticker of a label: "B_3" -> ("B", "3"); (None, "") when it is no COLOR_NUMBER name."""
     color, _, number = label.partition("_")
     if color in COLORS and number in NUMBERS:
         return color, number
@@ -26,7 +26,7 @@ def split_label(label: str) -> tuple[str | None, str]:
 
 
 def factors(class_names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """Colours and stickers when the names are their full product, colour-major (id = colour * len(stickers) + sticker).
+    """Colors and stickers when the names are their full product, color-major (id = color * len(stickers) + sticker).
 
     Returns None for any other list: such a list has no "factored" class layout.
     """

@@ -221,7 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--number-score", type=_fraction, default=NUMBER_THRESHOLD,
-        help="lowest number score; below it the label is the colour alone, 0..1 (default: %(default)s)",
+        help="lowest number score; below it the label is the color alone, 0..1 (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--nms", type=_fraction, default=0.5, help="highest overlap IoU, 0..1 (default: %(default)s)"

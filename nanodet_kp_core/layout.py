@@ -27,8 +27,8 @@ class HeadLayout:
 
     class_layout:
         "joint": one logit per class; score = highest sigmoid (NanoDet-Plus).
-        "factored": one logit per colour, then one per sticker; score = sigmoid of the best colour, the sticker is the
-        best of a softmax. A plate whose number is hard to read keeps its score. Needs COLOUR_NUMBER classes.
+        "factored": one logit per color, then one per sticker; score = sigmoid of the best color, the sticker is the
+        best of a softmax. A plate whose number is hard to read keeps its score. Needs COLOR_NUMBER classes.
     reg_max: last bin of a distribution, in strides; unused by direct regression.
     corner_codec:
         "unsigned": bins 0..reg_max strides in a fixed direction per coordinate, as published: a corner on the other
@@ -40,7 +40,7 @@ class HeadLayout:
         "direct": one channel x per coordinate; a box side is exp(x) strides from the prior (RTMDet), a corner
         coordinate x strides, signed.
     prior_offset: where in its cell a prior lies, in strides: 0.0 at the left-top (NanoDet-Plus, RTMDet), 0.5 in the
-        centre (the first NanoDet).
+        center (the first NanoDet).
     """
 
     class_names: tuple[str, ...]
@@ -59,7 +59,7 @@ class HeadLayout:
             raise ConfigError("corner_codec: expected 'signed' or 'none' for direct regression, got 'unsigned'")
         if self.class_layout == "factored" and factors(self.class_names) is None:
             raise ConfigError(
-                "class_layout: 'factored' needs class names that are every COLOUR_NUMBER pair, colour by colour "
+                "class_layout: 'factored' needs class names that are every COLOR_NUMBER pair, color by color "
                 f"(B_G, B_1, ...), got {shown(list(self.class_names[:4]))}...; use 'joint'"
             )
 
@@ -75,7 +75,7 @@ class HeadLayout:
 
     @property
     def num_colors(self) -> int:
-        """Colour logits of the factored layout; 0 in the joint one."""
+        """Color logits of the factored layout; 0 in the joint one."""
         pair = factors(self.class_names) if self.class_layout == "factored" else None
         return len(pair[0]) if pair else 0
 
@@ -87,7 +87,7 @@ class HeadLayout:
 
     @property
     def num_scores(self) -> int:
-        """Leading channels that are a score (QFL): colours of the factored layout, else all classes."""
+        """Leading channels that are a score (QFL): colors of the factored layout, else all classes."""
         return self.num_colors or len(self.class_names)
 
     @property

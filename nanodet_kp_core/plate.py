@@ -7,7 +7,7 @@ import numpy as np
 BAR_LENGTH = 0.056
 SMALL_WIDTH = 0.135
 LARGE_WIDTH = 0.230
-"""Distance between the centre lines of the two bars, metres."""
+"""Distance between the center lines of the two bars, metres."""
 
 LARGE_NUMBERS = ("1", "Bb")
 """Stickers of the large plate (hero and big base); all others are on the small one."""

@@ -46,7 +46,7 @@ def to_image(image: np.ndarray, header: Header) -> Image:
 
 def _bridge(encoding: str) -> type | None:
     """cv_bridge's class for encodings that only it knows; None where it is missing, and for depth, which it would make
-    grey."""
+    gray."""
     if encoding in ENCODINGS or encoding in DEPTH_ENCODINGS:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The parameter `keep`: of what is found, the colours or classes that are asked for."""
+"""The parameter `keep`: of what is found, the colors or classes that are asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nanodet_kp_core.runtime.detection.detector import Detections
 
 
 def wanted_classes(text: str, class_names: Sequence[str]) -> frozenset[int] | None:
-    """Ids of the classes that the text names, one by one or by their colour; None (all) when it is empty.
+    """Ids of the classes that the text names, one by one or by their color; None (all) when it is empty.
 
     text: names separated by spaces or commas. Raises ConfigError for a name that the model does not have.
     """
@@ -33,7 +33,7 @@ def wanted_classes(text: str, class_names: Sequence[str]) -> frozenset[int] | No
 def select(detections: Detections, threshold: float, wanted: frozenset[int] | None, most: int) -> Detections:
     """The best `most` of the wanted classes with a score of at least `threshold`, in their order.
 
-    A plate of unknown number is wanted where its colour is, with every number.
+    A plate of unknown number is wanted where its color is, with every number.
     """
     fits = detections.scores >= threshold
     if wanted is not None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels import yolo_pose
-from nanodet_kp_core.labels.prelabels import prelabelled
+from nanodet_kp_core.labels.prelabels import prelabeled
 from nanodet_kp_core.runtime.detection.detector import Detections
 
 MOVED = 0.08
@@ -107,7 +107,7 @@ class Recorder:
             return None
         names = job.detections.class_names
         height, width = job.image.shape[:2]
-        found = prelabelled(image.name, image, (width, height), job.detections)
+        found = prelabeled(image.name, image, (width, height), job.detections)
         lines = "".join(f"{line}\n" for line in yolo_pose.lines_of(found, names)).encode()
         picture = cv2.imencode(".jpg", job.image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
         if self._bytes + len(lines) + len(picture) > self._max_bytes:

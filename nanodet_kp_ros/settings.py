@@ -8,11 +8,11 @@ from nanodet_kp_ros.parameters import Setting
 SETTINGS = (
     Setting("model", "", "ONNX model with nanodet_kp metadata; empty: the bundled one", live=True),
     Setting("score_threshold", 0.5, "plates with a lower score are left out", 0.0, 1.0, live=True),
-    Setting("number_threshold", NUMBER_THRESHOLD, "plates with a lower number score have a colour and no number",
+    Setting("number_threshold", NUMBER_THRESHOLD, "plates with a lower number score have a color and no number",
             0.0, 1.0, live=True),
     Setting("nms_threshold", 0.5, "of two plates that overlap more (IoU), the better one stays", 0.0, 1.0, live=True),
     Setting("max_detections", 50, "most plates in one message", 1, 1000, live=True),
-    Setting("keep", "", "colours or classes to publish, such as 'R' or 'B_1 B_3'; empty: all", live=True),
+    Setting("keep", "", "colors or classes to publish, such as 'R' or 'B_1 B_3'; empty: all", live=True),
     Setting("threads", 1, "threads of onnxruntime for one image", 1, 64, live=True),
     Setting("spin", False, "threads stay awake within an image: sooner done, for more processor time", live=True),
     Setting("scout", True, "proposals from light bars as well: far plates, for 1 to 2.5 ms", live=True),

@@ -20,7 +20,7 @@ except ImportError:
 
 def to_detection2d_array(detections: Detections, poses: Sequence[Pose | None], header: Header) -> Detection2DArray:
     """The same plates in the same order: label, score, box, and the pose where there is one. The label is the class
-    name, or the colour alone where the number is unknown.
+    name, or the color alone where the number is unknown.
 
     vision_msgs has no field for corners. A plate without a pose has the covariance -1 at the first place.
     poses: one for each plate, or none at all. Call it only when AVAILABLE.

@@ -83,7 +83,7 @@ def pictures(count: int = PICTURES) -> list[Sample]:
 
 
 def _upright(sample: Sample) -> bool:
-    """Whether each corner lies well in its own quadrant, seen from the plate's centre: the published codec reaches
+    """Whether each corner lies well in its own quadrant, seen from the plate's center: the published codec reaches
     no other."""
     offset = sample.corners - sample.corners.mean(axis=1, keepdims=True)
     outward = offset.reshape(-1, 8) * np.asarray(CORNER_SIGNS)

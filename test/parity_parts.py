@@ -258,7 +258,7 @@ def check_warp(path: Path) -> Checks:
             key = f"{case.replace('mindst', 'resize')}_keep{keep}"
             checks.near(key, warp.resize_matrix(*sizes, bool(keep)), data[key], 1e-9)
     pixels = warp.warp_image(data["pix_in"], data["pix_M"], data["pix_dst_wh"].tolist())
-    checks.near("pixels (grey levels)", pixels, data["pix_out"], 1.0)
+    checks.near("pixels (gray levels)", pixels, data["pix_out"], 1.0)
     normal = warp.normalise(data["pix_out"], data["norm_mean"], data["norm_std"])
     checks.near("normalised pixels", normal, data["pix_norm"], 1e-5)
     return checks

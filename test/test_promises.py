@@ -88,7 +88,7 @@ def test_promise_no_mirror_by_default():
 
 
 def test_promise_ids_of_the_label_tools():
-    """colour * 9 + sticker, and colour * 8 + type, as the tools' own pages count them."""
+    """color * 9 + sticker, and color * 8 + type, as the tools' own pages count them."""
     ours = label_robomaster.IDS
     assert (len(ours), ours[0], ours[8], ours[9], ours[18 + 5], ours[35]) == (36, "B_G", "B_Bb", "R_G", "N_5", "P_Bb")
     theirs = py_label_robomaster.IDS

@@ -1,7 +1,7 @@
 """Adaptive training sample selection (Zhang et al. 2020): labels by geometry alone, for the first NanoDet.
 
-Anchors are squares around the priors. A ground truth takes, of the anchors nearest to its centre on every level, those
-whose IoU reaches the mean plus one standard deviation and whose centre lies inside it. A whole batch at once.
+Anchors are squares around the priors. A ground truth takes, of the anchors nearest to its center on every level, those
+whose IoU reaches the mean plus one standard deviation and whose center lies inside it. A whole batch at once.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nanodet_kp_core.assign.targets import Assignment, GroundTruths, Matches, centre_distance, least_of_rows
+from nanodet_kp_core.assign.targets import Assignment, GroundTruths, Matches, center_distance, least_of_rows
 from nanodet_kp_core.loss.giou import aligned_iou, box_area
 
 INSIDE_MARGIN = 0.01
-"""Pixels that a positive's centre must lie inside its ground truth."""
+"""Pixels that a positive's center must lie inside its ground truth."""
 FAR = 1e8
 
 
@@ -40,7 +40,7 @@ class ATSSAssigner:
         return torch.cat((priors[:, :2] - half, priors[:, :2] + half), dim=1)
 
     def assign(self, priors: Tensor, gts: GroundTruths) -> Assignment:
-        """Assigns one image over all of its priors [P, 4], which are cell centres; IoUs are those of the anchors."""
+        """Assigns one image over all of its priors [P, 4], which are cell centers; IoUs are those of the anchors."""
         matches = self.match(priors, gts)
         result = Assignment.of_matches(matches, gts.labels, len(priors), len(gts.boxes) > 0)
         if len(gts.boxes):
@@ -86,8 +86,8 @@ class ATSSAssigner:
         return gts.per_image(overlap / box_area(anchors) > self.ignore_iof_thr)
 
     def _nearest(self, priors: Tensor, gts: GroundTruths) -> Tensor:
-        """Candidates [G, levels * topk]: the priors of each level that are nearest to the box centre."""
-        distance = centre_distance(gts.boxes, priors[:, :2])
+        """Candidates [G, levels * topk]: the priors of each level that are nearest to the box center."""
+        distance = center_distance(gts.boxes, priors[:, :2])
         if self.ignore_iof_thr >= 0:
             distance = distance.masked_fill(self.ignored(priors, gts)[gts.image], FAR)
         sizes = torch.unique_consecutive(priors[:, 2], return_counts=True)[1].tolist()

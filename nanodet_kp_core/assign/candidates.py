@@ -111,8 +111,8 @@ def find_candidates(priors: Tensor, gts: GroundTruths, inside_own_gt: bool) -> C
     count, entry = _true_places(inside)
     forced = count == 0
     if inside_own_gt and forced.any():
-        centre = (boxes[forced, None, :2] + boxes[forced, None, 2:]) / 2
-        away = np.square(points[:, :2] - centre).sum(axis=2)
+        center = (boxes[forced, None, :2] + boxes[forced, None, 2:]) / 2
+        away = np.square(points[:, :2] - center).sum(axis=2)
         away[:, stride > stride.min()] = np.inf
         inside[forced, away.argmin(axis=1)] = True
         count, entry = _true_places(inside)

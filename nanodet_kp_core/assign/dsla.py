@@ -32,7 +32,7 @@ BLOCK = 1 << 17
 class DynamicSoftLabelAssigner:
     """Every ground truth takes its k cheapest priors, k being the sum of its `topk` best IoUs.
 
-    The cost of a pair is its class cost + iou_factor * -log IoU + corner cost + centre cost. The defaults are those of
+    The cost of a pair is its class cost + iou_factor * -log IoU + corner cost + center cost. The defaults are those of
     `config.model.DslaConfig`.
 
     corner_cost: "none"; "published": 1.03 ** (mean |dx|, |dy| in pixels - 100), inert for near hits and dominant for
@@ -40,7 +40,7 @@ class DynamicSoftLabelAssigner:
     inside_own_gt: a candidate must lie inside its own ground truth, and a ground truth without any prior inside takes
         its nearest one. False is the published rule: inside any ground truth is enough, and a tiny one steals
         candidates of another or, alone, gets nothing.
-    soft_center_radius: None for NanoDet-Plus; RTMDet adds 10 ** (distance of prior and box centre in strides - radius).
+    soft_center_radius: None for NanoDet-Plus; RTMDet adds 10 ** (distance of prior and box center in strides - radius).
     """
 
     topk: int = 13
@@ -113,7 +113,7 @@ class DynamicSoftLabelAssigner:
     ) -> tuple[np.ndarray, np.ndarray]:
         """(cost [S], IoU [S]) of the pairs; logits [R, C], boxes [R, 4] and corners [R, 8] of the candidates.
 
-        A cost beyond float32, of corners or a centre very far away, is infinite.
+        A cost beyond float32, of corners or a center very far away, is infinite.
         """
         num_classes, labels = logits.shape[1], gts.labels.numpy()
         predicted, true = _columns(boxes), _columns(gts.boxes.numpy())
@@ -130,7 +130,7 @@ class DynamicSoftLabelAssigner:
             if corners is not None and self.corner_cost != "none":
                 each += self.corner_costs(gt, candidate, gts, corners)
             if self.soft_center_radius is not None:
-                each += self._centre_costs(gt, found.priors[found.place[candidate] % len(found.priors)], gts)
+                each += self._center_costs(gt, found.priors[found.place[candidate] % len(found.priors)], gts)
             cost[part] = each
         return cost, iou
 
@@ -152,8 +152,8 @@ class DynamicSoftLabelAssigner:
         distance *= share.take(gt, axis=0)
         return distance @ np.ones(4, np.float32)
 
-    def _centre_costs(self, gt: np.ndarray, priors: np.ndarray, gts: GroundTruths) -> np.ndarray:
-        """Centre part [S] of the cost of pairs gt [S] and priors [S, 4]."""
+    def _center_costs(self, gt: np.ndarray, priors: np.ndarray, gts: GroundTruths) -> np.ndarray:
+        """Center part [S] of the cost of pairs gt [S] and priors [S, 4]."""
         assert self.soft_center_radius is not None
         boxes = gts.boxes.numpy()
         gap = priors[:, :2] - ((boxes[:, :2] + boxes[:, 2:]) / 2)[gt]

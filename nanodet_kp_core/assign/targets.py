@@ -134,11 +134,11 @@ def inside_boxes(points: Tensor, boxes: Tensor, margin: float = 0.0) -> Tensor:
     return inside & (y > low[:, 1:]) & (y < high[:, 1:])
 
 
-def centre_distance(boxes: Tensor, points: Tensor) -> Tensor:
-    """Distances [G, P] of the centres of boxes [G, 4] to points [P, 2]."""
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+def center_distance(boxes: Tensor, points: Tensor) -> Tensor:
+    """Distances [G, P] of the centers of boxes [G, 4] to points [P, 2]."""
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
     # Written out: cdist may go through a matrix product, whose rounding decides wrongly between near priors.
-    return ((centre[:, :1] - points[:, 0]).square() + (centre[:, 1:] - points[:, 1]).square()).sqrt()
+    return ((center[:, :1] - points[:, 0]).square() + (center[:, 1:] - points[:, 1]).square()).sqrt()
 
 
 def least_of_rows(row: Tensor, value: Tensor, num_rows: int) -> Tensor:

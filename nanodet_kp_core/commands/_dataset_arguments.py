@@ -1,4 +1,4 @@
-"""How the scripts of this folder are told about labelled images: --format, --labels, --images, --classes."""
+"""How the scripts of this folder are told about labeled images: --format, --labels, --images, --classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn a bag into a data set: every n-th image, labelled by the model, to be corrected in a label tool.
+"""Turn a bag into a data set: every n-th image, labeled by the model, to be corrected in a label tool.
 
     python training/bag.py recording.mcap data/match1 --per-second 2
     python training/bag.py recording/ data/match1 --topic /front/image_raw --every 10 --to coco

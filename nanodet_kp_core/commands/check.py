@@ -1,4 +1,4 @@
-"""Check labelled images: every fault with file and line, what was expected and what is there.
+"""Check labeled images: every fault with file and line, what was expected and what is there.
 
     python training/check.py --labels data/labels.json --images data/images
     python training/check.py --labels data/labels --images data/images --format py-label-robomaster --picture check.png

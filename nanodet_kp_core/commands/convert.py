@@ -1,4 +1,4 @@
-"""Convert labelled images from one format into another.
+"""Convert labeled images from one format into another.
 
     python training/convert.py OUT --to coco --labels data/labels --images data/images --format label-robomaster
     python training/convert.py OUT --to yolo-pose --labels data/labels.json
@@ -16,11 +16,11 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, class_names_of, dataset_of
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.labels import SHORT_NAMES, read_labels, write_labels, written_paths
-from nanodet_kp_core.labels.labels import LabelledImage, label_of, raise_faults, unknown_class
+from nanodet_kp_core.labels.labels import LabeledImage, label_of, raise_faults, unknown_class
 from nanodet_kp_core.labels.lossy_conversions import losses, without_losses
 
 
-def names_in(images: list[LabelledImage]) -> tuple[str, ...]:
+def names_in(images: list[LabeledImage]) -> tuple[str, ...]:
     """The 36 armor classes when they are enough, else the names in the order they come."""
     found = dict.fromkeys(plate.name for image in images for plate in image.plates if not plate.ignore)
     return ARMOR_CLASSES if all(label_of(name, ARMOR_CLASSES) for name in found) else tuple(found)

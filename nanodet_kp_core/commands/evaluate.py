@@ -1,4 +1,4 @@
-"""Score a model on labelled images: average precision, corner error, pose error, at one or more score thresholds.
+"""Score a model on labeled images: average precision, corner error, pose error, at one or more score thresholds.
 
     python training/evaluate.py models/armor_s.onnx --labels labels.json --images images/ --report out/
     python training/evaluate.py runs/armor_s/best.pt            (on data.val of the run)

@@ -63,8 +63,8 @@ def kinds_sheet(columns: int, epoch: int) -> list[np.ndarray]:
             config = DataConfig(img_path=Path(folder), ann_path=labels, input_size=TILE, pipeline=pipeline)
             data = PlateDataset(config, layout)
             row = [_drawn(data.sample(epoch, k), ARMOR_CLASSES) for k in range(columns)]
-            for width, colour in ((3, (0, 0, 0)), (1, (255, 255, 255))):
-                cv2.putText(row[0], kind, (4, TILE[1] - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.36, colour, width, cv2.LINE_AA)
+            for width, color in ((3, (0, 0, 0)), (1, (255, 255, 255))):
+                cv2.putText(row[0], kind, (4, TILE[1] - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.36, color, width, cv2.LINE_AA)
             tiles += row
     return tiles
 

@@ -3,7 +3,7 @@
     python training/train_bars.py runs/bars --pictures 20000
     python training/train_bars.py runs/mine --labels labels.json --start models/armor_bars.pt
 
-Pictures are rendered, or labelled ones of your own. Bars of their plates are cut out and kept in OUT/patches.
+Pictures are rendered, or labeled ones of your own. Bars of their plates are cut out and kept in OUT/patches.
 OUT/bars.onnx is then named in a reader with `training/train_refiner.py --bars OUT/bars.onnx`. A stopped run goes on
 where it was.
 """

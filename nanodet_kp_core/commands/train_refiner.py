@@ -3,7 +3,7 @@
     python training/train_refiner.py models/armor_s.onnx runs/reader --pictures 20000
     python training/train_refiner.py my.onnx runs/mine --labels labels.json --start models/armor_reader.pt
 
-Pictures are rendered, or labelled ones of your own. The detector runs over them once; its proposals and the labelled
+Pictures are rendered, or labeled ones of your own. The detector runs over them once; its proposals and the labeled
 plates are cut out and kept in OUT/patches. OUT/reader.onnx is then named in an export of the detector with
 `training/export.py --reader OUT/reader.onnx`. A stopped run goes on where it was.
 """
@@ -52,7 +52,7 @@ def main() -> int:
     names = load_session(args.detector, 1).metadata.class_names
     pair = factors(names)
     if pair is None:
-        raise ModelError(f"model {args.detector}: expected classes that are COLOUR_NUMBER pairs, got {list(names)[:4]}")
+        raise ModelError(f"model {args.detector}: expected classes that are COLOR_NUMBER pairs, got {list(names)[:4]}")
     if args.labels is None and names != ARMOR_CLASSES:
         raise ModelError(f"model {args.detector}: expected the 36 classes of the rendered plates, or --labels")
     colors, numbers = len(pair[0]), len(pair[1])

@@ -1,4 +1,4 @@
-"""Look at labelled images: corners with their order, boxes and class names drawn in.
+"""Look at labeled images: corners with their order, boxes and class names drawn in.
 
     python training/view.py --labels data/labels.json --save seen/
     python training/view.py --labels data/labels --images data/images --format label-robomaster --show

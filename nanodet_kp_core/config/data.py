@@ -40,7 +40,7 @@ class PipelineConfig(Strict):
     brightness: float = Field(0.0, ge=0, le=1)
     contrast: Factors = (1.0, 1.0)
     saturation: Range = (1.0, 1.0)
-    # mean and standard deviation per channel (BGR, grey levels); goes into the exported graph
+    # mean and standard deviation per channel (BGR, gray levels); goes into the exported graph
     normalize: tuple[tuple[float, float, float], tuple[float, float, float]] = (
         (103.53, 116.28, 123.675),
         (57.375, 57.12, 58.395),
@@ -49,7 +49,7 @@ class PipelineConfig(Strict):
     hue: float = Field(0.0, ge=0, le=10)  # degrees, either way; more would turn red plates into others
     gamma: Factors = (1.0, 1.0)
     motion_blur: Probability = 0.0
-    noise: float = Field(0.0, ge=0, le=64)  # largest standard deviation, grey levels
+    noise: float = Field(0.0, ge=0, le=64)  # largest standard deviation, gray levels
     jpeg: Probability = 0.0
     mosaic: Probability = 0.0
     copy_paste: Probability = 0.0
@@ -85,7 +85,7 @@ class PicturesConfig(Strict):
 
 
 class DataConfig(PicturesConfig):
-    """A labelled data set on disk."""
+    """A labeled data set on disk."""
 
     name: DatasetName = "CocoDataset"
     img_path: Path

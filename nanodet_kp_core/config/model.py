@@ -100,7 +100,7 @@ class DslaConfig(Strict):
     corner_cost: Literal["none", "published", "normalised"] = "normalised"
     corner_factor: float = 1.0
     inside_own_gt: bool = True
-    soft_center_radius: float | None = Field(None, gt=0)  # strides; RTMDet's soft centre prior when given
+    soft_center_radius: float | None = Field(None, gt=0)  # strides; RTMDet's soft center prior when given
 
 
 class AtssConfig(Strict):

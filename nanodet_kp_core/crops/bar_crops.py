@@ -1,4 +1,4 @@
-"""What the last look learns from: single bars of labelled plates, cut out as a reader would have left them."""
+"""What the last look learns from: single bars of labeled plates, cut out as a reader would have left them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FARTHEST = 11.0  # patch pixels: an end beyond lies outside of the patch or nea
 
 @dataclass
 class BarPatches:
-    """N bars. images: uint8 [N, 56, 24, 3] BGR. offsets: float32 [N, 2, 2] labelled ends minus BAR_ENDS, patch pixels.
+    """N bars. images: uint8 [N, 56, 24, 3] BGR. offsets: float32 [N, 2, 2] labeled ends minus BAR_ENDS, patch pixels.
     pixels: float32 [N] image pixels of a patch pixel."""
 
     images: np.ndarray
@@ -38,7 +38,7 @@ class BarPatches:
 
 
 def bars_of(sample: Sample, rng: np.random.Generator) -> BarPatches:
-    """The bars of a picture's plates whose corners are all labelled."""
+    """The bars of a picture's plates whose corners are all labeled."""
     plates = sample.corners[(sample.visible > 0).all(axis=1)].astype(np.float64)
     lengths = np.linalg.norm(np.diff(ends_of(plates), axis=1), axis=2).reshape(-1, 2)
     plates = plates[(lengths >= SHORTEST).all(axis=1)]

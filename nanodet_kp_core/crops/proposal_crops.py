@@ -1,8 +1,8 @@
-"""What the reader learns from: proposals of a detector and of the scout on labelled pictures, and plates with shaken
+"""What the reader learns from: proposals of a detector and of the scout on labeled pictures, and plates with shaken
 corners.
 
 Proposals show the mistakes that detector and scout really make: which lights they take for plates, and how far off
-their corners are. Shaken corners make sure that every labelled plate is there, found or not.
+their corners are. Shaken corners make sure that every labeled plate is there, found or not.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Patches:
     """N patches and what is in them.
 
     images: uint8 [N, 40, 64, 3] BGR. plate: bool [N]. colors, numbers: int64 [N]; -1 unknown or no plate.
-    offsets: float32 [N, 4, 2] labelled corners minus PATCH_CORNERS, patch pixels; 0 without a plate.
+    offsets: float32 [N, 4, 2] labeled corners minus PATCH_CORNERS, patch pixels; 0 without a plate.
     """
 
     images: np.ndarray
@@ -129,7 +129,7 @@ def _judged(sample: Sample, proposed: np.ndarray, size: np.ndarray) -> list[tupl
 
 
 def _wrong_pairs(rng: np.random.Generator, plates: np.ndarray) -> list[np.ndarray]:
-    """Bars of two neighbouring plates [G, 4, 2] that are taken for one: the mistake that is hardest to see."""
+    """Bars of two neighboring plates [G, 4, 2] that are taken for one: the mistake that is hardest to see."""
     if len(plates) < 2:
         return []
     middles = plates.mean(axis=1)
@@ -188,7 +188,7 @@ def _ignored(quad: np.ndarray, ignore_boxes: np.ndarray) -> bool:
 
 
 def patches_of(sample: Sample, proposals: Sequence[np.ndarray], numbers: int, rng: np.random.Generator) -> Patches:
-    """Patches of one picture; class id = colour * numbers + number."""
+    """Patches of one picture; class id = color * numbers + number."""
     quads, owners = quads_of(sample, proposals, rng)
     transforms = plate_transforms(quads)
     images = cut(sample.image, transforms, PATCH_SIZE)

@@ -35,7 +35,7 @@ MIN_SHARE = 0.8
 """A plate of whose box less than this share lies in the picture is neither plate nor background."""
 
 HULL_TOLERANCE = 1.0
-"""A labelled box this near to the hull of its corners, in pixels, is their hull; label tools round to whole pixels."""
+"""A labeled box this near to the hull of its corners, in pixels, is their hull; label tools round to whole pixels."""
 
 STEEPEST_TILT = 0.6
 """Most that a perspective may add to or take from the depth (1) inside the picture: the horizon stays outside."""
@@ -61,7 +61,7 @@ def random_matrix(
     angle = _sometimes(rng, rng.uniform(-1, 1, 1) * pipeline.rotation, 0.0)
     shear = _sometimes(rng, rng.uniform(-1, 1, 2) * pipeline.shear, 0.0)
     mirror = -1.0 if rng.random() < pipeline.flip else 1.0
-    centre = 0.5 + _sometimes(rng, rng.uniform(-1, 1, 2) * pipeline.translate, 0.0)
+    center = 0.5 + _sometimes(rng, rng.uniform(-1, 1, 2) * pipeline.translate, 0.0)
     factors = [
         perspective_matrix(*tilt),
         scale_matrix(zoom[0], zoom[0]),
@@ -69,7 +69,7 @@ def random_matrix(
         rotation_matrix(angle[0]),
         shear_matrix(*shear),
         scale_matrix(mirror, 1.0),
-        translation_matrix(*(centre * source)),
+        translation_matrix(*(center * source)),
         resize_matrix(source, target, keep_ratio),
     ]
     return compose_warp(source, factors)

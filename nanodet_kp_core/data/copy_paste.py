@@ -1,4 +1,4 @@
-"""Plates of another picture pasted into this one: more plates, on backgrounds that they were not labelled on."""
+"""Plates of another picture pasted into this one: more plates, on backgrounds that they were not labeled on."""
 
 from __future__ import annotations
 

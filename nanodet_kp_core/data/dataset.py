@@ -1,4 +1,4 @@
-"""Labelled images as training batches."""
+"""Labeled images as training batches."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def require_corners(records: Sequence[Record], layout: HeadLayout, where: Path) 
         return
     plates = sum(len(record.labels) for record in records)
     raise DataError(
-        f"{where}: expected plates with labelled corners, got {plates} plates and no corner; label four corners a "
+        f"{where}: expected plates with labeled corners, got {plates} plates and no corner; label four corners a "
         "plate (keypoints with visibility 1 or 2), or train boxes alone with corner_codec: none"
     )
 

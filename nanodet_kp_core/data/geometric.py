@@ -16,10 +16,10 @@ from nanodet_kp_core.errors import DataError
 
 
 def compose_warp(source_size: Sequence[float], factors: Iterable[np.ndarray]) -> np.ndarray:
-    """One matrix [3, 3] of `factors` in order of application, the first of them around the source's centre.
+    """One matrix [3, 3] of `factors` in order of application, the first of them around the source's center.
 
     The order of the published pipeline is perspective, scale, stretch, rotation, shear, flip, translate,
-    resize. The centre is moved to the origin first and not back: the translation (by half the size when
+    resize. The center is moved to the origin first and not back: the translation (by half the size when
     nothing is random) does it.
     """
     width, height = source_size
@@ -61,7 +61,7 @@ def shear_matrix(x_degrees: float, y_degrees: float) -> np.ndarray:
 def resize_matrix(source_size: Sequence[float], target_size: Sequence[float], keep_ratio: bool) -> np.ndarray:
     """Source image to target image, [3, 3].
 
-    keep_ratio: one factor for both axes, the largest that fits, centred in the target; otherwise stretched.
+    keep_ratio: one factor for both axes, the largest that fits, centerd in the target; otherwise stretched.
     """
     (width, height), (target_width, target_height) = source_size, target_size
     if not keep_ratio:
@@ -140,5 +140,5 @@ def warp_image(
 
 
 def normalise(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """(image - mean) / std, float32; mean and std in grey levels, in the image's channel order."""
+    """(image - mean) / std, float32; mean and std in gray levels, in the image's channel order."""
     return (image.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)

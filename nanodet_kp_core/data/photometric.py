@@ -1,4 +1,4 @@
-"""What a camera does to a picture without moving anything in it: blur, exposure, colour, noise, compression."""
+"""What a camera does to a picture without moving anything in it: blur, exposure, color, noise, compression."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def change_light(rng: np.random.Generator, image: np.ndarray, pipeline: Pipeline
     if (gamma, brightness, contrast) != (1.0, 0.0, 1.0):
         image = cv2.LUT(image, tone_table(gamma, brightness, contrast))
     if (saturation, hue) != (1.0, 0.0):
-        image = cv2.transform(image, colour_matrix(saturation, hue))
+        image = cv2.transform(image, color_matrix(saturation, hue))
     if sigma > 0:
         image = add_noise(rng, image, sigma)
     if rng.random() < pipeline.jpeg:
@@ -51,15 +51,15 @@ def change_light(rng: np.random.Generator, image: np.ndarray, pipeline: Pipeline
 
 
 def tone_table(gamma: float, brightness: float, contrast: float) -> np.ndarray:
-    """Grey level to grey level, uint8 [256]: gamma (above 1 is darker), then an offset of full scale, then a factor."""
+    """Gray level to gray level, uint8 [256]: gamma (above 1 is darker), then an offset of full scale, then a factor."""
     level = np.linspace(0, 1, 256) ** gamma
     return np.clip(255 * contrast * (level + brightness) + 0.5, 0, 255).astype(np.uint8)
 
 
-def colour_matrix(saturation: float, hue: float) -> np.ndarray:
-    """Matrix [3, 3] on BGR columns: mixes with the grey of the same luma, then turns the hue by `hue` degrees.
+def color_matrix(saturation: float, hue: float) -> np.ndarray:
+    """Matrix [3, 3] on BGR columns: mixes with the gray of the same luma, then turns the hue by `hue` degrees.
 
-    The turn is a rotation about the grey axis, so that greys stay what they are.
+    The turn is a rotation about the gray axis, so that grays stay what they are.
     """
     mix = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1))
     axis = np.full(3, np.radians(hue) / np.sqrt(3))
@@ -82,7 +82,7 @@ def blur_along(image: np.ndarray, length: float, degrees: float) -> np.ndarray:
 
 
 def add_noise(rng: np.random.Generator, image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian noise of `sigma` grey levels, each channel by itself."""
+    """Gaussian noise of `sigma` gray levels, each channel by itself."""
     grain = np.empty((image.shape[0], image.shape[1] * 3), np.int16)  # flat: a scalar sigma is the first channel's only
     cv2.setRNGSeed(int(rng.integers(2**31)))  # OpenCV's draws take a third of numpy's time
     cv2.randn(grain, np.zeros(1), np.full(1, sigma))

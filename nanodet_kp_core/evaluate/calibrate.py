@@ -32,7 +32,7 @@ def calibrate(model: nn.Module, config: TrainConfig, precision: float) -> tuple[
     records = read_dataset(data, config.class_names)
     detector = torch_detector(model, config, data.input_size, torch.device("cpu"), score_threshold=0.05)
     offset, score = offset_for(precision, records, detector)
-    values = {k: float(getattr(score, k)) for k in ("precision", "recall", "err", "err_px", "colour", "number")}
+    values = {k: float(getattr(score, k)) for k in ("precision", "recall", "err", "err_px", "color", "number")}
     return offset, {f"val_{k}": round(v, 4) for k, v in values.items() if math.isfinite(v)}
 
 

@@ -25,7 +25,7 @@ _BOX_NAMES = ("mAP", "AP_50", "AP_75", "AP_small", "AP_medium", "AP_large")
 
 @dataclass(frozen=True)
 class CocoScore:
-    """Average precision over IoU (or OKS) 0.50:0.05:0.95, mean over the classes that are labelled; nan without any.
+    """Average precision over IoU (or OKS) 0.50:0.05:0.95, mean over the classes that are labeled; nan without any.
 
     mAP, AP_50, AP_75: of the boxes; AP_small, AP_medium, AP_large: plates below 32^2, 32^2 to 96^2, above 96^2 pixels
     of box area. oks_mAP, oks_AP_50, oks_AP_75: of the corners. plate_AP, plate_AP_50, plate_oks_AP: the same with all
@@ -54,8 +54,8 @@ def coco_score(
 ) -> CocoScore:
     """Average precision of predictions (by record name); plates_too adds the figures without classes.
 
-    The labelled box counts, and box area is the OKS scale. Ignore boxes are COCO's crowd; so is a plate whose number
-    nobody can read while classes count, and one without labelled corners for OKS. A box-only model has no OKS figures.
+    The labeled box counts, and box area is the OKS scale. Ignore boxes are COCO's crowd; so is a plate whose number
+    nobody can read while classes count, and one without labeled corners for OKS. A box-only model has no OKS figures.
     """
     names = list(class_names)
     boxes = _average_precision(records, predictions, names, "bbox")
@@ -106,8 +106,8 @@ def _dataset(
             for category in sorted(categories):
                 truth.append(_annotation(truth, image["id"], category, box, np.zeros((4, 2)), np.zeros(4)))
                 truth[-1]["iscrowd"] = 1
-    labelled = sorted({entry["category_id"] for entry in truth if not entry["iscrowd"]})
-    document = {"images": images, "annotations": truth, "categories": [{"id": c} for c in labelled]}
+    labeled = sorted({entry["category_id"] for entry in truth if not entry["iscrowd"]})
+    document = {"images": images, "annotations": truth, "categories": [{"id": c} for c in labeled]}
     return document, results
 
 
@@ -147,7 +147,7 @@ def _average_precision(
             run.params.areaRng, run.params.areaRngLbl = [[0, 1e10]], ["all"]
         run.evaluate()
         run.accumulate()
-    precision = run.eval["precision"][..., -1]  # [IoU thresholds, recalls, classes, areas]; -1: nothing labelled
+    precision = run.eval["precision"][..., -1]  # [IoU thresholds, recalls, classes, areas]; -1: nothing labeled
     everything, levels = precision[..., 0], run.params.iouThrs
     figures = [everything, everything[np.isclose(levels, 0.5)], everything[np.isclose(levels, 0.75)]]
     figures += [precision[..., area] for area in range(1, precision.shape[-1])]

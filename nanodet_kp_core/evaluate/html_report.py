@@ -53,7 +53,7 @@ def page(report: Report, gallery: Gallery) -> str:
         "<h2>Plots</h2>",
         *(_plot(caption, data) for caption, data in plots(report)),
         "<h2>Gallery</h2>",
-        '<p class="note">Labels are green, predictions orange, ignore boxes grey; a dot marks the first corner '
+        '<p class="note">Labels are green, predictions orange, ignore boxes gray; a dot marks the first corner '
         "(left-top). All labels and predictions of the image are drawn.</p>",
         _pictures("Misses, widest plate first", gallery.misses),
         _pictures("False alarms, best score first", gallery.false_alarms),
@@ -65,7 +65,7 @@ def page(report: Report, gallery: Gallery) -> str:
 
 
 def _scores(report: Report) -> str:
-    names = ("precision", "recall", "f1", "err", "err_p95", "err_px", "colour", "number", "false_alarms", "missed")
+    names = ("precision", "recall", "f1", "err", "err_p95", "err_px", "color", "number", "false_alarms", "missed")
     first = next(iter(report.scores.values()))
     rows = [[f"{t:g}", *(number(getattr(s, name)) for name in names)] for t, s in report.scores.items()]
     return (
@@ -73,7 +73,7 @@ def _scores(report: Report) -> str:
         + table(["score", *(name.replace("_", " ") for name in names)], rows)
         + '<p class="note">A prediction hits the plate whose corner box it overlaps with IoU 0.5 or more, whatever the '
         "class. err is the mean distance of the four corners in diagonals of the plate, err px the same in pixels of "
-        "the image; colour and number are right for this share of the hits.</p>"
+        "the image; color and number are right for this share of the hits.</p>"
     )
 
 
@@ -147,7 +147,7 @@ def _pose(report: Report) -> str:
         "<h2>Pose (PnP with the camera matrix)</h2>"
         + table(["figure", "error"], rows)
         + table(heads, by_distance)
-        + '<p class="note">Difference from the pose of the labelled corners. A far plate turned left looks nearly like '
+        + '<p class="note">Difference from the pose of the labeled corners. A far plate turned left looks nearly like '
         "one turned right: of the two solutions the one with the smaller reprojection error counts, and flipped says "
         "how often the other one was nearer (yaw nearest: its error).</p>"
     )

@@ -1,4 +1,4 @@
-"""Hits, false alarms, corner error, colour and number accuracy of detections in labelled images."""
+"""Hits, false alarms, corner error, color and number accuracy of detections in labeled images."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Hit:
-    """A labelled plate (row `plate` of `record`) and the prediction that found it.
+    """A labeled plate (row `plate` of `record`) and the prediction that found it.
 
-    offsets: [4, 2] predicted minus labelled corner in pixels; nan where a corner is not labelled or not predicted.
+    offsets: [4, 2] predicted minus labeled corner in pixels; nan where a corner is not labeled or not predicted.
     diagonal: mean of the plate's two diagonals, pixels.
     """
 
@@ -85,7 +85,7 @@ class Matches:
 
     @property
     def plates(self) -> int:
-        """Labelled plates in all."""
+        """Labeled plates in all."""
         return sum(len(record.labels) for record in self.records)
 
     @property
@@ -105,7 +105,7 @@ class Matches:
 class Score:
     """Figures of one evaluation, all plain numbers; nan where there is nothing to measure.
 
-    err is the mean corner distance of the hits over the plate's mean diagonal, err_px the same in pixels. colour and
+    err is the mean corner distance of the hits over the plate's mean diagonal, err_px the same in pixels. color and
     number are accuracies over the hits (number only where it can be read). All of these at one score threshold.
     mAP, AP_50, AP_75 and oks_mAP go over all scores; they stay nan until `coco.with_average` fills them.
     """
@@ -118,7 +118,7 @@ class Score:
     err: float
     err_p95: float
     err_px: float
-    colour: float
+    color: float
     number: float
     hits: int
     false_alarms: int
@@ -133,7 +133,7 @@ class Score:
         average = "" if np.isnan(self.mAP) else f" mAP {self.mAP:.3f} oks_mAP {self.oks_mAP:.3f}"
         return (
             f"images {self.images} plates {self.plates} precision {self.precision:.3f} recall {self.recall:.3f} "
-            f"err {self.err:.4f} p95 {self.err_p95:.4f} px {self.err_px:.2f} colour {self.colour:.3f} "
+            f"err {self.err:.4f} p95 {self.err_p95:.4f} px {self.err_px:.2f} color {self.color:.3f} "
             f"number {self.number:.3f} false alarms {self.false_alarms} missed {self.missed}{average}"
         )
 
@@ -157,17 +157,17 @@ def match(
     """Match predictions (by record name) with plates, whatever the class says.
 
     Best first, each prediction takes the unused plate whose corner box overlaps most, if IoU >= 0.5. What is left is
-    a false alarm unless it overlaps an ignore box (IoU > 0.2). Plates without a labelled corner compare boxes.
+    a false alarm unless it overlaps an ignore box (IoU > 0.2). Plates without a labeled corner compare boxes.
     """
     matches = Matches(records, threshold, [], [])
     for record in records:
         found = sorted((p for p in predictions.get(record.name, ()) if p.score >= threshold), key=lambda p: -p.score)
-        labelled = np.asarray((record.visible > 0).any(axis=1))
-        truth = np.where(labelled[:, None], boxes_of_corners(record.corners), record.boxes).astype(np.float64)
+        labeled = np.asarray((record.visible > 0).any(axis=1))
+        truth = np.where(labeled[:, None], boxes_of_corners(record.corners), record.boxes).astype(np.float64)
         free = np.ones(len(truth), bool)
         for prediction in found:
             hull, box = (side[None].astype(np.float64) for side in (prediction.hull, prediction.box))
-            overlap = np.where(labelled, box_iou(hull, truth)[0], box_iou(box, truth)[0])
+            overlap = np.where(labeled, box_iou(hull, truth)[0], box_iou(box, truth)[0])
             overlap[~free] = -1.0
             k = int(overlap.argmax()) if len(overlap) else -1
             if k >= 0 and overlap[k] >= HIT_IOU:
@@ -190,11 +190,11 @@ def _hit(record: Record, plate: int, prediction: Prediction) -> Hit:
 
 def score_matches(matches: Matches, class_names: Sequence[str]) -> Score:
     """The figures of matched predictions."""
-    colours, numbers = [], []
+    colors, numbers = [], []
     for hit in matches.hits:
-        colour, number = label_parts(class_names[hit.record.labels[hit.plate]])
-        said_colour, said_number = label_parts(hit.prediction.label)
-        colours.append(said_colour == colour)
+        color, number = label_parts(class_names[hit.record.labels[hit.plate]])
+        said_color, said_number = label_parts(hit.prediction.label)
+        colors.append(said_color == color)
         if hit.record.number_known[hit.plate]:
             numbers.append(said_number == number)
     hits, false_alarms, plates = len(matches.hits), len(matches.false_alarms), matches.plates
@@ -209,7 +209,7 @@ def score_matches(matches: Matches, class_names: Sequence[str]) -> Score:
         err=nanmean(relative),
         err_p95=nanpercentile(relative, 95),
         err_px=nanmean(np.array([hit.err_px for hit in matches.hits])),
-        colour=nanmean(np.array(colours, float)),
+        color=nanmean(np.array(colors, float)),
         number=nanmean(np.array(numbers, float)),
         hits=hits,
         false_alarms=false_alarms,
@@ -228,9 +228,9 @@ def score_predictions(
 
 
 def label_parts(label: str) -> tuple[str, str]:
-    """Colour and sticker of a class name; a name that is no COLOUR_NUMBER stands for both."""
-    colour, number = split_label(label)
-    return (label, label) if colour is None else (colour, number)
+    """Color and sticker of a class name; a name that is no COLOR_NUMBER stands for both."""
+    color, number = split_label(label)
+    return (label, label) if color is None else (color, number)
 
 
 def nanmean(values: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from nanodet_kp_core.geometry import CORNER_NAMES
 
 _DPI = 110
 _COLORS = ("#1b6ca8", "#d1495b", "#2e933c", "#8d6a9f")
-_MOST_NUMBERS = 24  # a confusion matrix with more classes than this has colours without numbers
+_MOST_NUMBERS = 24  # a confusion matrix with more classes than this has colors without numbers
 
 
 def plots(report: Report) -> list[tuple[str, bytes]]:
@@ -31,7 +31,7 @@ def plots(report: Report) -> list[tuple[str, bytes]]:
         made.append(("Number scores against the share of right numbers", number_reliability(report.numbers)))
     if any(row.plates for row in report.pose_rows[:-1]):
         made.append(("Pose error against distance (PnP)", pose_by_distance(report.pose_rows)))
-    captions = ("classes", "colours", "numbers")
+    captions = ("classes", "colors", "numbers")
     for caption, table in zip(captions, report.confusion):
         if table.counts.any():
             title = f"Confusion of {caption} at score {report.threshold:g} (rows: labels)"
@@ -64,15 +64,15 @@ def error_by_size(hits: list[Hit], rows: list[SizeRow]) -> bytes:
     """Corner error of every hit over the width of its plate, in pixels and in diagonals, and recall by width."""
     figure, (left, middle, right) = _figure(3)
     widths = np.array([plate_widths(hit.record.corners[[hit.plate]])[0] for hit in hits])
-    centres = [np.sqrt(max(row.low, 6.0) * min(row.high, 320.0)) for row in rows]
+    centers = [np.sqrt(max(row.low, 6.0) * min(row.high, 320.0)) for row in rows]
     for axes, name, unit in ((left, "err_px", "pixels"), (middle, "err", "plate diagonals")):
         values = np.array([getattr(hit, name) for hit in hits])
         axes.plot(widths, values, ".", color=_COLORS[0], alpha=0.35, markersize=4)
-        axes.plot(centres, [getattr(row, name) for row in rows], "o-", color=_COLORS[1], label="mean of the bin")
+        axes.plot(centers, [getattr(row, name) for row in rows], "o-", color=_COLORS[1], label="mean of the bin")
         axes.set_yscale("log")
         _label(axes, "plate width, pixels", f"corner error, {unit}")
-    right.plot(centres, [row.recall for row in rows], "o-", color=_COLORS[2])
-    for x, row in zip(centres, rows):
+    right.plot(centers, [row.recall for row in rows], "o-", color=_COLORS[2])
+    for x, row in zip(centers, rows):
         right.annotate(str(row.plates), (x, 0.02), ha="center", fontsize=7, color="#666666")
     _label(right, "plate width, pixels (number of plates below)", "recall", ylim=(0, 1.02), legend=False)
     for axes in (left, middle, right):
@@ -142,7 +142,7 @@ def corners(hits: list[Hit]) -> bytes:
 
 
 def confusion_matrix(table: Confusion) -> bytes:
-    """Heat map of the classes that occur; a colour is the share of its row."""
+    """Heat map of the classes that occur; a color is the share of its row."""
     used = np.flatnonzero(table.counts.any(axis=0) | table.counts.any(axis=1))
     counts = table.counts[np.ix_(used, used)]
     names = [table.names[k] for k in used]
@@ -154,7 +154,7 @@ def confusion_matrix(table: Confusion) -> bytes:
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_xlabel("predicted")
-    axes.set_ylabel("labelled")
+    axes.set_ylabel("labeled")
     for row, column in zip(*np.nonzero(counts)):
         dark = share[row, column] > 0.6
         size = 8 if len(names) <= _MOST_NUMBERS else 6

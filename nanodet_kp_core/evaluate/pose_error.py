@@ -1,4 +1,4 @@
-"""How far a pose from predicted corners is from the pose of the labelled ones."""
+"""How far a pose from predicted corners is from the pose of the labeled ones."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class PoseRow:
 def pose_errors(hits: Sequence[Hit], cameras: Mapping[str, Camera], class_names: Sequence[str]) -> list[PlateError]:
     """Pose errors of the hits whose camera (by record name) and plate size are known.
 
-    The reference is the pose of the labelled corners with the size of the labelled class; the prediction takes the
+    The reference is the pose of the labeled corners with the size of the labeled class; the prediction takes the
     size of its own class, as a robot does.
     """
     errors: list[PlateError] = []

@@ -1,4 +1,4 @@
-"""Everything that is known about a model on a labelled data set, from one run of the detector."""
+"""Everything that is known about a model on a labeled data set, from one run of the detector."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ THRESHOLDS = tuple(round(0.05 + 0.01 * k, 2) for k in range(91))
 
 @dataclass(frozen=True)
 class CornerError:
-    """Errors of one corner over the hits; nan without any. bias_x, bias_y: mean of predicted minus labelled, pixels."""
+    """Errors of one corner over the hits; nan without any. bias_x, bias_y: mean of predicted minus labeled, pixels."""
 
     name: str
     mean_px: float
@@ -94,7 +94,7 @@ def plate_widths(corners: np.ndarray) -> np.ndarray:
 
 
 def size_rows(matches: Matches) -> list[SizeRow]:
-    """Recall and corner error by the width of the labelled plate; rows without a plate are left out."""
+    """Recall and corner error by the width of the labeled plate; rows without a plate are left out."""
     all_widths = [plate_widths(record.corners) for record in matches.records]
     every = np.concatenate(all_widths) if all_widths else np.zeros(0)
     own = np.array([plate_widths(hit.record.corners[[hit.plate]])[0] for hit in matches.hits])
@@ -128,16 +128,16 @@ def curve(matches: Matches, class_names: Sequence[str]) -> list[CurvePoint]:
 
 
 def right_class(hit: Hit, class_names: Sequence[str]) -> bool:
-    """Whether colour and number are right; a number that nobody could read is not asked for."""
+    """Whether color and number are right; a number that nobody could read is not asked for."""
     true = label_parts(class_names[hit.record.labels[hit.plate]])
     said = label_parts(hit.prediction.label)
     return true == said or (not hit.record.number_known[hit.plate] and true[0] == said[0])
 
 
 def confusion(matches: Matches, class_names: Sequence[str]) -> list[Confusion]:
-    """Confusion of all classes; of colours and of numbers apart where the classes are their product.
+    """Confusion of all classes; of colors and of numbers apart where the classes are their product.
 
-    A plate whose number nobody could read counts for its colour only, and so does a prediction without one.
+    A plate whose number nobody could read counts for its color only, and so does a prediction without one.
     """
     tables = [_confusion(matches, class_names, tuple(class_names), part=None)]
     pair = factors(class_names)
@@ -147,7 +147,7 @@ def confusion(matches: Matches, class_names: Sequence[str]) -> list[Confusion]:
 
 
 def _confusion(matches: Matches, class_names: Sequence[str], names: tuple[str, ...], part: int | None) -> Confusion:
-    """part: None the whole label, 0 its colour, 1 its number."""
+    """part: None the whole label, 0 its color, 1 its number."""
     index = {name: k for k, name in enumerate(names)}
     counts = np.zeros((len(names) + 1, len(names) + 1), int)
 

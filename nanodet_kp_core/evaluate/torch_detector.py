@@ -20,7 +20,7 @@ from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 
 
 class TorchSession:
-    """Takes the place of an onnxruntime session: blob float32 [1, 3, H, W] of grey levels -> raw [P, C]."""
+    """Takes the place of an onnxruntime session: blob float32 [1, 3, H, W] of gray levels -> raw [P, C]."""
 
     def __init__(self, model: nn.Module, config: TrainConfig, size: tuple[int, int], device: torch.device) -> None:
         self.path = Path("torch")
@@ -74,7 +74,7 @@ def to_predictions(detector: Detector, detections: Detections) -> list[Predictio
 def evaluate_images(
     detector: Detector, data: DataConfig, class_names: Sequence[str], threshold: float = 0.5
 ) -> Evaluation:
-    """Run a detector once on a labelled data set and score it; the detector's own threshold must be low (0.05)."""
+    """Run a detector once on a labeled data set and score it; the detector's own threshold must be low (0.05)."""
     records = read_dataset(data, class_names)
     predictions = predict(detector, records)
     coco = coco_score(records, predictions, class_names)
@@ -83,5 +83,5 @@ def evaluate_images(
 
 
 def evaluate(detector: Detector, data: DataConfig, class_names: Sequence[str], threshold: float = 0.5) -> Score:
-    """Score of a detector on a labelled data set: what a training asks after each validation."""
+    """Score of a detector on a labeled data set: what a training asks after each validation."""
     return evaluate_images(detector, data, class_names, threshold).score

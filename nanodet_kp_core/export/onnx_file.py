@@ -155,7 +155,7 @@ def decoded_difference(own: np.ndarray, rows: np.ndarray, raw: ModelMetadata) ->
     for stride in raw.strides:
         shape = (-(-spec.height // stride), -(-spec.width // stride))
         level = best[start : start + shape[0] * shape[1]].reshape(shape)
-        lead = level - cv2.dilate(level, np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8))  # over its neighbours
+        lead = level - cv2.dilate(level, np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8))  # over its neighbors
         rank = (level - NEIGHBOUR_LOGITS * (lead < 0)).ravel()
         last = np.sort(rank)[-ROWS_PER_LEVEL] if rank.size > ROWS_PER_LEVEL else -np.inf
         chosen += (start + np.flatnonzero((rank > last + 1e-3) & (np.abs(lead.ravel()) > 1e-3))).tolist()

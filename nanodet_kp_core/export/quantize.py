@@ -62,7 +62,7 @@ class Comparison:
 def quantize(source: Path, target: Path, records: Sequence[Record], threads: int = 1) -> Comparison:
     """Write `target`, the model `source` with int8 convolutions; returns what was measured.
 
-    records: labelled pictures. Up to CALIBRATION_PICTURES of them, at most half, give the ranges of the values; the
+    records: labeled pictures. Up to CALIBRATION_PICTURES of them, at most half, give the ranges of the values; the
     others judge.
 
     Raises:
@@ -75,7 +75,7 @@ def quantize(source: Path, target: Path, records: Sequence[Record], threads: int
     if metadata.output.is_decoded:
         raise ConfigError(f"{source}: expected a model with the raw output, got one that decodes; export it with raw")
     if len(records) < 2:
-        raise DataError(f"expected labelled pictures, half to calibrate and half to judge, got {len(records)}")
+        raise DataError(f"expected labeled pictures, half to calibrate and half to judge, got {len(records)}")
     # One thread's work is told apart from a busy machine's waiting by its processor time.
     clock = time.process_time if threads == 1 else time.perf_counter
     step = max(2, len(records) // CALIBRATION_PICTURES)
@@ -160,11 +160,11 @@ def float_nodes(model: ModelProto) -> list[str]:
 def _milliseconds(before: Detector, after: Detector, clock: Callable[[], float]) -> tuple[float, float]:
     """Medians of the networks' times, in turns, so that a busy machine disturbs both alike."""
     taken: list[list[float]] = [[], []]
-    grey = np.full((before.metadata.input.height, before.metadata.input.width, 3), 114, np.uint8)
+    gray = np.full((before.metadata.input.height, before.metadata.input.width, 3), 114, np.uint8)
     for detector in (before, after):
         detector.clock = clock
     for _ in range(_ROUNDS):
         for times, detector in zip(taken, (before, after), strict=True):
-            detector(grey)
+            detector(gray)
             times.append(detector.times["network"])
     return float(np.median(taken[0])), float(np.median(taken[1]))

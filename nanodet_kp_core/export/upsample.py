@@ -16,7 +16,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def doubling(count: int) -> np.ndarray:
-    """Matrix float32 [2 * count, count] that doubles a row of values linearly, as pixels with their centres at halves;
+    """Matrix float32 [2 * count, count] that doubles a row of values linearly, as pixels with their centers at halves;
     beyond the ends the last value is repeated."""
     places = np.clip((np.arange(2 * count) + 0.5) / 2 - 0.5, 0, count - 1)
     return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(count))).astype(np.float32)

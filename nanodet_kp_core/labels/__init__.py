@@ -15,7 +15,7 @@ from nanodet_kp_core.labels.corner_order import corner_faults
 from nanodet_kp_core.labels.images import image_header
 from nanodet_kp_core.labels.labels import (
     Fault,
-    LabelledImage,
+    LabeledImage,
     from_records,
     raise_faults,
     safe_name,
@@ -39,8 +39,8 @@ class Format:
     upright: its tool ignores EXIF orientation.
     """
 
-    read: Callable[[Path, Path, list[Fault]], list[LabelledImage]]
-    write: Callable[[Path, Sequence[LabelledImage], Sequence[str]], None]
+    read: Callable[[Path, Path, list[Fault]], list[LabeledImage]]
+    write: Callable[[Path, Sequence[LabeledImage], Sequence[str]], None]
     ids: tuple[str, ...] | None = None
     visibility: bool = True
     boxes: bool = True
@@ -93,7 +93,7 @@ def format_of(name: str) -> Format:
     return FORMATS[name]
 
 
-def read_labels(name: str, images: Path, labels: Path, faults: list[Fault]) -> list[LabelledImage]:
+def read_labels(name: str, images: Path, labels: Path, faults: list[Fault]) -> list[LabeledImage]:
     """Everything a data set says, under the class names that stand there.
 
     What is wrong with one image or plate goes into `faults`, and that image or plate is left out.
@@ -109,9 +109,9 @@ def read_records(name: str, images: Path, labels: Path, class_names: Sequence[st
     expected, what came. Corners that cross, span nothing or go round the wrong way are such a fault.
     """
     faults: list[Fault] = []
-    labelled = read_labels(name, images, labels, faults)
-    records = to_records(labelled, class_names, faults)
-    raise_faults(faults + corner_faults(labelled, turned=False))
+    labeled = read_labels(name, images, labels, faults)
+    records = to_records(labeled, class_names, faults)
+    raise_faults(faults + corner_faults(labeled, turned=False))
     return records
 
 
@@ -160,7 +160,7 @@ def written_paths(name: str, out: Path) -> tuple[Path, Path]:
 
 
 def write_labels(
-    name: str, out: Path, images: Sequence[LabelledImage], class_names: Sequence[str], pictures: Pictures = "copy"
+    name: str, out: Path, images: Sequence[LabeledImage], class_names: Sequence[str], pictures: Pictures = "copy"
 ) -> None:
     """Write a data set into `out`, an empty or new folder: images/ and the labels (see written_paths).
 
@@ -181,7 +181,7 @@ def write_labels(
         raise DataError(f"{error.filename or out}: expected to read and write here, got: {error.strerror}") from None
 
 
-def _place(image: LabelledImage, target: Path, pictures: Pictures) -> None:
+def _place(image: LabeledImage, target: Path, pictures: Pictures) -> None:
     if pictures == "none":
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,7 @@ def _place(image: LabelledImage, target: Path, pictures: Pictures) -> None:
         shutil.copyfile(image.path, target)
 
 
-def _check_names(out: Path, written: Format, images: Sequence[LabelledImage], class_names: Sequence[str]) -> None:
+def _check_names(out: Path, written: Format, images: Sequence[LabeledImage], class_names: Sequence[str]) -> None:
     owners: dict[str, str] = {}
     for image in images:
         if not safe_name(image.name):

@@ -14,9 +14,9 @@ import numpy as np
 
 from nanodet_kp_core.errors import ConfigError, DataError, ImageError, SourceError
 from nanodet_kp_core.labels import write_labels
-from nanodet_kp_core.labels.labels import LabelledImage
+from nanodet_kp_core.labels.labels import LabeledImage
 from nanodet_kp_core.labels.lossy_conversions import losses
-from nanodet_kp_core.labels.prelabels import prelabelled
+from nanodet_kp_core.labels.prelabels import prelabeled
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.images.compressed_message import is_mosaic
 from nanodet_kp_core.runtime.images.rosbag_reader import IMAGE_TYPES, Bag, Recorded
@@ -45,9 +45,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class BagImages:
-    """What came of it: the labelled images, and what was wrong with those that could not be read."""
+    """What came of it: the labeled images, and what was wrong with those that could not be read."""
 
-    images: list[LabelledImage]
+    images: list[LabeledImage]
     broken: list[str]
 
 
@@ -90,7 +90,7 @@ def label_bag(
         for number, recorded in progress(chosen(bag, bag.topic, choice)):
             name = f"{bag.path.stem}_{number:06d}.jpg"
             try:
-                found.images.append(_labelled(bag, recorded, stage, name, detector, decode))
+                found.images.append(_labeled(bag, recorded, stage, name, detector, decode))
             except ImageError as error:
                 found.broken.append(f"image {number} at {recorded.time_ns} ns: {error}")
         if not found.images:
@@ -104,10 +104,10 @@ def label_bag(
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _labelled(
+def _labeled(
     bag: Bag, recorded: Recorded, stage: Path, name: str, detector: Detector,
     decode: Callable[[Any, str], np.ndarray],
-) -> LabelledImage:  # fmt: skip
+) -> LabeledImage:  # fmt: skip
     try:
         message = bag.message(recorded)
     except SourceError as error:
@@ -119,7 +119,7 @@ def _labelled(
     except OSError as error:
         raise DataError(f"{path.parent}: expected to write here, got: {error.strerror}") from None
     height, width = image.shape[:2]
-    return prelabelled(name, path, (width, height), detector(image))
+    return prelabeled(name, path, (width, height), detector(image))
 
 
 def _jpeg(message: Any, type_name: str, image: np.ndarray) -> bytes:

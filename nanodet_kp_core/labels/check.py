@@ -15,11 +15,11 @@ from nanodet_kp_core.geometry import box_iou
 from nanodet_kp_core.labels import read_labels
 from nanodet_kp_core.labels.corner_order import corner_faults
 from nanodet_kp_core.labels.images import image_header
-from nanodet_kp_core.labels.labels import Fault, LabelledImage, Plate, fault_of, label_of, unknown_class
+from nanodet_kp_core.labels.labels import Fault, LabeledImage, Plate, fault_of, label_of, unknown_class
 from nanodet_kp_core.labels.pixels import read_pixels
 
 SAME_BOX = 0.85
-"""IoU above which two boxes of one image are one plate labelled twice."""
+"""IoU above which two boxes of one image are one plate labeled twice."""
 
 SAME_CORNERS = 0.1
 """Mean distance of the corners, in diagonals, below which they are."""
@@ -30,12 +30,12 @@ class Report:
     """What a data set holds and what is wrong with it.
 
     class_counts: plates by class name. diagonals: of each plate's box, pixels. background: images without plates;
-    unlabelled: those of them that have no label file at all. without_corners: plates of which only the box is known.
+    unlabeled: those of them that have no label file at all. without_corners: plates of which only the box is known.
     """
 
     images: int = 0
     background: int = 0
-    unlabelled: int = 0
+    unlabeled: int = 0
     ignore_boxes: int = 0
     without_corners: int = 0
     class_counts: Counter[str] = field(default_factory=Counter)
@@ -56,11 +56,11 @@ class Report:
         """A line on what is there, one on the sizes, and one on the faults."""
         lines = [
             f"{self.images} images, {sum(self.class_counts.values())} plates of {len(self.class_counts)} classes, "
-            f"{self.ignore_boxes} ignore boxes; {self.background} images are background, {self.unlabelled} of them "
+            f"{self.ignore_boxes} ignore boxes; {self.background} images are background, {self.unlabeled} of them "
             "without a label file"
         ]
         if self.without_corners:
-            lines.append(f"{self.without_corners} plates have no labelled corner")
+            lines.append(f"{self.without_corners} plates have no labeled corner")
         if self.diagonals:
             low, middle, high = np.percentile(self.diagonals, (5, 50, 95))
             lines.append(f"plate diagonals: median {middle:.0f} px, 90 % from {low:.0f} to {high:.0f} px")
@@ -82,39 +82,39 @@ def check_dataset(
     Raises DataError when the data set cannot be read at all.
     """
     report = Report()
-    labelled = read_labels(name, images, labels, report.faults)
-    report.faults += corner_faults(labelled)
-    for image in labelled:
+    labeled = read_labels(name, images, labels, report.faults)
+    report.faults += corner_faults(labeled)
+    for image in labeled:
         plates = [plate for plate in image.plates if not plate.ignore]
         report.images += 1
         report.background += not image.plates
-        report.unlabelled += not image.labelled
+        report.unlabeled += not image.labeled
         report.ignore_boxes += len(image.plates) - len(plates)
         report.without_corners += sum(not any(plate.visible) for plate in plates)
         report.class_counts.update(plate.name for plate in plates)
         report.diagonals += [_diagonal(plate) for plate in plates]
         report.faults += _plate_faults(image, plates, class_names)
-    report.faults += _cornerless(report, labelled, str(labels))
+    report.faults += _cornerless(report, labeled, str(labels))
     with ThreadPoolExecutor() as pool:
-        for faults in progress(pool.map(lambda image: _image_faults(image, pixels), labelled), len(labelled)):
+        for faults in progress(pool.map(lambda image: _image_faults(image, pixels), labeled), len(labeled)):
             report.faults += faults
     return report
 
 
-def _cornerless(report: Report, images: list[LabelledImage], labels: str) -> list[Fault]:
+def _cornerless(report: Report, images: list[LabeledImage], labels: str) -> list[Fault]:
     """Boxes alone teach no corners. A few may be meant; a set of nothing else is the export of another tool."""
     if not report.without_corners:
         return []
     total = sum(report.class_counts.values())
     first = next(p.where for image in images for p in image.plates if not p.ignore and not any(p.visible))
     text = (
-        f"expected four labelled corners a plate, got none for {report.without_corners} of {total} plates, first at "
+        f"expected four labeled corners a plate, got none for {report.without_corners} of {total} plates, first at "
         f"{first}; corners are keypoints with visibility 1 or 2 (polygons in `segmentation` are not read, nor boxes)"
     )
     return [Fault(labels, text, "error" if report.without_corners == total else "warning")]
 
 
-def _plate_faults(image: LabelledImage, plates: list[Plate], class_names: Sequence[str] | None) -> list[Fault]:
+def _plate_faults(image: LabeledImage, plates: list[Plate], class_names: Sequence[str] | None) -> list[Fault]:
     faults = []
     for plate in plates:
         if class_names is not None and label_of(plate.name, class_names) is None:
@@ -128,8 +128,8 @@ def _plate_faults(image: LabelledImage, plates: list[Plate], class_names: Sequen
     return faults + _repeated(plates)
 
 
-def _box_faults(image: LabelledImage, plate: Plate) -> list[Fault]:
-    """The labelled box holds the part of the plate that lies in the image, give or take a hand's tremor."""
+def _box_faults(image: LabeledImage, plate: Plate) -> list[Fault]:
+    """The labeled box holds the part of the plate that lies in the image, give or take a hand's tremor."""
     left, top, right, bottom = plate.box
     slack = max(1.5, 0.05 * _diagonal(plate))
     for (x, y), seen in zip(plate.corners, plate.visible):
@@ -140,7 +140,7 @@ def _box_faults(image: LabelledImage, plate: Plate) -> list[Fault]:
     return []
 
 
-def _outside(image: LabelledImage, plate: Plate) -> list[Fault]:
+def _outside(image: LabeledImage, plate: Plate) -> list[Fault]:
     points = plate.corners if any(plate.visible) else (plate.box[:2], plate.box[2:])
     outside = [(x, y) for x, y in points if not (0 <= x <= image.width and 0 <= y <= image.height)]
     if not outside:
@@ -164,7 +164,7 @@ def _repeated(plates: list[Plate]) -> list[Fault]:
     return faults
 
 
-def _image_faults(image: LabelledImage, pixels: bool) -> list[Fault]:
+def _image_faults(image: LabeledImage, pixels: bool) -> list[Fault]:
     try:
         header = image_header(image.path)
         size = (header.width, header.height)
@@ -175,7 +175,7 @@ def _image_faults(image: LabelledImage, pixels: bool) -> list[Fault]:
         return [fault_of(error)]
     faults = []
     if size != (image.width, image.height):
-        text = f"expected an image of {image.width}x{image.height} as labelled, got {size[0]}x{size[1]}: {image.path}"
+        text = f"expected an image of {image.width}x{image.height} as labeled, got {size[0]}x{size[1]}: {image.path}"
         faults.append(Fault(image.where, text))
     if header.orientation != 1:
         text = "expected an upright image, got one that EXIF turns; its labels must fit the image as it is shown turned"

@@ -1,6 +1,6 @@
 """COCO keypoints with four points a plate.
 
-Categories are matched by name, never by id. "B_?" is a plate whose colour is known and whose sticker nobody can read.
+Categories are matched by name, never by id. "B_?" is a plate whose color is known and whose sticker nobody can read.
 An annotation with iscrowd 1 is an ignore box. The published four-point fork keeps its corners in `points` (8 numbers)
 instead of `keypoints` (12): both are read. An annotation with neither is a plate of which only the box is known.
 """
@@ -23,7 +23,7 @@ from nanodet_kp_core.labels.labels import (
     UNKNOWN,
     Box,
     Fault,
-    LabelledImage,
+    LabeledImage,
     Plate,
     from_plates,
     number,
@@ -32,7 +32,7 @@ from nanodet_kp_core.labels.labels import (
     safe_name,
     shown,
     whole,
-    with_unlabelled,
+    with_unlabeled,
 )
 from nanodet_kp_core.labels.sample import Sample
 
@@ -44,7 +44,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _Entry = tuple[dict[str, Any], str]
 
 
-def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabelledImage]:
+def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabeledImage]:
     """Images of a label file; one without annotations is background.
 
     Raises DataError when the file is missing or no COCO file; what is wrong with one entry goes into `faults`.
@@ -149,7 +149,7 @@ def _category_names(categories: list[_Entry], faults: list[Fault]) -> dict[str, 
     return names
 
 
-def _images(entries: list[_Entry], folder: Path, faults: list[Fault]) -> Iterable[tuple[str, LabelledImage]]:
+def _images(entries: list[_Entry], folder: Path, faults: list[Fault]) -> Iterable[tuple[str, LabeledImage]]:
     seen = set()
     for image, where in entries:
         name, key = name_below(folder, image.get("file_name")), _key(image.get("id"))
@@ -163,7 +163,7 @@ def _images(entries: list[_Entry], folder: Path, faults: list[Fault]) -> Iterabl
         elif key in seen:
             faults.append(Fault(where, "expected an id of its own, got one that another image has"))
         else:
-            yield key, LabelledImage(str(name), folder / str(name), width, height, where)
+            yield key, LabeledImage(str(name), folder / str(name), width, height, where)
         seen.add(key)
 
 
@@ -178,7 +178,7 @@ def _plate(annotation: dict[str, Any], where: str, names: dict[str, str]) -> Pla
         return Fault(where, f"expected a bbox of 4 numbers (x, y, width, height), got {got}")
     box = (values[0], values[1], values[0] + values[2], values[1] + values[3])
     if ignore:
-        return Plate(where, "", with_unlabelled([(0.0, 0.0)] * 4, (0,) * 4, box), box, (0,) * 4, ignore=True)
+        return Plate(where, "", with_unlabeled([(0.0, 0.0)] * 4, (0,) * 4, box), box, (0,) * 4, ignore=True)
     return _corners(annotation, where, names[key], box)
 
 
@@ -195,7 +195,7 @@ def _corners(annotation: dict[str, Any], where: str, name: str, box: Box) -> Pla
     if -1 in visible:
         return Fault(where, f"expected a visibility of 0, 1 or 2 a corner, got {keypoints[2::3]}")
     corners = tuple(zip(keypoints[::3], keypoints[1::3]))
-    return Plate(where, name, with_unlabelled(corners, visible, box), box, visible)
+    return Plate(where, name, with_unlabeled(corners, visible, box), box, visible)
 
 
 def _numbers(values: object) -> list[float] | None:
@@ -212,7 +212,7 @@ def _listed(values: object) -> str:
     return f"{len(values)} numbers" if wrong is None else shown(wrong)
 
 
-def write(out: Path, images: Sequence[LabelledImage], class_names: Sequence[str]) -> None:
+def write(out: Path, images: Sequence[LabeledImage], class_names: Sequence[str]) -> None:
     """Write labels.json into `out`, an entry a line. A number is written with all its digits."""
     rows = ((image.name, (image.width, image.height), image.plates) for image in images)
     document = _document(rows, class_names, digits=None)

@@ -1,4 +1,4 @@
-"""Whether four labelled corners are a quadrilateral in the order left-top, left-bottom, right-bottom, right-top."""
+"""Whether four labeled corners are a quadrilateral in the order left-top, left-bottom, right-bottom, right-top."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from nanodet_kp_core.geometry import CORNER_NAMES
-from nanodet_kp_core.labels.labels import Fault, LabelledImage
+from nanodet_kp_core.labels.labels import Fault, LabeledImage
 
 MIN_AREA = 0.5
 """Square pixels. Less is no plate but a line or a point."""
@@ -49,8 +49,8 @@ def tilts(corners: np.ndarray) -> np.ndarray:
     return np.stack([np.abs(tilt(np.roll(corners, -first, axis=1))) for first in range(4)], axis=1)
 
 
-def corner_faults(images: Iterable[LabelledImage], turned: bool = True) -> list[Fault]:
-    """A fault for each plate with all corners labelled whose corners are no plate or out of order.
+def corner_faults(images: Iterable[LabeledImage], turned: bool = True) -> list[Fault]:
+    """A fault for each plate with all corners labeled whose corners are no plate or out of order.
 
     turned: also tell an order that starts at the wrong corner; it cannot be told from a robot that lies on its side.
     """
@@ -66,7 +66,7 @@ def corner_faults(images: Iterable[LabelledImage], turned: bool = True) -> list[
 
 def _sentence(cross: bool, area: float, angles: list[float]) -> str:
     if cross:
-        return f"expected corners in the order {ORDER}, got sides that cross; two neighbours are swapped"
+        return f"expected corners in the order {ORDER}, got sides that cross; two neighbors are swapped"
     if abs(area) < MIN_AREA:
         return f"expected four corners that span a plate, got an area of {abs(area):.2g} square pixels"
     if area < 0:

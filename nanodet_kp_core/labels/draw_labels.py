@@ -20,13 +20,13 @@ def draw_labels(image: np.ndarray, plates: Sequence[Plate], scale: float = 1.0) 
     """A copy of the image, `scale` times as large, with its plates.
 
     Green: the corners with their class; the large dot is the left-top one, the small one the left-bottom one. Blue:
-    a box that is not their hull, or all that is known. Red rings: corners marked as hidden, or not labelled where
+    a box that is not their hull, or all that is known. Red rings: corners marked as hidden, or not labeled where
     others are. Magenta: ignore boxes.
     """
     canvas = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) if scale != 1 else image.copy()
     thickness = line_width(canvas)
     for plate in plates:
-        # The centre of the left-top pixel is (0, 0) before and after.
+        # The center of the left-top pixel is (0, 0) before and after.
         corners, box = ((np.array(values) + 0.5) * scale - 0.5 for values in (plate.corners, plate.box))
         if plate.ignore or not all(plate.visible) or not has_hull_box(plate):
             color = IGNORE_COLOR if plate.ignore else BOX_COLOR

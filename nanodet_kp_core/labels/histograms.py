@@ -10,7 +10,7 @@ from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels.check import Report
 
 _LIGHTS = {"B": "#3b7dd8", "R": "#d84a3b", "N": "#8a8a8a", "P": "#9b59b6"}
-"""Colour of a bar by the colour of an armor class; other classes are green."""
+"""Color of a bar by the color of an armor class; other classes are green."""
 
 
 def write_histograms(path: Path, report: Report, title: str) -> None:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import cv2
 
 from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.labels.labels import MAX_SIDE, Fault, LabelledImage, safe_name
+from nanodet_kp_core.labels.labels import MAX_SIDE, Fault, LabeledImage, safe_name
 from nanodet_kp_core.labels.pixels import read_pixels
 from nanodet_kp_core.paths import FILE, names_below, what_is
 from nanodet_kp_core.runtime.images.frame_sources import IMAGE_EXTENSIONS
@@ -134,7 +134,7 @@ def files_below(folder: Path, extensions: tuple[str, ...]) -> list[str]:
     return sorted(names_below(folder, extensions, lambda name: name.startswith(".") or name == DESERTED))
 
 
-def existing(images: list[LabelledImage], faults: list[Fault]) -> list[LabelledImage]:
+def existing(images: list[LabeledImage], faults: list[Fault]) -> list[LabeledImage]:
     """The images whose file is there; a fault for each other one and for each that is listed twice."""
     kept, seen = [], set()
     for image in images:

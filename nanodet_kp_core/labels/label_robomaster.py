@@ -2,7 +2,7 @@
 
     id x1 y1 x2 y2 x3 y3 x4 y4
 
-id = colour * 9 + sticker (B R N P; G 1 2 3 4 5 O Bs Bb), then left-top, left-bottom, right-bottom, right-top as shares
+id = color * 9 + sticker (B R N P; G 1 2 3 4 5 O Bs Bb), then left-top, left-bottom, right-bottom, right-top as shares
 of the image's width and height. The tool writes six digits and deletes the file of an image without plates.
 Source: the tool's README (github.com/xinyang-go/LabelRoboMaster).
 """
@@ -15,13 +15,13 @@ from pathlib import Path
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.labels import text_files
 from nanodet_kp_core.labels.images import Header
-from nanodet_kp_core.labels.labels import Fault, LabelledImage, Plate, plate_of_numbers, shown
+from nanodet_kp_core.labels.labels import Fault, LabeledImage, Plate, plate_of_numbers, shown
 
 IDS = ARMOR_CLASSES
 """Class name of each id."""
 
 
-def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabelledImage]:
+def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabeledImage]:
     """Every image with its plates; see text_files.read_folder for what it raises."""
     return text_files.read_folder(images, labels, faults, _line, as_stored=True)
 
@@ -39,7 +39,7 @@ def _line(where: str, words: list[str], header: Header) -> Plate | str:
     return plate_of_numbers(where, name, text_files.to_pixels(shares, header), None)
 
 
-def write(out: Path, images: Sequence[LabelledImage], class_names: Sequence[str]) -> None:
+def write(out: Path, images: Sequence[LabeledImage], class_names: Sequence[str]) -> None:
     """Write the label files into out/images, beside the images. A number is written with all its digits."""
     for image in images:
         lines = []

@@ -1,6 +1,6 @@
 """What every label format is read into and written from: class names as the file says them, and where each stands.
 
-A reader gives LabelledImage, so that a fault can be told with its file and line, and a conversion needs no class list.
+A reader gives LabeledImage, so that a fault can be told with its file and line, and a conversion needs no class list.
 Training sees Record: class names become indices there, and only there.
 """
 
@@ -52,11 +52,11 @@ def fault_of(error: DataError) -> Fault:
 
 @dataclass(frozen=True)
 class Plate:
-    """One labelled object. Coordinates are pixels, in float64 as the file has them.
+    """One labeled object. Coordinates are pixels, in float64 as the file has them.
 
     name: class name; anything for an ignore box. corners: left-top, left-bottom, right-bottom, right-top.
-    visible: 0 not labelled (the coordinates are then those of the box), 1 hidden or outside, 2 seen.
-    box: x_min, y_min, x_max, y_max as labelled, or the hull of the corners where the format has none.
+    visible: 0 not labeled (the coordinates are then those of the box), 1 hidden or outside, 2 seen.
+    box: x_min, y_min, x_max, y_max as labeled, or the hull of the corners where the format has none.
     """
 
     where: str
@@ -68,10 +68,10 @@ class Plate:
 
 
 @dataclass(frozen=True)
-class LabelledImage:
+class LabeledImage:
     """name: path relative to the image folder, with forward slashes; where: the label file, or the image without one.
 
-    labelled False: nobody wrote down anything about this image, which makes it background.
+    labeled False: nobody wrote down anything about this image, which makes it background.
     """
 
     name: str
@@ -80,7 +80,7 @@ class LabelledImage:
     height: int
     where: str
     plates: list[Plate] = field(default_factory=list)
-    labelled: bool = True
+    labeled: bool = True
 
 
 def hull(corners: Iterable[Point]) -> Box:
@@ -106,8 +106,8 @@ def plate_of_numbers(where: str, name: str, points: Sequence[float], box: Box | 
     return Plate(where, name, corners, box or hull(corners))
 
 
-def with_unlabelled(corners: Sequence[Point], visible: Sequence[int], box: Box) -> tuple[Point, ...]:
-    """The corners, with those of the box where nobody labelled one (visible 0)."""
+def with_unlabeled(corners: Sequence[Point], visible: Sequence[int], box: Box) -> tuple[Point, ...]:
+    """The corners, with those of the box where nobody labeled one (visible 0)."""
     return tuple(c if seen else b for c, seen, b in zip(corners, visible, corners_of_box(box)))
 
 
@@ -194,7 +194,7 @@ def unknown_class(plate: Plate, class_names: Sequence[str]) -> Fault:
     return Fault(plate.where, f"expected one of the class names {listed}, got {shown(plate.name)}{hint}")
 
 
-def to_records(images: Iterable[LabelledImage], class_names: Sequence[str], faults: list[Fault]) -> list[Record]:
+def to_records(images: Iterable[LabeledImage], class_names: Sequence[str], faults: list[Fault]) -> list[Record]:
     """Records with class indices; a plate of an unknown class is a fault and left out."""
     names = list(class_names)
     known = {name: label_of(name, names) for name in {p.name for image in images for p in image.plates}}
@@ -238,10 +238,10 @@ def from_plates(plates: Plates, class_names: Sequence[str]) -> list[Plate]:
     return found
 
 
-def from_records(records: Iterable[Record], class_names: Sequence[str]) -> list[LabelledImage]:
+def from_records(records: Iterable[Record], class_names: Sequence[str]) -> list[LabeledImage]:
     """Records as a writer takes them."""
     return [
-        LabelledImage(r.name, r.path, r.width, r.height, r.name, from_plates(r, class_names)) for r in records
+        LabeledImage(r.name, r.path, r.width, r.height, r.name, from_plates(r, class_names)) for r in records
     ]
 
 

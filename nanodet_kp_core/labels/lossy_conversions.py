@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nanodet_kp_core.labels import Format, format_of
-from nanodet_kp_core.labels.labels import LabelledImage, Plate, has_hull_box, hull
+from nanodet_kp_core.labels.labels import LabeledImage, Plate, has_hull_box, hull
 from nanodet_kp_core.labels.text_files import too_far
 
 _IGNORES = "ignore boxes"
 _NO_ID = "plates of classes that it has no id for"
-_UNLABELLED = "plates whose corners are not all labelled"
+_UNLABELLED = "plates whose corners are not all labeled"
 _TOO_FAR = "plates three images or more outside"
 _HIDDEN = "plates with corners marked as hidden"
 _OWN_BOX = "boxes that are not the hull of their corners"
@@ -20,7 +20,7 @@ _PARTS = "plates whose coordinates are not whole pixels"
 _ALL = (_IGNORES, _NO_ID, _UNLABELLED, _TOO_FAR, _HIDDEN, _OWN_BOX, _PARTS)
 
 
-def losses(name: str, images: Sequence[LabelledImage], whole_pixels: bool = False) -> list[str]:
+def losses(name: str, images: Sequence[LabeledImage], whole_pixels: bool = False) -> list[str]:
     """What would be lost in format `name` (as in data.name): "3 ignore boxes", "2 plates of ..."; empty when nothing.
 
     whole_pixels: coordinates are going to be rounded, as the published VOC reader needs them.
@@ -44,7 +44,7 @@ def losses(name: str, images: Sequence[LabelledImage], whole_pixels: bool = Fals
     return [f"{counts[what]} {what}{names if what == _NO_ID else ''}" for what in _ALL if what in counts]
 
 
-def without_losses(name: str, images: Sequence[LabelledImage], whole_pixels: bool = False) -> list[LabelledImage]:
+def without_losses(name: str, images: Sequence[LabeledImage], whole_pixels: bool = False) -> list[LabeledImage]:
     """The images with only what the format holds: what `losses` counts is dropped, or flattened where a plate stays."""
     target = format_of(name)
     found = []
@@ -62,7 +62,7 @@ def without_losses(name: str, images: Sequence[LabelledImage], whole_pixels: boo
     return found
 
 
-def _why_dropped(target: Format, plate: Plate, image: LabelledImage) -> str | None:
+def _why_dropped(target: Format, plate: Plate, image: LabeledImage) -> str | None:
     """The first reason why the format cannot hold the plate at all."""
     if plate.ignore:
         return None if target.ignores else _IGNORES

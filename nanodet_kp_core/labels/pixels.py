@@ -18,7 +18,7 @@ def read_pixels(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     more than MAX_PIXELS: a few bytes can claim gigabytes.
     """
     try:
-        data = np.fromfile(path, np.uint8)  # not imread: it greys out what a cut-off JPEG lacks
+        data = np.fromfile(path, np.uint8)  # not imread: it grays out what a cut-off JPEG lacks
         refused = refusal(data)
         image = cv2.imdecode(data, flags) if data.size and refused is None else None
     except (OSError, cv2.error):  # OpenCV refuses more than 2^30 pixels with an exception of its own

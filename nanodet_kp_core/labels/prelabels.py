@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from nanodet_kp_core.labels.labels import LabelledImage, plate_of_numbers
+from nanodet_kp_core.labels.labels import LabeledImage, plate_of_numbers
 from nanodet_kp_core.labels.text_files import too_far
 from nanodet_kp_core.runtime.detection.detector import Detections
 
 
-def prelabelled(name: str, path: Path, size: tuple[int, int], detections: Detections) -> LabelledImage:
+def prelabeled(name: str, path: Path, size: tuple[int, int], detections: Detections) -> LabeledImage:
     """The image (width, height) with the plates that were found, corners to a thousandth of a pixel.
 
     Where the number is unknown the likeliest class stands: a label file holds nothing else for every format.
     A plate that lies wholly outside the image, or so far that no label format can hold it, is left out.
     """
     width, height = size
-    image = LabelledImage(name, path, width, height, name)
+    image = LabeledImage(name, path, width, height, name)
     for label, corners in zip(detections.class_labels, detections.corners, strict=True):
         if not np.isfinite(corners).all():
             continue

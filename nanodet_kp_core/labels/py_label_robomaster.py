@@ -3,7 +3,7 @@
     id cx cy w h x1 y1 x2 y2 x3 y3 x4 y4        (13 numbers, as the tool writes it)
     id x1 y1 x2 y2 x3 y3 x4 y4                  (9 numbers)
 
-id = colour * 8 + type, colours blue and red, types G 1 2 3 4 5 O B; box centre, box size and the corners left-top,
+id = color * 8 + type, colors blue and red, types G 1 2 3 4 5 O B; box center, box size and the corners left-top,
 left-bottom, right-bottom, right-top as shares of the image's width and height. The tool knows neither plates that are
 off or purple nor the small plate of the base: its base is the large one, "Bb" here. It deletes the file of an image
 without plates, and moves rejected images into a folder `deserted`, which is left out.
@@ -17,13 +17,13 @@ from pathlib import Path
 
 from nanodet_kp_core.labels import text_files
 from nanodet_kp_core.labels.images import Header
-from nanodet_kp_core.labels.labels import Fault, LabelledImage, Plate, plate_of_numbers, shown
+from nanodet_kp_core.labels.labels import Fault, LabeledImage, Plate, plate_of_numbers, shown
 
 IDS = tuple(f"{color}_{kind}" for color in "BR" for kind in ("G", "1", "2", "3", "4", "5", "O", "Bb"))
 """Class name of each id; the tool itself calls them BG, B1, .. BO, BB, RG, .. RB."""
 
 
-def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabelledImage]:
+def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabeledImage]:
     """Every image with its plates; see text_files.read_folder for what it raises."""
     return text_files.read_folder(images, labels, faults, _line, as_stored=True)
 
@@ -41,7 +41,7 @@ def _line(where: str, words: list[str], header: Header) -> Plate | str:
     return plate_of_numbers(where, name, text_files.to_pixels(shares[-8:], header), box)
 
 
-def write(out: Path, images: Sequence[LabelledImage], class_names: Sequence[str]) -> None:
+def write(out: Path, images: Sequence[LabeledImage], class_names: Sequence[str]) -> None:
     """Write the label files into out/labels, with boxes. A number is written with all its digits."""
     (out / "labels").mkdir(parents=True, exist_ok=True)
     for image in images:

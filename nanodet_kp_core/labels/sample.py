@@ -18,14 +18,14 @@ PLATE_FIELDS = ("corners", "labels", "boxes", "visible", "number_known")
 
 @dataclass(kw_only=True)
 class Plates:
-    """Labels of one image; coordinates are its pixels, pixel (0, 0) has its centre at (0, 0).
+    """Labels of one image; coordinates are its pixels, pixel (0, 0) has its center at (0, 0).
 
     corners: float32 [G, 4, 2], left-top, left-bottom, right-bottom, right-top; may lie outside the image.
     labels: int64 [G], index into the class names.
-    boxes: float32 [G, 4] x_min, y_min, x_max, y_max as labelled; the hull of the corners when not given.
-    visible: int8 [G, 4], a corner is 0 not labelled, 1 labelled but hidden or outside, 2 seen; 2 when not given. The
-        coordinates of a corner that is not labelled are those of the box.
-    number_known: bool [G]; False where the colour counts but nobody can read the sticker ("B_?"); True when not given.
+    boxes: float32 [G, 4] x_min, y_min, x_max, y_max as labeled; the hull of the corners when not given.
+    visible: int8 [G, 4], a corner is 0 not labeled, 1 labeled but hidden or outside, 2 seen; 2 when not given. The
+        coordinates of a corner that is not labeled are those of the box.
+    number_known: bool [G]; False where the color counts but nobody can read the sticker ("B_?"); True when not given.
     ignore_boxes: float32 [I, 4]: neither plate nor background.
     name: file name relative to the image folder, or the seed of a rendered image.
     """
@@ -71,7 +71,7 @@ class Record(Plates):
         image = read_pixels(self.path)
         if image.shape[:2] != (self.height, self.width):
             raise DataError(
-                f"{self.path}: expected {self.width}x{self.height} as labelled, "
+                f"{self.path}: expected {self.width}x{self.height} as labeled, "
                 f"got {image.shape[1]}x{image.shape[0]}; the corners belong to another picture"
             )
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Plates)}

@@ -13,7 +13,7 @@ from nanodet_kp_core.labels.images import Header, files_below, image_header, ima
 from nanodet_kp_core.labels.labels import (
     Box,
     Fault,
-    LabelledImage,
+    LabeledImage,
     Plate,
     fault_of,
     number,
@@ -30,7 +30,7 @@ Line = Callable[[str, list[str], Header], "Plate | str"]
 """(file:line, words, image) -> the plate, or what is wrong with it."""
 
 
-def read_folder(images: Path, labels: Path, faults: list[Fault], line: Line, as_stored: bool) -> list[LabelledImage]:
+def read_folder(images: Path, labels: Path, faults: list[Fault], line: Line, as_stored: bool) -> list[LabeledImage]:
     """Every image below `images` with the plates of its .txt file in the same place below `labels`.
 
     as_stored: the tool shows images without their EXIF orientation, so that a turned one cannot be used with its
@@ -40,7 +40,7 @@ def read_folder(images: Path, labels: Path, faults: list[Fault], line: Line, as_
     if not names:
         raise DataError(f"{images}: expected images in the folder or below, got none")
     texts = {name[: -len(".txt")]: name for name in files_below(labels, (".txt",)) if _is_label(name)}
-    found: list[LabelledImage] = []
+    found: list[LabeledImage] = []
     owners: dict[str, str] = {}
     for name in names:
         stem = str(PurePosixPath(name).with_suffix(""))
@@ -63,7 +63,7 @@ def _is_label(name: str) -> bool:
 
 def _read_image(
     images: Path, name: str, text: Path | None, faults: list[Fault], line: Line, as_stored: bool
-) -> LabelledImage | None:
+) -> LabeledImage | None:
     path = images / name
     try:
         header = image_header(path)
@@ -90,7 +90,7 @@ def _read_image(
             plates.append(plate)
         else:
             faults.append(Fault(where, plate))
-    return LabelledImage(name, path, header.width, header.height, str(text or path), plates, labelled=text is not None)
+    return LabeledImage(name, path, header.width, header.height, str(text or path), plates, labeled=text is not None)
 
 
 def numbers_of(words: Iterable[str]) -> list[float] | str:
@@ -104,7 +104,7 @@ def numbers_of(words: Iterable[str]) -> list[float] | str:
     return found
 
 
-def too_far(plate: Plate, image: LabelledImage) -> bool:
+def too_far(plate: Plate, image: LabeledImage) -> bool:
     """Whether the plate lies so far outside the image that the shares would not be read again."""
     points = [*plate.corners, plate.box[:2], plate.box[2:]]
     return any(abs(x) > FARTHEST * image.width or abs(y) > FARTHEST * image.height for x, y in points)
@@ -121,18 +121,18 @@ def to_pixels(shares: Sequence[float], header: Header) -> list[float]:
     return [share * (header.height if k % 2 else header.width) for k, share in enumerate(shares)]
 
 
-def to_shares(pixels: Iterable[float], image: LabelledImage) -> list[float]:
+def to_shares(pixels: Iterable[float], image: LabeledImage) -> list[float]:
     """x, y, x, y, ... in pixels into shares of the size."""
     return [value / (image.height if k % 2 else image.width) for k, value in enumerate(pixels)]
 
 
 def box_of_shares(shares: Sequence[float], header: Header) -> Box:
-    """Centre and size as shares into a box in pixels."""
+    """Center and size as shares into a box in pixels."""
     x, y, width, height = to_pixels(shares, header)
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
-def shares_of_box(box: Box, image: LabelledImage) -> list[float]:
+def shares_of_box(box: Box, image: LabeledImage) -> list[float]:
     """The other way round."""
     left, top, right, bottom = box
     return to_shares([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], image)
@@ -143,7 +143,7 @@ def flat(plate: Plate) -> list[float]:
     return [value for corner in plate.corners for value in corner]
 
 
-def write_lines(folder: Path, image: LabelledImage, lines: Sequence[str]) -> None:
+def write_lines(folder: Path, image: LabeledImage, lines: Sequence[str]) -> None:
     """The label file of an image; none when there is nothing in it, as the label tools do."""
     if lines:
         path = folder / PurePosixPath(image.name).with_suffix(".txt")

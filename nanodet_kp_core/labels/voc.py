@@ -26,7 +26,7 @@ from nanodet_kp_core.labels.images import existing, files_below, image_header, i
 from nanodet_kp_core.labels.labels import (
     MAX_SIDE,
     Fault,
-    LabelledImage,
+    LabeledImage,
     Plate,
     corners_of_box,
     fault_of,
@@ -35,7 +35,7 @@ from nanodet_kp_core.labels.labels import (
     safe_name,
     shown,
     whole,
-    with_unlabelled,
+    with_unlabeled,
 )
 
 IGNORE = "ignore"
@@ -60,7 +60,7 @@ class _Element:
         return element.text.strip() if element else None
 
 
-def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabelledImage]:
+def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabeledImage]:
     """Every image with the objects of its .xml file; `labels` is the folder of these.
 
     Raises DataError when a folder is missing or holds nothing; what is wrong with one file goes into `faults`.
@@ -81,19 +81,19 @@ def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabelledImage]
     return found
 
 
-def _background(images: Path, name: str, faults: list[Fault]) -> LabelledImage | None:
+def _background(images: Path, name: str, faults: list[Fault]) -> LabeledImage | None:
     path = images / name
     try:
         header = image_header(path)
     except DataError as error:
         faults.append(fault_of(error))
         return None
-    return LabelledImage(name, path, header.width, header.height, str(path), labelled=False)
+    return LabeledImage(name, path, header.width, header.height, str(path), labeled=False)
 
 
 def _read_sheet(
     images: Path, path: Path, sheet: str, stems: Mapping[str, str], faults: list[Fault]
-) -> LabelledImage | None:
+) -> LabeledImage | None:
     """stems: names of the images by what stands before their ending. A <filename> that leads nowhere (without ending,
     with that of another copy, a path of another machine) gives way to the image of the .xml file's own name."""
     try:
@@ -136,7 +136,7 @@ def _read_sheet(
                 plates.append(plate)
             else:
                 faults.append(Fault(f"{path}:{element.line}", plate))
-    return LabelledImage(name, images / name, width, height, str(path), plates)
+    return LabeledImage(name, images / name, width, height, str(path), plates)
 
 
 def _plate(element: _Element, where: str) -> Plate | str:
@@ -162,7 +162,7 @@ def _plate(element: _Element, where: str) -> Plate | str:
         return "expected a visibility <v1> to <v4> of 0, 1 or 2, got another value"
     corners, seen = tuple(zip(values[::2], values[1::2])), tuple(v or 0 for v in visible)
     frame_box = frame_box or hull(corners)
-    return Plate(where, name, with_unlabelled(corners, seen, frame_box), frame_box, seen, ignore=name == IGNORE)
+    return Plate(where, name, with_unlabeled(corners, seen, frame_box), frame_box, seen, ignore=name == IGNORE)
 
 
 def _numbers(element: _Element, tags: tuple[str, ...]) -> list[float] | str:
@@ -220,7 +220,7 @@ def _parse(path: Path) -> _Element:
     return root.children[0]
 
 
-def write(out: Path, images: Sequence[LabelledImage], class_names: Sequence[str]) -> None:
+def write(out: Path, images: Sequence[LabeledImage], class_names: Sequence[str]) -> None:
     """Write the .xml files into out/annotations; one without objects for a background image."""
     for image in images:
         path = out / "annotations" / PurePosixPath(image.name).with_suffix(".xml")

@@ -22,12 +22,12 @@ from nanodet_kp_core.labels import text_files
 from nanodet_kp_core.labels.images import Header
 from nanodet_kp_core.labels.labels import (
     Fault,
-    LabelledImage,
+    LabeledImage,
     Plate,
     plate_of_numbers,
     read_text,
     shown,
-    with_unlabelled,
+    with_unlabeled,
 )
 from nanodet_kp_core.yaml_text import parse_yaml
 
@@ -61,10 +61,10 @@ class _Sheet:
             return f"expected a visibility of 0, 1 or 2 a corner, got {shares[6::3]}"
         visible = tuple(int(mark or 0) for mark in marks)
         corners = [(x * header.width, y * header.height) for x, y in zip(shares[4::3], shares[5::3])]
-        return Plate(where, name, with_unlabelled(corners, visible, box), box, visible)
+        return Plate(where, name, with_unlabeled(corners, visible, box), box, visible)
 
 
-def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabelledImage]:
+def read(images: Path, labels: Path, faults: list[Fault]) -> list[LabeledImage]:
     """Every image below `images` with its plates; `labels` is the data.yaml.
 
     Raises DataError when data.yaml is missing or wrong, and see text_files.read_folder.
@@ -112,7 +112,7 @@ def _names(values: object, path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def write(out: Path, images: Sequence[LabelledImage], class_names: Sequence[str]) -> None:
+def write(out: Path, images: Sequence[LabeledImage], class_names: Sequence[str]) -> None:
     """Write data.yaml and the label files into out/labels, with visibilities. A number has all its digits.
 
     Names that the plates have besides `class_names` ("B_?") follow them.
@@ -125,7 +125,7 @@ def write(out: Path, images: Sequence[LabelledImage], class_names: Sequence[str]
     (out / "data.yaml").write_text(sheet_of(names), encoding="utf-8")
 
 
-def lines_of(image: LabelledImage, names: Sequence[str]) -> list[str]:
+def lines_of(image: LabeledImage, names: Sequence[str]) -> list[str]:
     """The label file of an image, line by line."""
     ids = {name: k for k, name in enumerate(names)}
     return [_written(plate, image, ids) for plate in image.plates]
@@ -144,7 +144,7 @@ def sheet_of(names: Sequence[str]) -> str:
     return yaml.safe_dump(sheet, sort_keys=False, allow_unicode=True)
 
 
-def _written(plate: Plate, image: LabelledImage, ids: dict[str, int]) -> str:
+def _written(plate: Plate, image: LabeledImage, ids: dict[str, int]) -> str:
     words: list[float] = [ids[plate.name], *text_files.shares_of_box(plate.box, image)]
     shares = text_files.to_shares(text_files.flat(plate), image)
     for x, y, seen in zip(shares[::2], shares[1::2], plate.visible):

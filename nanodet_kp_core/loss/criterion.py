@@ -187,7 +187,7 @@ class DetectionCriterion(nn.Module):
         return self.assigner.match(found, gts, logits, decoded.boxes, corners)
 
     def _score_labels(self, labels: Tensor) -> Tensor:
-        """Channel of the score that a class id trains: its colour in the factored layout."""
+        """Channel of the score that a class id trains: its color in the factored layout."""
         return labels // self.layout.num_numbers if self.layout.num_numbers else labels
 
     def _score_loss(self, raw: Tensor, assignment: BatchAssignment, average: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from nanodet_kp_core.model.shufflenet import ShuffleNetV2
 
 
 def build_detector(arch: ArchConfig, class_names: Sequence[str], pretrained: bool = True) -> OneStageDetector:
-    """A freshly initialised detector, with its auxiliary branch when `arch.aux_head` is set.
+    """A freshly initialized detector, with its auxiliary branch when `arch.aux_head` is set.
 
     pretrained: fill the backbone from the file that `arch.backbone.pretrained` names, if any. False for who loads a
     checkpoint next: it replaces those weights, and the file may not be on this machine.

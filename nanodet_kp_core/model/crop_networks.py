@@ -52,7 +52,7 @@ class PatchNet(nn.Module):
 
 
 class ReaderNetwork(PatchNet):
-    """Patches [N, 3, 40, 64] -> [N, 1 + colors + numbers + 8]: logit that it is a plate, colour logits, number logits,
+    """Patches [N, 3, 40, 64] -> [N, 1 + colors + numbers + 8]: logit that it is a plate, color logits, number logits,
     corner offsets (runtime.refinement.refiner.CORNER_SCALE)."""
 
     def __init__(self, colors: int, numbers: int) -> None:

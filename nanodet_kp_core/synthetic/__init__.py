@@ -1,1 +1,1 @@
-"""Synthetic armor plates: rendered from geometry, labelled exactly, reproducible by seed. NumPy and OpenCV only."""
+"""Synthetic armor plates: rendered from geometry, labeled exactly, reproducible by seed. NumPy and OpenCV only."""

@@ -1,4 +1,4 @@
-"""What an arena has that shines in pairs, and what lies on its floor. Nothing here is ever labelled."""
+"""What an arena has that shines in pairs, and what lies on its floor. Nothing here is ever labeled."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ def border_lines(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def energy_mechanism(rng: np.random.Generator, canvas: Canvas) -> None:
-    """A wheel of five arms with lit, square or ringed ends in one team's colour; parts of it may be outside."""
+    """A wheel of five arms with lit, square or ringed ends in one team's color; parts of it may be outside."""
     w, h = canvas.size
-    centre = rng.uniform(-0.1, 1.1, 2) * (w, 0.9 * h)
+    center = rng.uniform(-0.1, 1.1, 2) * (w, 0.9 * h)
     reach = float(np.exp(rng.uniform(np.log(0.12), np.log(0.9)))) * w
     light = (team_light(rng, "BR"[int(rng.integers(2))]) + np.float32(0.1)) * np.float32(strength(rng))
     squeeze, start = float(rng.uniform(0.6, 1.0)), float(rng.uniform(0, 6.28))
@@ -123,7 +123,7 @@ def energy_mechanism(rng: np.random.Generator, canvas: Canvas) -> None:
         angle = start + k * 2 * np.pi / 5
         out = np.array([np.cos(angle) * squeeze, np.sin(angle)])
         side = np.array([-np.sin(angle) * squeeze, np.cos(angle)])
-        middle = centre + out * reach * 0.82
+        middle = center + out * reach * 0.82
         state = rng.random()  # an arm is off, shows its end, or its end and its arm
         if state < 0.2:
             continue
@@ -135,30 +135,30 @@ def energy_mechanism(rng: np.random.Generator, canvas: Canvas) -> None:
             lines = (-0.4, 0.4) if rng.random() < 0.6 else (0.0,)
             for place in lines:
                 offset = side * size * place
-                ends = centre + out * reach * 0.25 + offset, centre + out * reach * 0.6 + offset
+                ends = center + out * reach * 0.25 + offset, center + out * reach * 0.6 + offset
                 shine_line(canvas, ends[0], ends[1], size * 0.15, size * 0.2, light)
     if rng.random() < 0.6:
-        _frame(canvas, centre, np.array([0.0, size * 0.35]), np.array([size * 0.3, 0.0]), light, size * 0.15)
+        _frame(canvas, center, np.array([0.0, size * 0.35]), np.array([size * 0.3, 0.0]), light, size * 0.15)
 
 
 def _frame(
-    canvas: Canvas, centre: np.ndarray, out: np.ndarray, side: np.ndarray, light: np.ndarray, width: float
+    canvas: Canvas, center: np.ndarray, out: np.ndarray, side: np.ndarray, light: np.ndarray, width: float
 ) -> None:
-    """A lit outline around `centre` that reaches `out` [2] and `side` [2] to each of its sides."""
-    corners = [centre + out + side, centre + out - side, centre - out - side, centre - out + side]
+    """A lit outline around `center` that reaches `out` [2] and `side` [2] to each of its sides."""
+    corners = [center + out + side, center + out - side, center - out - side, center - out + side]
     for a, b in zip(corners, corners[1:] + corners[:1]):
         shine_line(canvas, a, b, max(1.0, width), max(1.0, width), light)
 
 
-def _rings(canvas: Canvas, centre: np.ndarray, radius: float, squeeze: float, light: np.ndarray, count: int) -> None:
-    """Rings of light around `centre`, as on a target."""
-    quad = bar_quad(centre, 2.4 * radius, 2.4 * radius, 0.0)
+def _rings(canvas: Canvas, center: np.ndarray, radius: float, squeeze: float, light: np.ndarray, count: int) -> None:
+    """Rings of light around `center`, as on a target."""
+    quad = bar_quad(center, 2.4 * radius, 2.4 * radius, 0.0)
     window = quad_window(quad, canvas.size)
     if window is None:
         return
     rows, columns = window.at
-    x = (np.arange(columns.start, columns.stop, dtype=np.float32) - centre[0]) / max(squeeze, 0.1)
-    y = np.arange(rows.start, rows.stop, dtype=np.float32) - centre[1]
+    x = (np.arange(columns.start, columns.stop, dtype=np.float32) - center[0]) / max(squeeze, 0.1)
+    y = np.arange(rows.start, rows.stop, dtype=np.float32) - center[1]
     away = np.hypot(x, y[:, None]) / radius
     cover = np.zeros_like(away)
     for k in range(count):
@@ -168,11 +168,11 @@ def _rings(canvas: Canvas, centre: np.ndarray, radius: float, squeeze: float, li
 
 
 def floor_markings(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Tape, zone circles, crosses and coloured areas on the floor; they only reflect."""
+    """Tape, zone circles, crosses and colored areas on the floor; they only reflect."""
     w, h = canvas.size
     for _ in range(int(rng.integers(1, 4))):
         code = surface(rng, 0.3, 0.95) if rng.random() < 0.6 else _paint_code(rng)
-        centre = rng.uniform((0, 0.35), (1, 1.05)) * (w, h)
+        center = rng.uniform((0, 0.35), (1, 1.05)) * (w, h)
         reach, flat = w * float(np.exp(rng.uniform(np.log(0.06), np.log(0.6)))), float(rng.uniform(0.15, 0.7))
         thick = max(1, int(reach * rng.uniform(0.02, 0.12)))
         kind = rng.random()
@@ -180,17 +180,17 @@ def floor_markings(rng: np.random.Generator, canvas: Canvas) -> None:
             turn = rng.uniform(0, np.pi)
             along = np.array([np.cos(turn), np.sin(turn) * flat]) * reach
             for offset in (0.0, 3.0 * thick)[: int(rng.integers(1, 3))]:
-                ends = [centre + sign * along + (0, offset) for sign in (-1, 1)]
+                ends = [center + sign * along + (0, offset) for sign in (-1, 1)]
                 paint(canvas, taper(ends[0], ends[1], thick, thick * rng.uniform(0.7, 1.4)), code, 0)
         elif kind < 0.7:  # a zone
-            middle, axes = (int(centre[0]), int(centre[1])), (int(reach) + 1, int(reach * flat) + 1)
+            middle, axes = (int(center[0]), int(center[1])), (int(reach) + 1, int(reach * flat) + 1)
             fill = -1 if rng.random() < 0.35 else thick
             cv2.ellipse(canvas.albedo, middle, axes, 0, 0, 360, code, fill, cv2.LINE_AA)
-        else:  # a coloured area, seen flat
+        else:  # a colored area, seen flat
             skew = rng.normal(0, 0.4) * reach
             depth = reach * flat
             points = [(-reach + skew, -depth), (-reach * 1.3, depth), (reach * 1.3, depth), (reach + skew, -depth)]
-            paint(canvas, centre + np.array(points), code, 0)
+            paint(canvas, center + np.array(points), code, 0)
 
 
 def _paint_code(rng: np.random.Generator) -> tuple[int, int, int]:

@@ -32,8 +32,8 @@ def _textures() -> list[np.ndarray]:
             spectrum = np.fft.rfft2(rng.standard_normal((_TEXTURE, _TEXTURE))) * frequency**-power
             layer = np.fft.irfft2(spectrum)
             layers.append((layer - layer.mean()) / layer.std())
-        grey = layers[0][..., None] + 0.15 * np.stack(layers, axis=-1)
-        found.append(np.clip(128 + 32 * grey, 0, 255).astype(np.uint8))
+        gray = layers[0][..., None] + 0.15 * np.stack(layers, axis=-1)
+        found.append(np.clip(128 + 32 * gray, 0, 255).astype(np.uint8))
     return found
 
 
@@ -116,17 +116,17 @@ def _floor_lines(rng: np.random.Generator, picture: np.ndarray, horizon: float) 
 def _clutter(rng: np.random.Generator, picture: np.ndarray, count: int) -> None:
     h, w = picture.shape[:2]
     for _ in range(count):
-        centre = rng.uniform(-0.1, 1.1, 2) * (w, h)
+        center = rng.uniform(-0.1, 1.1, 2) * (w, h)
         reach = np.exp(rng.uniform(np.log(0.02), np.log(0.35))) * w
         if rng.random() < 0.25:
             axes = (int(reach * rng.uniform(0.2, 1)) + 1, int(reach * rng.uniform(0.2, 1)) + 1)
             thick = -1 if rng.random() < 0.5 else int(rng.integers(1, 4))
             angle = float(rng.uniform(0, 180))
-            cv2.ellipse(picture, tuple(centre.astype(int)), axes, angle, 0, 360, surface(rng), thick, cv2.LINE_AA)
+            cv2.ellipse(picture, tuple(center.astype(int)), axes, angle, 0, 360, surface(rng), thick, cv2.LINE_AA)
             continue
         angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 6))))
         radii = reach * rng.uniform(0.3, 1, len(angles))
-        points = centre + np.stack([np.cos(angles), np.sin(angles)], 1) * radii[:, None]
+        points = center + np.stack([np.cos(angles), np.sin(angles)], 1) * radii[:, None]
         fill(picture, points, surface(rng))
 
 

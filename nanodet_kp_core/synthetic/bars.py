@@ -1,4 +1,4 @@
-"""The two lit bars of a plate: a bright core, a rim of the team's colour, and ends where the labels say they are.
+"""The two lit bars of a plate: a bright core, a rim of the team's color, and ends where the labels say they are.
 
 Blur and bloom make a bright bar look longer than it is. People (and the corners that people label) go by what they see,
 so a bar is painted a little shorter: with the camera's blur it ends for the eye at the plate's corners.
@@ -20,7 +20,7 @@ Spread = tuple[tuple[float, float], ...]
 picture, the second the bloom next to it, the others are wide and faint."""
 
 _END = 0.7
-"""Grey level at the labelled end over that in the middle, before a dark background. Labels fitted to real pictures lie
+"""Gray level at the labeled end over that in the middle, before a dark background. Labels fitted to real pictures lie
 half-way between bar and background, which is mostly not black."""
 
 _LEAST, _MOST = -0.15, 0.3  # of a bar's length that blur can add at each end
@@ -74,7 +74,7 @@ def draw_bar_look(rng: np.random.Generator, light: np.ndarray, strength: float, 
         return blown_out(look, light, draws)
     if kind < 0.17:
         return _diffuser(look, light, draws)
-    if kind < 0.25:  # hardly any colour
+    if kind < 0.25:  # hardly any color
         pale = np.float32(0.35 + 0.5 * draws[0])
         return replace(look, core=look.core + pale * (look.core.max() - look.core),
                        rim=look.rim + np.float32(0.7) * pale * (look.rim.max() - look.rim))  # fmt: skip
@@ -82,7 +82,7 @@ def draw_bar_look(rng: np.random.Generator, light: np.ndarray, strength: float, 
 
 
 def blown_out(look: BarLook, light: np.ndarray, draws: np.ndarray) -> BarLook:
-    """The bar as a fat white oval of which only the rim has the colour of `light` [3]; draws: [5] in 0..1."""
+    """The bar as a fat white oval of which only the rim has the color of `light` [3]; draws: [5] in 0..1."""
     rim = light * np.float32(0.5 + 1.5 * draws[0])
     white = light + np.float32(0.02 + 0.25 * draws[1] ** 2) * (1 - light)  # saturation makes it white
     return replace(
@@ -122,7 +122,7 @@ def bar_points(
     reach = look.thickness * (np.array([seen[0], seen[0], seen[1], seen[1]])[:, None] - 0.5)
     lean = np.sin(look.lean) * flat[:, 1:] * -sign
     across = pose.right * np.cos(look.splay) - pose.normal * (sign * np.sin(look.splay))
-    return pose.centre + (sign * width / 2 + lean) * pose.right + reach * across + flat[:, 1:] * pose.down
+    return pose.center + (sign * width / 2 + lean) * pose.right + reach * across + flat[:, 1:] * pose.down
 
 
 def bar_ends(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -159,7 +159,7 @@ def _end(x: float, sigma: float, rim: float, core: float, ramp: float) -> float:
 def overshoot(length: float, width: float, look: BarLook, strength: float, spread: Spread, gamma: float) -> float:
     """Pixels that a bar of `length` x `width` pixels seems longer at each end than it is.
 
-    It seems to end where its brightest channel has fallen to `_END` of its grey level in the middle, along its axis,
+    It seems to end where its brightest channel has fallen to `_END` of its gray level in the middle, along its axis,
     after the blur `spread` and the display's `gamma`.
     """
     core, rim, ramp = float(look.core.max()) * strength, float(look.rim.max()) * strength, look.ramp[0] * length

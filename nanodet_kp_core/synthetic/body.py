@@ -1,4 +1,4 @@
-"""The robot around its plates: chassis, wheels, frames, turret and barrel. Nothing here is labelled."""
+"""The robot around its plates: chassis, wheels, frames, turret and barrel. Nothing here is labeled."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _CIRCLE = np.stack([np.cos(_RIM), np.sin(_RIM)], axis=1)
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a robot stands: centre [3] between its plates, their distance from it, yaw, and the height of the floor
+    """Where a robot stands: center [3] between its plates, their distance from it, yaw, and the height of the floor
     (y of the level frame, metres). albedo: range of its surfaces."""
 
-    centre: np.ndarray
+    center: np.ndarray
     radius: float
     yaw: float
     floor: float
@@ -36,20 +36,20 @@ class Frame:
 
     def at(self, x: float, y: float, z: float) -> np.ndarray:
         """Point [3] given in the robot's own directions, metres; z towards the first plate is negative."""
-        return self.centre + turned(np.array([x, y, z]), self.yaw)
+        return self.center + turned(np.array([x, y, z]), self.yaw)
 
 
-def draw_frame(rng: np.random.Generator, centre: np.ndarray, radius: float, yaw: float) -> Frame:
-    """Random looks of a robot at `centre`."""
+def draw_frame(rng: np.random.Generator, center: np.ndarray, radius: float, yaw: float) -> Frame:
+    """Random looks of a robot at `center`."""
     u = rng.random()
-    floor = float(centre[1] + rng.uniform(0.05, 0.16))
+    floor = float(center[1] + rng.uniform(0.05, 0.16))
     albedo = (0.3, 0.95) if u < 0.1 else (0.08, 0.7) if u < 0.3 else (0.006, 0.2)  # white covers, bare metal, black
-    return Frame(centre, radius, yaw, floor, albedo)
+    return Frame(center, radius, yaw, floor, albedo)
 
 
-def paint_box(canvas: Canvas, camera: Camera, centre: np.ndarray, half: np.ndarray, yaw: float, code: Code) -> None:
+def paint_box(canvas: Canvas, camera: Camera, center: np.ndarray, half: np.ndarray, yaw: float, code: Code) -> None:
     """A box with faces of different brightness; half: [3] half its sides in metres, turned by `yaw`."""
-    corners = camera.project(centre + turned(_SIGNS * half, yaw))
+    corners = camera.project(center + turned(_SIGNS * half, yaw))
     for face, shade in zip(_FACES, _SHADES):
         quad = corners[face]
         a, b = quad[2] - quad[0], quad[3] - quad[1]
@@ -74,7 +74,7 @@ def paint_chassis(rng: np.random.Generator, canvas: Canvas, camera: Camera, fram
     low, high = frame.albedo
     radius, height = frame.radius, float(rng.uniform(0.02, 0.07))
     half = np.array([radius * rng.uniform(0.6, 0.95), height, radius * rng.uniform(0.6, 0.95)])
-    paint_box(canvas, camera, frame.centre, half, frame.yaw, surface(rng, low, high))
+    paint_box(canvas, camera, frame.center, half, frame.yaw, surface(rng, low, high))
     upper = np.array([radius * rng.uniform(0.3, 0.9), rng.uniform(0.01, 0.06), radius * rng.uniform(0.3, 0.9)])
     paint_box(canvas, camera, frame.at(0, -height - 0.03, 0), upper, frame.yaw, surface(rng, low, high))
     for _ in range(rng.integers(2, 10)):  # boxes, covers, motors
@@ -89,7 +89,7 @@ def paint_chassis(rng: np.random.Generator, canvas: Canvas, camera: Camera, fram
         _stroke(rng, canvas, camera, a, b, float(rng.uniform(0.003, 0.02)), metal)
     for side in (-1, 1):  # bumper
         if rng.random() < 0.3:
-            reach, y = radius * rng.uniform(0.9, 1.3), frame.floor - frame.centre[1] - rng.uniform(0.01, 0.12)
+            reach, y = radius * rng.uniform(0.9, 1.3), frame.floor - frame.center[1] - rng.uniform(0.01, 0.12)
             a, b = frame.at(-reach, y, side * reach), frame.at(reach, y, side * reach)
             _stroke(rng, canvas, camera, a, b, float(rng.uniform(0.006, 0.03)), (0.02, 0.9))
 
@@ -99,7 +99,7 @@ def paint_tower(rng: np.random.Generator, canvas: Canvas, camera: Camera, frame:
     wide, up, down = frame.radius * rng.uniform(0.5, 0.95), rng.uniform(0.06, 0.4), rng.uniform(0.06, 0.6)
     for share, low, high in ((1.0, -up, down), (0.6, -up - 0.1, -up), (1.3, down, down + 0.08)):
         disc = wide * share * np.stack([_CIRCLE[:, 0], np.zeros(len(_CIRCLE)), _CIRCLE[:, 1]], axis=1)
-        rings = camera.project(frame.centre + np.concatenate([disc + [0, low, 0], disc + [0, high, 0]]))
+        rings = camera.project(frame.center + np.concatenate([disc + [0, low, 0], disc + [0, high, 0]]))
         hull = cv2.convexHull(np.clip(rings, -1e5, 1e5).astype(np.float32))[:, 0]
         code = surface(rng, *frame.albedo)
         paint(canvas, hull.astype(float), code, BODY)
@@ -133,14 +133,14 @@ def _wheel(
         ring = at + radius * (_CIRCLE[:, :1] * across + _CIRCLE[:, 1:] * np.array([0, 1.0, 0]))
         tyre = surface(rng, 0.005, 0.3)
         paint(canvas, camera.project(ring - wide * axle), tyre, BODY)
-        front, centre = camera.project(ring + wide * axle), camera.project(at + wide * axle)
+        front, center = camera.project(ring + wide * axle), camera.project(at + wide * axle)
         paint(canvas, front, surface(rng, 0.01, 0.6), BODY)
         for share in (rng.uniform(0.6, 0.9), rng.uniform(0.15, 0.5)):
-            paint(canvas, centre + share * (front - centre), surface(rng, 0.01, 0.9), BODY)
+            paint(canvas, center + share * (front - center), surface(rng, 0.01, 0.9), BODY)
         rollers, inner = surface(rng, 0.01, 0.95), float(rng.uniform(0.3, 0.8))
         thick = radius * rng.uniform(0.08, 0.25) * camera.focal / max(float(at[2]), 0.1)
         for rim in front[:: int(rng.integers(1, 4))]:
-            paint_line(canvas, centre + inner * (rim - centre), rim, rollers, thick, BODY)
+            paint_line(canvas, center + inner * (rim - center), rim, rollers, thick, BODY)
 
     return draw
 
@@ -166,9 +166,9 @@ def paint_top(rng: np.random.Generator, canvas: Canvas, camera: Camera, frame: F
         dot(canvas, camera.project(point), float(rng.uniform(0.003, 0.015)) * scale, any_light(rng) * strength(rng))
     for _ in range(rng.poisson(0.25)):  # strips along the chassis
         a = frame.at(*(rng.normal(0, 0.6, 3) * (frame.radius, 0.1, frame.radius)))
-        centre = camera.project(a)
+        center = camera.project(a)
         length = float(rng.uniform(0.03, 0.25)) * camera.focal / max(float(a[2]), 0.1)
-        quad = bar_quad(centre, length, max(1.0, length * rng.uniform(0.04, 0.3)), float(rng.normal(0, 0.4)))
+        quad = bar_quad(center, length, max(1.0, length * rng.uniform(0.04, 0.3)), float(rng.normal(0, 0.4)))
         paint(canvas, quad + (quad - quad.mean(0)) * 0.2, (8, 8, 8), BODY)
         health_bar(rng, canvas, quad, color)
 

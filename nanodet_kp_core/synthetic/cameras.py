@@ -140,7 +140,7 @@ def smeared(rng: np.random.Generator, exposure: Exposure, grow: float) -> Exposu
 
 
 def blown_out(rng: np.random.Generator, exposure: Exposure, grow: float) -> Exposure:
-    """The exposure in a bright room where the light of bars spills far: white ovals with a coloured rim."""
+    """The exposure in a bright room where the light of bars spills far: white ovals with a colored rim."""
     near, share = float(rng.uniform(1.8, 5.0)) * grow, float(np.exp(rng.uniform(np.log(0.5), np.log(3.0))))
     ambient = float(np.exp(rng.uniform(np.log(0.2), np.log(1.2))))
     return replace(exposure, ambient=ambient, black=0.0, near=near, near_share=share)

@@ -44,8 +44,8 @@ def encode(albedo: np.ndarray | float) -> np.ndarray:
     return np.round(255 * np.sqrt(np.clip(albedo, 0, 1))).astype(np.uint8)
 
 
-def _colour_table() -> np.ndarray:
-    """Codes uint8 [4096, 3] of surfaces from dark to bright: mostly grey, at times saturated."""
+def _color_table() -> np.ndarray:
+    """Codes uint8 [4096, 3] of surfaces from dark to bright: mostly gray, at times saturated."""
     rng = np.random.default_rng(20)
     level = np.exp(np.linspace(np.log(0.004), np.log(0.95), 4096))
     spread = np.where(rng.random(4096) < 0.8, 0.08, 0.4)
@@ -53,13 +53,13 @@ def _colour_table() -> np.ndarray:
     return encode(np.clip(level[:, None] * (1 + tint), 0.003, 0.95))
 
 
-_COLOURS = [(int(b), int(g), int(r)) for b, g, r in _colour_table()]
+_COLORS = [(int(b), int(g), int(r)) for b, g, r in _color_table()]
 
 
 def surface(rng: np.random.Generator, low: float = 0.02, high: float = 0.8) -> Code:
     """Code of a random surface with an albedo between `low` and `high`."""
     first, last = (int(4095 * np.log(value / 0.004) / np.log(0.95 / 0.004)) for value in (low, high))
-    return _COLOURS[max(0, min(4095, int(rng.integers(first, last + 1))))]
+    return _COLORS[max(0, min(4095, int(rng.integers(first, last + 1))))]
 
 
 def paint(canvas: Canvas, points: np.ndarray, code: Code, owner: int) -> None:

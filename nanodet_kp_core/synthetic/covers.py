@@ -94,7 +94,7 @@ def paint_before(
     """Guards, clear covers, wires and the long bar; none of them hides a bar of the plate seen from the front."""
     if cover.clear:
         _clear(canvas, camera.project(pose.points(corner_points(width * 0.9, 2 * _HALF * 1.05))), cover.clear)
-    scale = camera.focal / max(float((camera.rotation @ pose.centre)[2]), 0.1)
+    scale = camera.focal / max(float((camera.rotation @ pose.center)[2]), 0.1)
     for _ in range(cover.wires):
         _wire(rng, canvas, camera, pose, width, scale)
     if cover.guard is not None:

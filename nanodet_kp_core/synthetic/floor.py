@@ -1,4 +1,4 @@
-"""What lights do around a robot: coloured pools on the floor, mirrored bars."""
+"""What lights do around a robot: colored pools on the floor, mirrored bars."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STEP = 4  # light on the scene is soft: a quarter of the size is enough
 def underglow(
     rng: np.random.Generator, canvas: Canvas, camera: Camera, plates: list[PlateView], ambient: float
 ) -> np.ndarray | None:
-    """Light of the robots' own colours on floor and body, float32 [H / 4, W / 4, 3]; None for none.
+    """Light of the robots' own colors on floor and body, float32 [H / 4, W / 4, 3]; None for none.
 
     A third of the plates throw a pool of light below themselves, so most robots with several plates have one.
     """
@@ -27,7 +27,7 @@ def underglow(
             continue
         if light is None:
             light = np.zeros((h // _STEP, w // _STEP, 3), np.float32)
-        under = plate.pose.centre + (0, rng.uniform(0.05, 0.15), 0) - plate.pose.normal * rng.uniform(0, 0.2)
+        under = plate.pose.center + (0, rng.uniform(0.05, 0.15), 0) - plate.pose.normal * rng.uniform(0, 0.2)
         angles = np.linspace(0, 2 * np.pi, 13)[:-1]
         reach = rng.uniform(0.1, 0.4, 2)
         ring = np.stack([reach[0] * np.cos(angles), np.zeros(12), reach[1] * np.sin(angles)], axis=1)

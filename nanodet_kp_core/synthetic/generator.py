@@ -1,4 +1,4 @@
-"""One labelled picture from one seed: scene, robots, lights, sensor, and labels of what can really be seen."""
+"""One labeled picture from one seed: scene, robots, lights, sensor, and labels of what can really be seen."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def random_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
         float(skew[1]),
         0.0,
     )
-    centre = (w / 2 + float(shift[0]), h / 2 + float(shift[1]))
+    center = (w / 2 + float(shift[0]), h / 2 + float(shift[1]))
     pitch = float(rng.uniform(0.2, 0.7) if rng.random() < 0.25 else rng.normal(-0.06, 0.18))
-    return Camera(focal, centre, rotation_xz(pitch, roll), distortion, 2.0 * edge)
+    return Camera(focal, center, rotation_xz(pitch, roll), distortion, 2.0 * edge)
 
 
 def render(seed: int, size: tuple[int, int] = SIZE, plate_px: tuple[float, float] = PLATE_PX) -> Sample:

@@ -11,7 +11,7 @@ _NEAR = 0.05  # metres; what is nearer is pushed away, so that nothing is divide
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole with a lens: focal length and centre in pixels, rotation [3, 3] from the level frame to the camera's.
+    """Pinhole with a lens: focal length and center in pixels, rotation [3, 3] from the level frame to the camera's.
 
     distortion: OpenCV's k1, k2, p1, p2, k3. reach: squared radius (on the plane at depth 1) up to which the lens is
     distorted as OpenCV says; beyond it, far outside the picture, its strength stays what it is there, because the
@@ -19,7 +19,7 @@ class Camera:
     """
 
     focal: float
-    centre: tuple[float, float]
+    center: tuple[float, float]
     rotation: np.ndarray
     distortion: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
     reach: float = np.inf
@@ -27,7 +27,7 @@ class Camera:
     @property
     def matrix(self) -> np.ndarray:
         """Camera matrix [3, 3]."""
-        return np.array([[self.focal, 0, self.centre[0]], [0, self.focal, self.centre[1]], [0, 0, 1.0]])
+        return np.array([[self.focal, 0, self.center[0]], [0, self.focal, self.center[1]], [0, 0, 1.0]])
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels [..., 2] of points [..., 3] in the level frame; points behind the camera are pushed before it."""
@@ -35,11 +35,11 @@ class Camera:
         flat = local[..., :2] / np.maximum(local[..., 2:], _NEAR)
         if any(self.distortion):
             flat = self._distorted(flat)
-        return flat * self.focal + np.asarray(self.centre)
+        return flat * self.focal + np.asarray(self.center)
 
     def back_project(self, pixel: np.ndarray, depth: float) -> np.ndarray:
         """Point [3] in the level frame that is seen at `pixel` at `depth` metres along the optical axis."""
-        wanted = (pixel - np.asarray(self.centre)) / self.focal
+        wanted = (pixel - np.asarray(self.center)) / self.focal
         flat = wanted
         for _ in range(8 if any(self.distortion) else 0):  # a fixed point: the lens moves points by little
             flat = flat + wanted - self._distorted(flat)
@@ -70,25 +70,25 @@ def turned(points: np.ndarray, yaw: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PlatePose:
-    """A plate: centre [3], unit vectors to its right and downward as seen from its front, and its outward normal."""
+    """A plate: center [3], unit vectors to its right and downward as seen from its front, and its outward normal."""
 
-    centre: np.ndarray
+    center: np.ndarray
     right: np.ndarray
     down: np.ndarray
     normal: np.ndarray
 
     def points(self, xy: np.ndarray) -> np.ndarray:
         """Points [..., 3] at plate coordinates xy [..., 2] in metres."""
-        return self.centre + xy[..., :1] * self.right + xy[..., 1:] * self.down
+        return self.center + xy[..., :1] * self.right + xy[..., 1:] * self.down
 
     def facing(self) -> float:
         """Cosine of the angle between the normal and the direction to the camera; 1 is frontal."""
-        return float(-self.normal @ self.centre / np.linalg.norm(self.centre))
+        return float(-self.normal @ self.center / np.linalg.norm(self.center))
 
     def in_camera(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         """Position [3] and rotation [3, 3] of the plate in the camera's frame; columns: right, down, inward."""
         axes = np.stack([self.right, self.down, -self.normal], axis=1)
-        return camera.rotation @ self.centre, camera.rotation @ axes
+        return camera.rotation @ self.center, camera.rotation @ axes
 
 
 def plate_pose(robot: np.ndarray, yaw: float, radius: float, tilt: float) -> PlatePose:

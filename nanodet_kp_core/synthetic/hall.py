@@ -15,8 +15,8 @@ def fill(picture: np.ndarray, polygon: np.ndarray, code: Code) -> None:
     cv2.fillPoly(picture, [np.round(polygon * 16).astype(np.int32)], code, cv2.LINE_AA, 4)
 
 
-def grey(rng: np.random.Generator, low: float, high: float, tint: float = 0.06) -> Code:
-    """Code of paint or concrete with an albedo between `low` and `high`, slightly coloured."""
+def gray(rng: np.random.Generator, low: float, high: float, tint: float = 0.06) -> Code:
+    """Code of paint or concrete with an albedo between `low` and `high`, slightly colored."""
     code = encode(rng.uniform(low, high) * (1 + rng.normal(0, tint, 3)))
     return int(code[0]), int(code[1]), int(code[2])
 
@@ -25,9 +25,9 @@ def hall(rng: np.random.Generator, picture: np.ndarray) -> None:
     """Paint a bright hall into the codes `picture` [H, W, 3]."""
     h, w = picture.shape[:2]
     horizon, slope = float(rng.uniform(0.1, 0.65)) * h, float(rng.normal(0, 0.04)) * w
-    picture[:] = grey(rng, 0.3, 0.85, 0.04)
+    picture[:] = gray(rng, 0.3, 0.85, 0.04)
     _walls(rng, picture, horizon)
-    floor = grey(rng, 0.08, 0.6, 0.1)
+    floor = gray(rng, 0.08, 0.6, 0.1)
     fill(picture, np.array([[0, horizon - slope], [w, horizon + slope], [w, h], [0, h]]), floor)
     if rng.random() < 0.5:
         _joints(rng, picture, horizon, floor)
@@ -36,7 +36,7 @@ def hall(rng: np.random.Generator, picture: np.ndarray) -> None:
     for _ in range(int(rng.integers(0, 5))):  # things that stand along the wall
         x, bw, bh = rng.uniform(-0.1, 1) * w, rng.uniform(0.02, 0.2) * w, rng.uniform(0.03, 0.3) * h
         y = horizon + rng.uniform(0, 0.12) * h
-        fill(picture, np.array([[x, y - bh], [x + bw, y - bh], [x + bw, y], [x, y]]), grey(rng, 0.01, 0.6, 0.25))
+        fill(picture, np.array([[x, y - bh], [x + bw, y - bh], [x + bw, y], [x, y]]), gray(rng, 0.01, 0.6, 0.25))
     if rng.random() < 0.6:
         _gloss(rng, picture, horizon)
 
@@ -44,21 +44,21 @@ def hall(rng: np.random.Generator, picture: np.ndarray) -> None:
 def _walls(rng: np.random.Generator, picture: np.ndarray, horizon: float) -> None:
     """Ceiling with beams, seams between panels, pillars, a darker foot of the wall."""
     h, w = picture.shape[:2]
-    seam, step = grey(rng, 0.1, 0.6), rng.uniform(0.05, 0.3) * w
+    seam, step = gray(rng, 0.1, 0.6), rng.uniform(0.05, 0.3) * w
     lean = rng.normal(0, 0.04) * w
     for x in np.arange(rng.uniform(-step, 0), w * 1.1, step):
         cv2.line(picture, (int(x + lean), 0), (int(x), int(horizon)), seam, max(1, w // 256), cv2.LINE_AA)
     for _ in range(int(rng.integers(0, 3))):
         x, bw = rng.uniform(0, 1) * w, rng.uniform(0.02, 0.08) * w
-        fill(picture, np.array([[x, 0], [x, horizon], [x + bw, horizon], [x + bw, 0]]), grey(rng, 0.15, 0.8))
+        fill(picture, np.array([[x, 0], [x, horizon], [x + bw, horizon], [x + bw, 0]]), gray(rng, 0.15, 0.8))
     if rng.random() < 0.5:
         foot = horizon - rng.uniform(0.05, 0.25) * h
-        fill(picture, np.array([[0, foot], [0, horizon + 1], [w, horizon + 1], [w, foot]]), grey(rng, 0.08, 0.5))
+        fill(picture, np.array([[0, foot], [0, horizon + 1], [w, horizon + 1], [w, foot]]), gray(rng, 0.08, 0.5))
     ceiling = horizon * float(rng.uniform(0, 0.6))
     if ceiling < 0.04 * h:
         return
-    fill(picture, np.array([[0, 0], [0, ceiling], [w, ceiling], [w, 0]]), grey(rng, 0.1, 0.7))
-    beam, middle = grey(rng, 0.02, 0.3), rng.uniform(0.2, 0.8) * w
+    fill(picture, np.array([[0, 0], [0, ceiling], [w, ceiling], [w, 0]]), gray(rng, 0.1, 0.7))
+    beam, middle = gray(rng, 0.02, 0.3), rng.uniform(0.2, 0.8) * w
     for x in np.linspace(-2 * w, 3 * w, int(rng.integers(6, 18))):
         end = (int(middle + 0.3 * (x - middle)), int(ceiling))
         cv2.line(picture, (int(x), 0), end, beam, max(1, int(0.01 * w)), cv2.LINE_AA)
@@ -83,12 +83,12 @@ def _ramp(rng: np.random.Generator, picture: np.ndarray, horizon: float) -> None
     x, y = rng.uniform(-0.2, 1) * w, horizon + rng.uniform(0.02, 0.4) * h
     long, high = rng.uniform(0.15, 0.7) * w * (1 if rng.random() < 0.5 else -1), rng.uniform(0.05, 0.3) * h
     deep = np.array([rng.normal(0, 0.1) * w, -rng.uniform(0.02, 0.1) * h])
-    top, side = grey(rng, 0.15, 0.6), grey(rng, 0.05, 0.35)
+    top, side = gray(rng, 0.15, 0.6), gray(rng, 0.05, 0.35)
     foot, head, below = np.array([x, y]), np.array([x + long, y - high]), np.array([x + long, y])
     fill(picture, np.array([foot, head, head + deep, foot + deep]), top)
     fill(picture, np.array([foot, head, below]), side)
     if rng.random() < 0.4:  # a painted or worn edge
-        edge = grey(rng, 0.3, 0.9, 0.3)
+        edge = gray(rng, 0.3, 0.9, 0.3)
         cv2.line(picture, tuple(foot.astype(int)), tuple(head.astype(int)), edge, max(1, w // 128), cv2.LINE_AA)
 
 

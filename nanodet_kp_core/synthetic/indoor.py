@@ -1,4 +1,4 @@
-"""What stands and hangs in rooms where robots drive: windows, lamps, screens, chairs, legs. Never labelled."""
+"""What stands and hangs in rooms where robots drive: windows, lamps, screens, chairs, legs. Never labeled."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def shine_texture(canvas: Canvas, texture: np.ndarray, quad: np.ndarray) -> None
     canvas.emission[window.at] = canvas.emission[window.at] * (1 - cover) + light * cover
 
 
-def _panel(rng: np.random.Generator, centre: np.ndarray, width: float, height: float) -> np.ndarray:
+def _panel(rng: np.random.Generator, center: np.ndarray, width: float, height: float) -> np.ndarray:
     """A flat thing that hangs or stands, turned a little: quad [4, 2]."""
-    quad = bar_quad(centre, height, width, float(rng.normal(0, 0.06)))
+    quad = bar_quad(center, height, width, float(rng.normal(0, 0.06)))
     skew, near = rng.normal(0, 0.12) * width, float(rng.uniform(0.75, 1.0))
     quad[[0, 1], 1] += skew
     side = (0, 1) if rng.random() < 0.5 else (3, 2)

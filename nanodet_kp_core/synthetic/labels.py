@@ -15,12 +15,12 @@ from nanodet_kp_core.synthetic.sensor import Exposure
 _MIN_FACING = 0.30  # seen flatter than about 72 degrees, a plate is neither plate nor background
 _MIN_BAR_PX = 3.0
 _MIN_WIDTH_PX = 7.0
-_MIN_CONTRAST = 18  # grey levels between a bar and what is beside it
+_MIN_CONTRAST = 18  # gray levels between a bar and what is beside it
 _MOST_COVERED = 0.4  # of a bar
 _MOST_JOINED = 0.85  # of the distance between the bars that the patch of light of one may be wide
 _MOST_SMEARED = 2.0  # lengths of a bar that it may be smeared along itself
 _READ_SIGMA, _READ_BLUR = 0.22, 0.7  # lengths of a bar; a digit's stroke is 0.3 of it
-_JPEG_STEP = 250.0  # grey levels that JPEG takes for nothing, times its quality
+_JPEG_STEP = 250.0  # gray levels that JPEG takes for nothing, times its quality
 
 
 @dataclass(frozen=True)

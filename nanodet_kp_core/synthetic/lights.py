@@ -29,7 +29,7 @@ def team_light(rng: np.random.Generator, color: str) -> np.ndarray:
 
 
 def any_light(rng: np.random.Generator) -> np.ndarray:
-    """Light of a strip or an indicator: the teams' colours and white, at times amber or green."""
+    """Light of a strip or an indicator: the teams' colors and white, at times amber or green."""
     u = rng.random()
     if u < 0.08:
         return _AMBER
@@ -38,11 +38,11 @@ def any_light(rng: np.random.Generator) -> np.ndarray:
     return team_light(rng, "BBRRW"[int(rng.integers(5))])
 
 
-def bar_quad(centre: np.ndarray, length: float, width: float, angle: float) -> np.ndarray:
+def bar_quad(center: np.ndarray, length: float, width: float, angle: float) -> np.ndarray:
     """Rectangle [4, 2] of a bar in pixels; `angle` 0 is upright, radians."""
     along = np.array([np.sin(angle), np.cos(angle)]) * length / 2
     across = np.array([np.cos(angle), -np.sin(angle)]) * width / 2
-    left, right = centre - across, centre + across
+    left, right = center - across, center + across
     return np.array([left - along, left + along, right + along, right - along])
 
 
@@ -52,14 +52,14 @@ def strength(rng: np.random.Generator) -> float:
 
 
 def stray_lights(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Strips, lamps and windows anywhere behind the robots. What is drawn here is never labelled."""
+    """Strips, lamps and windows anywhere behind the robots. What is drawn here is never labeled."""
     w, h = canvas.size
     for _ in range(rng.poisson(1.0)):
         strip(rng, canvas, rng.uniform(0, 1, 2) * (w, h), float(np.exp(rng.uniform(np.log(4), np.log(0.6 * w)))))
     for _ in range(rng.poisson(0.4)):
-        centre = rng.uniform(0, 1, 2) * (w, h * 0.6)
+        center = rng.uniform(0, 1, 2) * (w, h * 0.6)
         size = np.exp(rng.uniform(np.log(2), np.log(0.25 * w), 2))
-        shine(canvas, bar_quad(centre, size[0], size[1], rng.normal(0, 0.2)), team_light(rng, "W") * strength(rng))
+        shine(canvas, bar_quad(center, size[0], size[1], rng.normal(0, 0.2)), team_light(rng, "W") * strength(rng))
     if rng.random() < 0.25:  # rows of ceiling lamps
         first, step = rng.uniform(-0.2, 1, 2) * (w, 0.5 * h), rng.normal(0, 0.25, 2) * (w, 0.2 * h)
         length, width = np.exp(rng.uniform(np.log(0.01), np.log(0.12), 2)) * w * (0.4, 1.0)
@@ -79,29 +79,29 @@ def stray_lights(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def strip(
-    rng: np.random.Generator, canvas: Canvas, centre: np.ndarray, length: float, angle: float | None = None
+    rng: np.random.Generator, canvas: Canvas, center: np.ndarray, length: float, angle: float | None = None
 ) -> None:
     """A light strip of `length` pixels; `angle` 0 is upright, None any."""
     tilt = float(rng.uniform(0, np.pi)) if angle is None else angle
     thickness = max(1.0, length * float(np.exp(rng.uniform(np.log(0.02), np.log(0.35)))))
-    shine(canvas, bar_quad(centre, length, thickness, tilt), any_light(rng) * strength(rng))
+    shine(canvas, bar_quad(center, length, thickness, tilt), any_light(rng) * strength(rng))
 
 
-def dot(canvas: Canvas, centre: np.ndarray, radius: float, radiance: np.ndarray) -> None:
-    """A round light of `radius` pixels around `centre` [2]."""
+def dot(canvas: Canvas, center: np.ndarray, radius: float, radiance: np.ndarray) -> None:
+    """A round light of `radius` pixels around `center` [2]."""
     w, h = canvas.size
-    low = np.maximum(np.floor(centre - radius - 1), 0).astype(int)
-    high = np.minimum(np.ceil(centre + radius + 2), (w, h)).astype(int)
+    low = np.maximum(np.floor(center - radius - 1), 0).astype(int)
+    high = np.minimum(np.ceil(center + radius + 2), (w, h)).astype(int)
     if (high <= low).any():
         return
-    x, y = np.arange(low[0], high[0]) - centre[0], np.arange(low[1], high[1]) - centre[1]
+    x, y = np.arange(low[0], high[0]) - center[0], np.arange(low[1], high[1]) - center[1]
     cover = np.clip(radius + 0.5 - np.hypot(x, y[:, None]), 0, 1).astype(np.float32)
     window = canvas.emission[low[1] : high[1], low[0] : high[0]]
     np.maximum(window, cover[..., None] * np.asarray(radiance, np.float32), out=window)
 
 
 def health_bar(rng: np.random.Generator, canvas: Canvas, quad: np.ndarray, color: str) -> None:
-    """The long light bar on top of a robot: one colour, partly lit, at times with ends in another; quad [4, 2]."""
+    """The long light bar on top of a robot: one color, partly lit, at times with ends in another; quad [4, 2]."""
     light = team_light(rng, color if color in "BR" and rng.random() < 0.7 else "W") * np.float32(strength(rng))
     if rng.random() < 0.1:
         light = _AMBER * np.float32(strength(rng))
@@ -121,7 +121,7 @@ def _part(quad: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def lone_bar(rng: np.random.Generator, canvas: Canvas, quad: np.ndarray, color: str) -> None:
-    """An upright bar beside the plate whose corners [4, 2] are given, mostly in its colour: the half of no plate."""
+    """An upright bar beside the plate whose corners [4, 2] are given, mostly in its color: the half of no plate."""
     height, side = float(np.linalg.norm(quad[1] - quad[0])), quad[3] - quad[0]
     up = (quad[0] - quad[1]) / max(height, 1e-6)
     sign = 1 if rng.random() < 0.5 else -1
@@ -141,8 +141,8 @@ def mirrored_bars(rng: np.random.Generator, canvas: Canvas) -> None:
     light = team_light(rng, "BR"[int(rng.integers(2))]) * np.float32(np.exp(rng.uniform(np.log(0.03), np.log(0.8))))
     soft: np.ndarray = np.zeros((h // 2 + 1, w // 2 + 1, 3), np.float32)
     for k in range(int(rng.integers(2, 5))):
-        centre = first + (k * gap + rng.normal(0, 0.1) * gap, rng.normal(0, 0.1) * length)
-        quad = bar_quad(centre, length, max(1.5, length * rng.uniform(0.1, 0.35)), float(rng.normal(0, 0.05)))
+        center = first + (k * gap + rng.normal(0, 0.1) * gap, rng.normal(0, 0.1) * length)
+        quad = bar_quad(center, length, max(1.5, length * rng.uniform(0.1, 0.35)), float(rng.normal(0, 0.05)))
         cv2.fillConvexPoly(soft, np.round(quad / 2).astype(np.int32), [float(v) for v in light * rng.uniform(0.5, 1)])
     smear = max(1.0, length * float(rng.uniform(0.05, 0.3)))
     soft = cv2.GaussianBlur(soft, (0, 0), max(0.5, smear * 0.15), sigmaY=smear / 2)
@@ -174,20 +174,20 @@ def _sign(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def _mismatched_pair(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Two bars that make no plate: too far apart or too close, of different length, direction or colour, or leaning
+    """Two bars that make no plate: too far apart or too close, of different length, direction or color, or leaning
     together."""
     w, h = canvas.size
     length = float(np.exp(rng.uniform(np.log(5), np.log(0.25 * w))))
     first = rng.uniform(0.1, 0.9, 2) * (w, h)
-    fault = ("far", "close", "shifted", "turned", "colours", "slanted")[int(rng.integers(6))]
+    fault = ("far", "close", "shifted", "turned", "colors", "slanted")[int(rng.integers(6))]
     low, high = {"far": (5.8, 10.0), "close": (0.25, 0.6)}.get(fault, (1.5, 4.2))
     gap = length * rng.uniform(low, high)
     sign = 1 if rng.random() < 0.5 else -1
     second = first + (gap, length * (rng.uniform(1, 2) * sign if fault == "shifted" else rng.normal(0, 0.1)))
     lean = float(rng.normal(0, 0.1)) if fault != "slanted" else float(rng.uniform(0.7, 1.2)) * sign
     angles = (lean, lean + (rng.uniform(0.6, 1.5) * sign if fault == "turned" else 0.0))
-    colors = ("B", "R") if fault == "colours" else ("BRW"[int(rng.integers(3))],) * 2
+    colors = ("B", "R") if fault == "colors" else ("BRW"[int(rng.integers(3))],) * 2
     power, thickness = strength(rng), max(1.0, length * rng.uniform(0.1, 0.3))
-    for centre, angle, color in zip((first, second), angles, colors):
-        quad = bar_quad(centre, length * rng.uniform(0.9, 1.1), thickness, float(angle))
+    for center, angle, color in zip((first, second), angles, colors):
+        quad = bar_quad(center, length * rng.uniform(0.9, 1.1), thickness, float(angle))
         shine(canvas, quad, team_light(rng, color) * np.float32(power))

@@ -16,15 +16,15 @@ def paint_occluders(rng: np.random.Generator, canvas: Canvas) -> None:
     if rng.random() < 0.07:
         _mesh(rng, canvas)
     for _ in range(rng.poisson(0.35)):
-        centre = rng.uniform(0, 1, 2) * (w, h)
+        center = rng.uniform(0, 1, 2) * (w, h)
         length, width = np.exp(rng.uniform(np.log(0.05), np.log(0.6), 2)) * w * (1.0, 0.3)
         angle = float(rng.normal(0, 0.3)) + (0.0 if rng.random() < 0.5 else np.pi / 2)
-        quad = bar_quad(centre, float(length), float(width), angle)
+        quad = bar_quad(center, float(length), float(width), angle)
         code = surface(rng)
         paint(canvas, quad, code, OCCLUDER)
         if rng.random() < 0.4:  # round: a barrel, a pipe
             bright = (min(255, code[0] * 2 + 20), min(255, code[1] * 2 + 20), min(255, code[2] * 2 + 20))
-            paint(canvas, bar_quad(centre, float(length), float(width) * 0.3, angle), bright, OCCLUDER)
+            paint(canvas, bar_quad(center, float(length), float(width) * 0.3, angle), bright, OCCLUDER)
 
 
 def _mesh(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -32,9 +32,9 @@ def _mesh(rng: np.random.Generator, canvas: Canvas) -> None:
     w, h = canvas.size
     step = float(np.exp(rng.uniform(np.log(4), np.log(28))))
     width = max(0.35, step * float(rng.uniform(0.06, 0.22)))
-    centre, size = rng.uniform(0.2, 0.8, 2) * (w, h), rng.uniform(0.3, 2.0, 2) * (w, h)
-    low = np.clip(centre - size / 2, 0, (w, h)).astype(int)
-    high = np.clip(centre + size / 2, 0, (w, h)).astype(int)
+    center, size = rng.uniform(0.2, 0.8, 2) * (w, h), rng.uniform(0.3, 2.0, 2) * (w, h)
+    low = np.clip(center - size / 2, 0, (w, h)).astype(int)
+    high = np.clip(center + size / 2, 0, (w, h)).astype(int)
     lines = np.zeros((h, w), np.uint8)
     angle = float(rng.uniform(0, np.pi))
     directions = (angle, angle + np.pi / 3, angle + 2 * np.pi / 3) if rng.random() < 0.5 else (angle, angle + np.pi / 2)
@@ -55,7 +55,7 @@ def _mesh(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def broadcast_overlay(rng: np.random.Generator, picture: np.ndarray, owner: np.ndarray) -> None:
-    """Banners in team colours with badges and writing over the finished picture; `owner` learns what they cover."""
+    """Banners in team colors with badges and writing over the finished picture; `owner` learns what they cover."""
     h, w = picture.shape[:2]
     height = int(h * rng.uniform(0.04, 0.16))
     top = (0, h - height, int(rng.integers(0, h - height)))[int(rng.integers(3))]

@@ -1,4 +1,4 @@
-"""One plate of a robot: panel, housings, bars, and where its labelled corners are."""
+"""One plate of a robot: panel, housings, bars, and where its labeled corners are."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def plate_part(
     """What paints a plate, or what of it can be seen; a plate that faces us is added to `plates`."""
 
     def draw() -> None:
-        if pose.centre[2] < 0.15:
+        if pose.center[2] < 0.15:
             return
         if pose.facing() >= SEEN_FLAT:
             plates.append(_plate(rng, canvas, camera, pose, look, owner))
@@ -168,7 +168,7 @@ def _seen(pose: PlatePose, free: float) -> tuple[tuple[float, float], tuple[floa
     """What can be seen of the left and of the right bar's width: the far one loses its inner part."""
     if free == 1:
         return (0.0, 1.0), (0.0, 1.0)
-    if pose.right[2] * np.sign(pose.centre[2]) > 0:  # the right bar is farther away
+    if pose.right[2] * np.sign(pose.center[2]) > 0:  # the right bar is farther away
         return (0.0, 1.0), (1 - free, 1.0)
     return (0.0, free), (0.0, 1.0)
 

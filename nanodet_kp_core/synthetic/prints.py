@@ -38,7 +38,7 @@ class Material:
 
 _BLACK = Material(0.008, 0.09)
 _MATERIALS = (
-    (0.26, Material(0.1, 0.5)),  # grey plastic
+    (0.26, Material(0.1, 0.5)),  # gray plastic
     (0.18, Material(0.5, 0.95)),  # white
     (0.16, _BLACK),
     (0.08, Material(0.2, 0.5, (0.45, 0.75, 1.1))),  # cardboard, wood
@@ -190,9 +190,9 @@ def _jittered(mask: np.ndarray, printed: Print, scale: float) -> np.ndarray:
         kernel = np.ones((size + 1, size + 1), np.uint8)
         mask = cv2.dilate(mask, kernel) if printed.weight > 0 else cv2.erode(mask, kernel)
     h, w = mask.shape
-    centre = np.array([w - 1, h - 1]) / 2
+    center = np.array([w - 1, h - 1]) / 2
     matrix = printed.matrix.copy()
-    matrix[:, 2] = matrix[:, 2] * scale + centre - matrix[:, :2] @ centre
+    matrix[:, 2] = matrix[:, 2] * scale + center - matrix[:, :2] @ center
     return cv2.warpAffine(mask, matrix, (w, h))
 
 

@@ -1,4 +1,4 @@
-"""A robot: plates around a body, all of one colour and one sticker, and what stands in front of what."""
+"""A robot: plates around a body, all of one color and one sticker, and what stands in front of what."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _pick(rng: np.random.Generator, cumulative: np.ndarray) -> int:
 
 
 def draw_color(rng: np.random.Generator) -> str:
-    """Colour of a robot's lights: "B", "R", "P", or "N" for lights off."""
+    """Color of a robot's lights: "B", "R", "P", or "N" for lights off."""
     return "BRNP"[_pick(rng, np.array([0.43, 0.86, 0.92, 1.0]))]
 
 
@@ -67,9 +67,9 @@ def draw_robot(
     radius = float(rng.uniform(0.13, 0.34))
     lean = -15 if number == "O" else 15  # an outpost's plates look down, a chassis' plates up
     tilt = float(np.radians(lean) if rng.random() < 0.6 else rng.normal(0, 0.12))
-    centre = camera.back_project(at_pixel, depth) - radius * np.array([np.sin(yaw), 0.0, -np.cos(yaw)])
+    center = camera.back_project(at_pixel, depth) - radius * np.array([np.sin(yaw), 0.0, -np.cos(yaw)])
     look = draw_look(rng, color, number, width, exposure, exact)
-    frame = draw_frame(rng, centre, radius, yaw)
+    frame = draw_frame(rng, center, radius, yaw)
     kind = _draw_kind(rng, number)
     ratio = float(rng.uniform(0.7, 1.3)) if kind != "tower" else 1.0  # front and side plates: different distances
     plates: list[PlateView] = []
@@ -79,9 +79,9 @@ def draw_robot(
     count = {"tower": 3, "single": 1}.get(kind, 4)
     for k in range(count):
         angle = yaw + k * 2 * np.pi / max(count, 3)
-        pose = geometry.plate_pose(centre, angle, radius * (ratio if k % 2 else 1), tilt)
+        pose = geometry.plate_pose(center, angle, radius * (ratio if k % 2 else 1), tilt)
         owner = first_owner + k
-        parts.append((float(pose.centre[2]), plate_part(looks[k], canvas, camera, pose, look, owner, plates)))
+        parts.append((float(pose.center[2]), plate_part(looks[k], canvas, camera, pose, look, owner, plates)))
     has_top = kind in ("chassis", "single")
     if has_top and not top_in_front:
         paint_top(looks[4], canvas, camera, frame, color)
@@ -120,6 +120,6 @@ def _draw_yaw(rng: np.random.Generator) -> float:
     kind = rng.random()
     if kind < 0.45:
         return float(rng.normal(0, 0.3))
-    if kind < 0.82:  # two plates in view: the bar of one and the neighbour's bar make no plate
+    if kind < 0.82:  # two plates in view: the bar of one and the neighbor's bar make no plate
         return float(rng.uniform(0.45, 1.1)) * (1 if rng.random() < 0.5 else -1)
     return float(rng.uniform(-1.25, 1.25))

@@ -1,4 +1,4 @@
-"""Robots side by side: their bars stand next to one another at one height, and neighbours' bars make no plate."""
+"""Robots side by side: their bars stand next to one another at one height, and neighbors' bars make no plate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def draw_row(
     exposure: Exposure,
     exact: bool = False,
 ) -> list[PlateView]:
-    """Paint two to four robots in a row around `at_pixel`, mostly of one colour; returns their plates that face us.
+    """Paint two to four robots in a row around `at_pixel`, mostly of one color; returns their plates that face us.
 
     plate_px and exact as in draw_robot; the owners are first_owner to first_owner + OWNERS - 1 at most.
     """

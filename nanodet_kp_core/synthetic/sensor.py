@@ -1,4 +1,4 @@
-"""From radiance to the picture a cheap camera delivers: glow, exposure, blur, noise, Bayer, colour faults, JPEG."""
+"""From radiance to the picture a cheap camera delivers: glow, exposure, blur, noise, Bayer, color faults, JPEG."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GREY = np.array([0.114, 0.587, 0.299], np.float32)
 class Finish:
     """What a kind of camera does to its pictures after the sensor.
 
-    bayer: share of pictures from a colour filter array. smooth: share of the others whose noise is smoothed. sharpen:
+    bayer: share of pictures from a color filter array. smooth: share of the others whose noise is smoothed. sharpen:
     share of pictures, least and most. tone: least and most of a phone's tone curve, 0 none. jpeg: share of pictures,
     quality: of JPEG, least and most. shrink: share of pictures scaled down and up again, least and most. overlay: share
     with banners.
@@ -67,7 +67,7 @@ class Exposure:
     finish: Finish = Finish()
 
     def level(self, albedo: float) -> float:
-        """Grey level 0..255 of a surface without any light of its own."""
+        """Gray level 0..255 of a surface without any light of its own."""
         return 255 * min(1.0, max(0.0, albedo * self.ambient - self.black)) ** self.gamma
 
     def spread(self) -> Spread:
@@ -94,12 +94,12 @@ def _motion(picture: np.ndarray, length: float, angle: float) -> np.ndarray:
     ends = np.round((np.array([-reach, reach]) + size // 2) * 16).astype(int)
     cv2.line(kernel, tuple(map(int, ends[0])), tuple(map(int, ends[1])), 255, 1, cv2.LINE_AA, 4)
     weights = kernel.astype(np.float32)
-    weights += weights[::-1, ::-1].copy()  # centred, or the labels would shift
+    weights += weights[::-1, ::-1].copy()  # centerd, or the labels would shift
     return cv2.filter2D(picture, -1, weights / weights.sum(), borderType=cv2.BORDER_REPLICATE)
 
 
 def _aperture(radius: float, blades: int, turn: float) -> np.ndarray:
-    """Kernel of a disc of `radius` pixels, or of a polygon with `blades` corners on it; centred, sum 1."""
+    """Kernel of a disc of `radius` pixels, or of a polygon with `blades` corners on it; centerd, sum 1."""
     reach = int(np.ceil(radius)) + 1
     x = np.arange(-reach, reach + 1, dtype=np.float32)
     edge = radius - np.hypot(x, x[:, None])
@@ -122,7 +122,7 @@ def _toned(picture: np.ndarray, strength: float) -> np.ndarray:
 
 
 def expose(rng: np.random.Generator, canvas: Canvas, exposure: Exposure, underglow: np.ndarray | None) -> np.ndarray:
-    """Picture uint8 [H, W, 3]. `underglow`: coloured light [H / 4, W / 4, 3] on the scene, None for none."""
+    """Picture uint8 [H, W, 3]. `underglow`: colored light [H / 4, W / 4, 3] on the scene, None for none."""
     radiance = _radiance(rng, canvas, exposure, underglow)
     radiance = _motion(radiance, exposure.blur, exposure.angle) - np.float32(exposure.black)
     finish = exposure.finish
@@ -133,7 +133,7 @@ def expose(rng: np.random.Generator, canvas: Canvas, exposure: Exposure, undergl
     picture = cv2.pow(radiance, exposure.gamma)
     if exposure.noise > 0 and not raw:
         picture = cv2.scaleAdd(_grain(rng, picture.shape, rng.random() < finish.smooth), exposure.noise, picture)
-    picture = cv2.transform(picture, _colours(rng))
+    picture = cv2.transform(picture, _colors(rng))
     if finish.tone[1] > 0:
         picture = _toned(picture, float(rng.uniform(*finish.tone)))
     if rng.random() < finish.sharpen[0]:
@@ -198,7 +198,7 @@ def _grain(rng: np.random.Generator, shape: tuple[int, ...], smooth: bool) -> np
 
 
 def _bayer(rng: np.random.Generator, radiance: np.ndarray, sigma: float) -> np.ndarray:
-    """What a colour filter array and its interpolation make of the picture; noise falls on the raw pixels."""
+    """What a color filter array and its interpolation make of the picture; noise falls on the raw pixels."""
     h, w = radiance.shape[:2]
     raw = np.empty((h, w), np.float32)
     for row, column, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
@@ -208,12 +208,12 @@ def _bayer(rng: np.random.Generator, radiance: np.ndarray, sigma: float) -> np.n
         raw += _grain(rng, raw.shape, False) * shot * np.float32(1.5 * sigma)
     counts = (np.clip(raw, 0, 1) * 65535).astype(np.uint16)
     edge_aware = rng.random() < 0.5
-    colour = cv2.cvtColor(counts, cv2.COLOR_BayerBGGR2BGR_EA if edge_aware else cv2.COLOR_BayerBGGR2BGR)
-    return colour.astype(np.float32) / np.float32(65535)
+    color = cv2.cvtColor(counts, cv2.COLOR_BayerBGGR2BGR_EA if edge_aware else cv2.COLOR_BayerBGGR2BGR)
+    return color.astype(np.float32) / np.float32(65535)
 
 
-def _colours(rng: np.random.Generator) -> np.ndarray:
-    """Colour matrix [3, 3] of the camera: saturation, and channels that leak into each other."""
+def _colors(rng: np.random.Generator) -> np.ndarray:
+    """Color matrix [3, 3] of the camera: saturation, and channels that leak into each other."""
     saturation = np.float32(rng.uniform(0.7, 1.3))
     matrix: np.ndarray = saturation * np.eye(3, dtype=np.float32) + (1 - saturation) * _GREY
     leak = rng.normal(0, 0.03, (3, 3)).astype(np.float32)

@@ -1,7 +1,7 @@
 """The nine stickers as our own vector drawings, and the masks that plate textures are made of.
 
-A mask shows the whole panel between the bars: x from the left bar's centre line to the right one's, y over the
-panel's height. Drawings are in millimetres around the panel's centre, y down.
+A mask shows the whole panel between the bars: x from the left bar's center line to the right one's, y over the
+panel's height. Drawings are in millimetres around the panel's center, y down.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ _PICTOGRAMS: dict[str, list[Points]] = {
 
 def pixels(points: np.ndarray | Points, shape: tuple[int, int], scale: float) -> np.ndarray:
     """Millimetres [n, 2] as OpenCV's fixed-point pixels of a mask of `shape`."""
-    centre = np.array([shape[1] - 1, shape[0] - 1]) / 2
-    return np.round((np.asarray(points) * scale + centre) * (1 << SHIFT)).astype(np.int32)
+    center = np.array([shape[1] - 1, shape[0] - 1]) / 2
+    return np.round((np.asarray(points) * scale + center) * (1 << SHIFT)).astype(np.int32)
 
 
 def mask_shape(plate_width: float, scale: float) -> tuple[int, int]:
@@ -121,6 +121,6 @@ def frame_mask(plate_width: float, scale: float) -> np.ndarray:
     mask = np.full(shape, 255, np.uint8)
     cv2.fillPoly(mask, [pixels(inner, shape, scale)], 0, cv2.LINE_AA, SHIFT)
     for hole in ((20 - x, 13 - y), (x - 20, 13 - y), (20 - x, y - 13), (x - 20, y - 13)):
-        centre = pixels([hole], shape, scale)[0]
-        cv2.circle(mask, tuple(map(int, centre)), round(4.5 * scale * (1 << SHIFT)), 255, -1, cv2.LINE_AA, SHIFT)
+        center = pixels([hole], shape, scale)[0]
+        cv2.circle(mask, tuple(map(int, center)), round(4.5 * scale * (1 << SHIFT)), 255, -1, cv2.LINE_AA, SHIFT)
     return mask

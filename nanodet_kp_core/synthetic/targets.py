@@ -81,10 +81,10 @@ def target_mask(kind: str, number: str, plate_width: float, scale: float, varian
 
 
 def _ring(mask: np.ndarray, scale: float, radius: float, width: float) -> None:
-    centre = pixels([(0.0, 0.0)], mask.shape[:2], scale)[0]
+    center = pixels([(0.0, 0.0)], mask.shape[:2], scale)[0]
     axes = (round(radius * scale * (1 << SHIFT)),) * 2
     thick = max(1, round(width * scale)) if width else -1
-    cv2.ellipse(mask, tuple(map(int, centre)), axes, 0, 0, 360, 255, thick, cv2.LINE_AA, SHIFT)
+    cv2.ellipse(mask, tuple(map(int, center)), axes, 0, 0, 360, 255, thick, cv2.LINE_AA, SHIFT)
 
 
 def _outline(mask: np.ndarray, scale: float, sides: int, radius: float, turn: float, width: float) -> None:

@@ -10,7 +10,7 @@ from nanodet_kp_core.train.results import curve, read_results
 
 SHOWN = (
     "loss", "loss_qfl", "loss_bbox", "loss_dfl", "loss_number", "loss_corner", "lr", "num_pos",
-    "val_precision", "val_recall", "val_f1", "val_mAP", "val_oks_mAP", "val_err_px", "val_colour", "val_number",
+    "val_precision", "val_recall", "val_f1", "val_mAP", "val_oks_mAP", "val_err_px", "val_color", "val_number",
 )  # fmt: skip
 WIDTH = 4
 

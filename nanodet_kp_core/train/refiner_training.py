@@ -29,7 +29,7 @@ _DIAGONAL = float(torch.tensor(PATCH_CORNERS[2] - PATCH_CORNERS[0]).norm())
 
 
 class ReaderTraining(PatchTraining):
-    """See PatchTraining. unlit: index of the colour whose plates have UNLIT_WEIGHT, -1 for none.
+    """See PatchTraining. unlit: index of the color whose plates have UNLIT_WEIGHT, -1 for none.
 
     Raises TrainingError when no patch shows a plate.
     """
@@ -49,7 +49,7 @@ class ReaderTraining(PatchTraining):
         self._weights[self.plate & (self.colors == unlit)] = UNLIT_WEIGHT
 
     def loss(self, values: Tensor, chosen: Tensor) -> Tensor:
-        """Plate or not; of plates the colour, the number where it is known, doubt where it is not, and the corners."""
+        """Plate or not; of plates the color, the number where it is known, doubt where it is not, and the corners."""
         logit, color, number, corners = values.split(self._parts, dim=1)
         plate, numbers = self.plate[chosen], self.numbers[chosen]
         read = numbers >= 0
@@ -75,7 +75,7 @@ class ReaderTraining(PatchTraining):
         return {
             "precision": float((said & plate).sum() / said.sum().clamp(min=1)),
             "recall": float((said & plate).sum() / plate.sum().clamp(min=1)),
-            "colour": float((color[plate].argmax(dim=1) == colors[plate]).float().mean()),
+            "color": float((color[plate].argmax(dim=1) == colors[plate]).float().mean()),
             "number": float((number[read].argmax(dim=1) == numbers[read]).float().mean()),
             "err_before": float(before.mean()),
             "err": float(after.mean()),

@@ -33,9 +33,9 @@ def test_a_plate_that_lost_takes_no_bar_from_others():
     assert obeying(chain).tolist() == [0, 2]
 
 
-def test_neighbouring_plates_of_one_robot_both_stay():
-    neighbour = PLATE * (0.6, 1) + (48 + 0.45 * 20, 0)
-    assert obeying(np.stack([PLATE, neighbour])).tolist() == [0, 1]
+def test_neighboring_plates_of_one_robot_both_stay():
+    neighbor = PLATE * (0.6, 1) + (48 + 0.45 * 20, 0)
+    assert obeying(np.stack([PLATE, neighbor])).tolist() == [0, 1]
 
 
 def test_nothing_to_judge():

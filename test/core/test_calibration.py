@@ -87,7 +87,7 @@ def test_a_file_without_a_size_fits_no_image_that_no_lens_makes(matrix):
         ("1736.51", "-3", "focal lengths"),
         ("1736.51, 0., 640.2, 0., 1735.9", "1., 0., 640.2, 0., 1.", "128 to 128000 pixels .* got 1 and 1, which"),
         ("1736.51", "900", "focal lengths of square pixels, got 900 and 1735.9"),
-        ("640.2", "2000", r"optical centre inside 1280x1024, got \(2000, 511.8\)"),
+        ("640.2", "2000", r"optical center inside 1280x1024, got \(2000, 511.8\)"),
         ("1736.51, 0.,", "1736.51,", "nine finite numbers"),
         ("[1736.51, 0., 640.2, 0., 1735.9, 511.8, 0., 0., 1.]", "maybe", "nine finite numbers, got 'maybe'"),
         ("-0.08,", "high,", "finite distortion coefficients, got a list of 5"),

@@ -9,13 +9,13 @@ from image_fields import CompressedImage, Image, encoded
 
 from nanodet_kp_core.errors import ImageError
 from nanodet_kp_core.runtime.images.compressed_message import is_mosaic, stored_encoding, view_compressed
-from nanodet_kp_core.runtime.images.image_bytes import dark_sentence, is_grey
+from nanodet_kp_core.runtime.images.image_bytes import dark_sentence, is_gray
 from nanodet_kp_core.runtime.images.image_message import check_compressed, from_compressed, from_image, view_image
 
 TILES = ("rggb", "bggr", "gbrg", "grbg")
 
 
-def colours():
+def colors():
     """Smooth, and different in all channels."""
     y, x = np.mgrid[0:40, 0:64]
     return np.stack([30 + 3 * x, 60 + 3 * y, 220 - 2 * x], axis=2).astype(np.uint8)
@@ -44,8 +44,8 @@ def message(form, extension, image, *options):
         ("bayer_{}16; png compressed ", ".png", 16),
     ],
 )
-def test_a_mosaic_becomes_the_colours_of_the_raw_topic(tile, form, extension, channels):
-    mosaic = mosaic_of(colours(), tile)
+def test_a_mosaic_becomes_the_colors_of_the_raw_topic(tile, form, extension, channels):
+    mosaic = mosaic_of(colors(), tile)
     raw = Image(64, 40, f"bayer_{tile}8", 64, 0, array.array("B", mosaic.tobytes()))
     stored = {1: mosaic, 3: mosaic[..., None].repeat(3, 2), 16: mosaic.astype(np.uint16) << 8}[channels]
     sent = message(form.format(tile), extension, stored, cv2.IMWRITE_JPEG_QUALITY, 100)
@@ -56,16 +56,16 @@ def test_a_mosaic_becomes_the_colours_of_the_raw_topic(tile, form, extension, ch
 
 
 @pytest.mark.parametrize("form", ["bayer_rggb8; jpeg compressed bgr8", "rgb8; jpeg compressed bgr8", "jpeg", "jpg", ""])
-def test_colours_are_left_as_they_are(form):
-    got = from_compressed(message(form, ".jpg", colours(), cv2.IMWRITE_JPEG_QUALITY, 100))
-    assert np.abs(got.astype(int) - colours()).mean() < 3
+def test_colors_are_left_as_they_are(form):
+    got = from_compressed(message(form, ".jpg", colors(), cv2.IMWRITE_JPEG_QUALITY, 100))
+    assert np.abs(got.astype(int) - colors()).mean() < 3
 
 
 @pytest.mark.parametrize(
     "form", ["mono8; jpeg compressed ", "bayer_rggb8; jpeg compressed mono8", "8UC1; jpeg compressed ", "jpeg"]
 )
-def test_grey_is_grey(form):
-    got = from_compressed(message(form, ".jpg", colours()[..., 0]))
+def test_gray_is_gray(form):
+    got = from_compressed(message(form, ".jpg", colors()[..., 0]))
     assert (got[..., 0] == got[..., 2]).all()
 
 
@@ -79,8 +79,8 @@ def test_grey_is_grey(form):
     ],
 )
 def test_a_single_channel_of_an_unknown_kind_is_refused(form):
-    with pytest.raises(ImageError, match="whose colours nobody knows; let the camera driver publish bgr8"):
-        from_compressed(message(form, ".png", colours()[..., 0]))
+    with pytest.raises(ImageError, match="whose colors nobody knows; let the camera driver publish bgr8"):
+        from_compressed(message(form, ".png", colors()[..., 0]))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_single_channel_of_an_unknown_kind_is_refused(form):
 def test_depth_is_refused_by_its_format(form):
     sent = message(form, ".png", np.full((30, 40), 1200, np.uint16))
     for use in (check_compressed, from_compressed):
-        with pytest.raises(ImageError, match="that is depth, not colour: remap image_raw"):
+        with pytest.raises(ImageError, match="that is depth, not color: remap image_raw"):
             use(sent)
 
 
@@ -121,8 +121,8 @@ def test_what_format_says(form, encoding):
     ("extension", "options"), [(".jpg", ()), (".jpg", (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)), (".png", ())]
 )
 def test_the_number_of_channels_is_read_from_the_head(extension, options):
-    assert is_grey(np.frombuffer(encoded(extension, colours()[..., 0], *options), np.uint8))
-    assert not is_grey(np.frombuffer(encoded(extension, colours(), *options), np.uint8))
+    assert is_gray(np.frombuffer(encoded(extension, colors()[..., 0], *options), np.uint8))
+    assert not is_gray(np.frombuffer(encoded(extension, colors(), *options), np.uint8))
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
@@ -141,9 +141,9 @@ def test_the_bits_that_a_raw_picture_uses(bits, encoding, big):
 
 @pytest.mark.parametrize("bits", [10, 12, 16])
 def test_the_bits_that_a_compressed_picture_uses(bits):
-    sent = message("mono16; png compressed ", ".png", colours()[..., 0].astype(np.uint16) << (bits - 8))
+    sent = message("mono16; png compressed ", ".png", colors()[..., 0].astype(np.uint16) << (bits - 8))
     assert view_compressed(sent).bits == bits
-    assert view_compressed(message("bgr8; png compressed ", ".png", colours())).bits is None
+    assert view_compressed(message("bgr8; png compressed ", ".png", colors())).bits is None
 
 
 def test_only_pictures_that_leave_the_upper_bits_unused_are_told():

@@ -39,7 +39,7 @@ def test_a_jpeg_with_a_preview_in_it_has_its_own_size():
 
 
 @pytest.mark.parametrize("image", [picture(), picture()[..., 0], picture().astype(np.uint16) * 257])
-def test_png_of_any_depth_is_eight_bit_colour(image):
+def test_png_of_any_depth_is_eight_bit_color(image):
     decoded = from_compressed(message(encoded(".png", image)))
     expected = picture() if image.ndim == 3 else np.repeat(picture()[..., :1], 3, axis=2)
     np.testing.assert_array_equal(decoded, expected)

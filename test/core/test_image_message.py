@@ -26,7 +26,7 @@ def message(data: np.ndarray, encoding: str, padding: int = 0) -> Image:
 
 
 def gradient(height: int = 24, width: int = 32) -> np.ndarray:
-    """Smooth and different in all channels, so that interpolation is exact to a few grey levels."""
+    """Smooth and different in all channels, so that interpolation is exact to a few gray levels."""
     y, x = np.mgrid[0:height, 0:width]
     return np.stack([40 + 4 * x, 60 + 5 * y, 200 - 3 * x], axis=2).astype(np.uint8)
 
@@ -93,7 +93,7 @@ def test_bayer(tile):
 
 @pytest.mark.parametrize("encoding", ["yuv422", "uyvy", "yuv422_yuy2", "yuyv"])
 def test_yuv422(encoding):
-    image = np.repeat(gradient()[:, ::2], 2, axis=1)  # two columns share their colour
+    image = np.repeat(gradient()[:, ::2], 2, axis=1)  # two columns share their color
     yuv = _video_yuv(image)
     packed = np.empty((*image.shape[:2], 2), np.uint8)
     luma, chroma = (1, 0) if encoding in ("yuv422", "uyvy") else (0, 1)
@@ -107,7 +107,7 @@ def test_yuv422(encoding):
 @pytest.mark.parametrize("padding", [0, 6])
 @pytest.mark.parametrize("encoding", ["nv12", "nv21", "yuv420", "i420", "yv12"])
 def test_planes(encoding, padding):
-    image = gradient()[::2, ::2].repeat(2, axis=0).repeat(2, axis=1)  # two by two pixels share their colour
+    image = gradient()[::2, ::2].repeat(2, axis=0).repeat(2, axis=1)  # two by two pixels share their color
     height, width = image.shape[:2]
     yuv = _video_yuv(image)
     u, v = yuv[::2, ::2, 1], yuv[::2, ::2, 2]
@@ -116,11 +116,11 @@ def test_planes(encoding, padding):
     if encoding.startswith("nv"):
         pair = (u, v) if encoding == "nv12" else (v, u)
         mixed = np.stack(pair, axis=2).reshape(height // 2, width)
-        colours = [np.pad(mixed, ((0, 0), (0, padding)), constant_values=9)]
+        colors = [np.pad(mixed, ((0, 0), (0, padding)), constant_values=9)]
     else:
         order = (v, u) if encoding == "yv12" else (u, v)
-        colours = [np.pad(plane, ((0, 0), (0, padding // 2)), constant_values=9) for plane in order]
-    data = b"".join(plane.tobytes() for plane in (bright, *colours))
+        colors = [np.pad(plane, ((0, 0), (0, padding // 2)), constant_values=9) for plane in order]
+    data = b"".join(plane.tobytes() for plane in (bright, *colors))
     sent = Image(width=width, height=height, encoding=encoding, step=step, data=array.array("B", data))
     assert len(data) == step * height * 3 // 2
     assert np.abs(from_image(sent).astype(int) - image).max() <= 4
@@ -177,7 +177,7 @@ def short_step() -> Image:
         (Image(encoding="bgr8", width=4), ["empty", "4x0"]),
         (message(gradient(), "purple8"), ["'purple8'", "32x24", "expected one of bgr8", "set the camera driver"]),
         (message(gradient()[:, :1, :2], "yuv422"), ["yuv422", "cannot be converted"]),
-        (message(gradient()[..., :2], "16UC1"), ["'16UC1'", "that is depth, not colour"]),
+        (message(gradient()[..., :2], "16UC1"), ["'16UC1'", "that is depth, not color"]),
         (message(gradient()[..., :1], "mono16"), ["inconsistent", "at least 64", "got 32"]),
         (message(gradient(), "x" * 5000), ["'xxxx"]),
     ],

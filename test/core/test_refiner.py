@@ -67,7 +67,7 @@ def test_patches_and_image_map_onto_each_other(quad):
 
 
 def test_a_patch_shows_the_plate_upright():
-    """A picture whose grey values are coordinates: a patch must show those of the place it was cut from."""
+    """A picture whose gray values are coordinates: a patch must show those of the place it was cut from."""
     y, x = np.mgrid[0:200, 0:240]
     image = np.dstack([x, y, 0 * x]).astype(np.uint8)
     angle = np.radians(20)
@@ -87,7 +87,7 @@ def test_a_patch_shows_the_plate_upright():
             inside = ((expected > 1) & (expected < (238, 198))).all(axis=1)
             for patch in (patches[0], cut(image, transforms, size, halved)[0]):
                 shown = patch[grid[0, :, 1].astype(int), grid[0, :, 0].astype(int), :2]
-                assert np.abs(shown - expected)[inside].max() < 1.1  # grey values are whole numbers
+                assert np.abs(shown - expected)[inside].max() < 1.1  # gray values are whole numbers
 
 
 def test_which_quadrilaterals_can_be_turned_upright():
@@ -253,7 +253,7 @@ GOOD = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.2).to_json())
         ("[1]", "expected the metadata of a reader"),
         (json.dumps({**GOOD, "format_version": 1}), r"expected version 2 .*got 1"),
         (json.dumps({**GOOD, "patch": [32, 32]}), r"got 2 with \(32, 32\)"),
-        (json.dumps({**GOOD, "class_names": ["a", "b"]}), "COLOUR_NUMBER"),
+        (json.dumps({**GOOD, "class_names": ["a", "b"]}), "COLOR_NUMBER"),
         (json.dumps({**GOOD, "proposal_score": 2}), "proposal_score: expected a number in 0..1"),
         (json.dumps({**GOOD, "offset": "1"}), r"offset: expected a number in -100..100, got '1'"),
         (json.dumps({**GOOD, "number_temperature": 0}), "number_temperature: expected a number in 0.01..100, got 0"),

@@ -36,7 +36,7 @@ def test_plates_come_best_first_with_their_types(model):
 
 
 def test_results_are_in_pixels_of_the_image(model):
-    # 256x128 -> 64x32, 16 pixels of grey above: x' = (x + 0.5) / 4 - 0.5, y' = the same + 16.
+    # 256x128 -> 64x32, 16 pixels of gray above: x' = (x + 0.5) / 4 - 0.5, y' = the same + 16.
     found = Detector(model, threads=1)(np.zeros((128, 256, 3), np.uint8))
     wanted = (np.array(RIGHT) - [0, 16] + 0.5) * 4 - 0.5
     np.testing.assert_allclose(found.corners[0], wanted, atol=4e-3)

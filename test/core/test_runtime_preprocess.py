@@ -16,8 +16,8 @@ def _blob_image(width, height, x, y, sigma):
     across, down = np.arange(width), np.arange(height)
     row = np.exp(-((across - x) ** 2) / (2 * sigma**2))
     column = np.exp(-((down - y) ** 2) / (2 * sigma**2))
-    grey = np.round(250 * column[:, None] * row[None]).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    gray = np.round(250 * column[:, None] * row[None]).astype(np.uint8)
+    return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 def _centroid(plane):
@@ -74,14 +74,14 @@ def test_the_image_fills_its_place_exactly(width, height):
     edges = placed.to_input(np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]))
     np.testing.assert_allclose(edges[0], np.array(placed.pad) - 0.5, atol=1e-6)
     np.testing.assert_allclose(edges[1], np.array(placed.pad) + placed.size - 0.5, atol=1e-6)
-    # Centred to within the odd pixel, inside the input, touching it on one axis.
+    # Centerd to within the odd pixel, inside the input, touching it on one axis.
     spare = np.array([spec.width, spec.height]) - placed.size
     assert (spare >= 0).all()
     assert spare.min() == 0
     assert (np.abs(spare - 2 * np.array(placed.pad)) <= 1).all()
 
 
-def test_padding_is_grey_and_centred():
+def test_padding_is_gray_and_centerd():
     blob, placed = preprocess(np.zeros((100, 200, 3), np.uint8), InputSpec(width=64, height=64, pad_value=99))
     assert (placed.pad, placed.size) == ((0, 16), (64, 32))
     assert (blob[0, :, :16] == 99).all()
@@ -165,8 +165,8 @@ def test_the_order_of_the_image_makes_no_difference(dtype):
     image = np.random.default_rng(2).integers(0, 256, (150, 200, 3), np.uint8)
     wanted, _ = preprocess(image, spec)
     np.testing.assert_array_equal(Preprocessor(spec)(np.ascontiguousarray(image[..., ::-1]), "rgb")[0], wanted)
-    grey = np.repeat(image[..., :1], 3, axis=2)
-    wanted, _ = preprocess(grey, spec)
+    gray = np.repeat(image[..., :1], 3, axis=2)
+    wanted, _ = preprocess(gray, spec)
     np.testing.assert_array_equal(Preprocessor(spec)(np.ascontiguousarray(image[..., 0]), "mono")[0], wanted)
 
 

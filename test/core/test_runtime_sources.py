@@ -9,9 +9,9 @@ from nanodet_kp_core.runtime.images.capture import turn_of
 from nanodet_kp_core.runtime.images.frame_sources import open_source
 
 
-def _write(path, grey=50, size=(20, 30)):
+def _write(path, gray=50, size=(20, 30)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.full((*size, 3), grey, np.uint8))
+    assert cv2.imwrite(str(path), np.full((*size, 3), gray, np.uint8))
 
 
 def _video(path, frames=5, fps=10):
@@ -24,7 +24,7 @@ def _video(path, frames=5, fps=10):
 
 
 def test_one_image(tmp_path):
-    _write(tmp_path / "a.PNG", grey=77)
+    _write(tmp_path / "a.PNG", gray=77)
     source = open_source(str(tmp_path / "a.PNG"))
     (frame,) = source
     assert (frame.name, frame.time_s, source.fps, source.live) == ("a.PNG", None, None, False)
@@ -32,8 +32,8 @@ def test_one_image(tmp_path):
     assert (frame.image == 77).all()
 
 
-def test_grey_and_alpha_images_become_bgr(tmp_path):
-    cv2.imwrite(str(tmp_path / "grey.png"), np.full((4, 5), 9, np.uint8))
+def test_gray_and_alpha_images_become_bgr(tmp_path):
+    cv2.imwrite(str(tmp_path / "gray.png"), np.full((4, 5), 9, np.uint8))
     cv2.imwrite(str(tmp_path / "alpha.png"), np.full((4, 5, 4), 9, np.uint8))
     assert [frame.image.shape for frame in open_source(str(tmp_path))] == [(4, 5, 3), (4, 5, 3)]
 

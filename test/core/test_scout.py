@@ -61,7 +61,7 @@ def test_bars_are_paired_in_every_size_and_light(size, level):
     assert [distance(found, corners) < 0.35 for corners in plates] == [True] * 3
 
 
-def test_the_order_of_channels_and_a_grey_picture_change_nothing():
+def test_the_order_of_channels_and_a_gray_picture_change_nothing():
     image = room(40)
     for x, color in ((150, BLUE), (450, RED)):
         draw(image, plate(x, 200, 22), color)
@@ -69,8 +69,8 @@ def test_the_order_of_channels_and_a_grey_picture_change_nothing():
     found = scout(image)
     assert len(found) >= 2
     assert np.array_equal(scout(np.ascontiguousarray(image[..., ::-1])), found)
-    grey = scout(image.max(axis=2))
-    assert all(distance(grey, plate(x, 200, 22)) < 0.35 for x in (150, 450))
+    gray = scout(image.max(axis=2))
+    assert all(distance(gray, plate(x, 200, 22)) < 0.35 for x in (150, 450))
 
 
 def test_the_halved_image_of_the_preprocessing_serves_as_well():

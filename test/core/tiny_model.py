@@ -165,9 +165,9 @@ def make_flushed_model(path: Path, detections: Sequence[TinyPlate]) -> Path:
 def _free_prior(
     priors: np.ndarray, box: np.ndarray, corners: np.ndarray, metadata: ModelMetadata, used: set[int]
 ) -> int:
-    """The unused prior nearest to the box's centre from which every side and corner can be reached."""
-    centre = (box[:2] + box[2:]) / 2
-    for index in np.argsort(np.abs(priors[:, :2] - centre).sum(axis=1), kind="stable"):
+    """The unused prior nearest to the box's center from which every side and corner can be reached."""
+    center = (box[:2] + box[2:]) / 2
+    for index in np.argsort(np.abs(priors[:, :2] - center).sum(axis=1), kind="stable"):
         x, y, stride = priors[index, :3].astype(np.float64)
         sides = np.array([x - box[0], y - box[1], box[2] - x, box[3] - y]) / stride
         offsets = (corners - [x, y]).ravel() / stride * metadata.head.corner_signs()
@@ -195,6 +195,6 @@ def _class_logits(metadata: ModelMetadata, plate: TinyPlate) -> np.ndarray:
 
 
 def _bins(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Logits [len(values) * bins] of distributions with these means: two neighbouring bins share one."""
+    """Logits [len(values) * bins] of distributions with these means: two neighboring bins share one."""
     weights = np.maximum(0.0, 1.0 - np.abs(values[:, None] - positions[None].astype(np.float64)))
     return np.log(np.maximum(weights, 1e-12)).astype(np.float32).ravel()

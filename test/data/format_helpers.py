@@ -1,4 +1,4 @@
-"""Labelled images for the tests of the formats."""
+"""Labeled images for the tests of the formats."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.labels import FORMATS
-from nanodet_kp_core.labels.labels import LabelledImage, Plate, corners_of_box, hull
+from nanodet_kp_core.labels.labels import LabeledImage, Plate, corners_of_box, hull
 
 SIZE = (64, 48)
 
@@ -42,8 +42,8 @@ def plates_for(name):
     return st.lists(plates(held.ids or (*ARMOR_CLASSES, "P_?"), held.visibility, held.boxes, held.ignores), max_size=4)
 
 
-def labelled(folder: Path, plates_by_image: dict[str, list[Plate]]) -> list[LabelledImage]:
-    return [LabelledImage(name, folder / name, *SIZE, name, found) for name, found in plates_by_image.items()]
+def labeled(folder: Path, plates_by_image: dict[str, list[Plate]]) -> list[LabeledImage]:
+    return [LabeledImage(name, folder / name, *SIZE, name, found) for name, found in plates_by_image.items()]
 
 
 def assert_same(written, read, tolerance=1e-9):

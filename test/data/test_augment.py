@@ -13,7 +13,7 @@ from nanodet_kp_core.geometry import MIRROR_LEFT_RIGHT, boxes_of_corners
 from nanodet_kp_core.labels.sample import Sample
 
 SIZE = (200, 160)
-CENTRE = warp.translation_matrix(-100, -80)
+CENTER = warp.translation_matrix(-100, -80)
 STEPS = {
     "perspective": PipelineConfig(perspective=0.002),
     "scale": PipelineConfig(scale=(0.6, 1.4)),
@@ -41,10 +41,10 @@ def dotted_sample(rng, middle=(100.0, 80.0), half=(30.0, 14.0)):
     return Sample(image=image, corners=corners[None], labels=np.array([3]), name="dots")
 
 
-def found_dot(grey, near, reach=6):
+def found_dot(gray, near, reach=6):
     """Centroid of the dot in a window around `near`, and its peak."""
     x0, y0 = np.round(near).astype(int) - reach
-    patch = grey[y0 : y0 + 2 * reach + 1, x0 : x0 + 2 * reach + 1]
+    patch = gray[y0 : y0 + 2 * reach + 1, x0 : x0 + 2 * reach + 1]
     patch = np.where(patch > 0.1 * patch.max(), patch, 0)
     ys, xs = np.mgrid[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]]
     return np.array([(xs * patch).sum(), (ys * patch).sum()]) / patch.sum(), patch.max()
@@ -60,14 +60,14 @@ def test_corners_are_where_their_dots_are(step, seed):
     matrix = random_matrix(rng, SIZE, target, STEPS[step], keep_ratio=bool(seed % 2))
     warped = warp_sample(sample, matrix, target)
     assume(len(warped.corners))
-    # The same warp with a black border: the grey of the padding would shine into the windows.
-    grey = warp.warp_image(sample.image, matrix, target)[..., 0].astype(float)
+    # The same warp with a black border: the gray of the padding would shine into the windows.
+    gray = warp.warp_image(sample.image, matrix, target)[..., 0].astype(float)
     (corners,) = warped.corners
     order = MIRROR_LEFT_RIGHT if warp.is_mirror(matrix) else (0, 1, 2, 3)
     for corner, old in zip(corners, order):
         if not ((corner > 9) & (corner < np.array(target) - 9)).all():
             continue
-        position, peak = found_dot(grey, corner)
+        position, peak = found_dot(gray, corner)
         assert np.linalg.norm(position - corner) < 0.35
         # Left-top of the mirrored plate was right-top: its dot has that one's brightness.
         assert LEVELS[old] - 30 < peak <= LEVELS[old] + 4
@@ -182,8 +182,8 @@ def test_the_horizon_never_enters_the_picture():
         pipeline = PipelineConfig(perspective=0.02)
         matrix = random_matrix(np.random.default_rng(seed), (640, 480), (416, 416), pipeline, True)
         steepest = min(steepest, warp.warp_depth(corners, matrix / matrix[2, 2]).min(initial=1.0))
-        centre_depth = warp.warp_depth(np.array([320.0, 240.0]), matrix)
-        assert (warp.warp_depth(corners, matrix) >= (1 - STEEPEST_TILT - 1e-9) * centre_depth).all()
+        center_depth = warp.warp_depth(np.array([320.0, 240.0]), matrix)
+        assert (warp.warp_depth(corners, matrix) >= (1 - STEEPEST_TILT - 1e-9) * center_depth).all()
     assert steepest < 0.9
 
 

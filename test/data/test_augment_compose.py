@@ -1,4 +1,4 @@
-"""Mosaic and copy-paste: every target's corners are where its dots are, and nothing is labelled that is not there."""
+"""Mosaic and copy-paste: every target's corners are where its dots are, and nothing is labeled that is not there."""
 
 import numpy as np
 import pytest
@@ -94,7 +94,7 @@ def test_a_tile_shows_any_part_of_its_picture():
 
 
 def test_labels_of_a_tile_end_at_its_border():
-    """A tile's ignore boxes must not hide the neighbour's plates, nor may its corners count as seen there."""
+    """A tile's ignore boxes must not hide the neighbor's plates, nor may its corners count as seen there."""
     for seed in range(40):
         samples = [plates_sample(seed + k, count=4, size=(400, 100)) for k in range(4)]
         whole = mosaic(np.random.default_rng(seed), samples, TARGET, PIPELINE, False)
@@ -179,7 +179,7 @@ def test_padding_is_no_place_for_a_plate():
     assert len(middles) > 20 and min(middles) > 100
 
 
-@pytest.mark.parametrize("fault", ["hidden", "border", "neighbour", "ignored", "none"])
+@pytest.mark.parametrize("fault", ["hidden", "border", "neighbor", "ignored", "none"])
 def test_what_cannot_be_cut_out_whole_is_not_pasted(fault):
     donor = plates_sample(1, (400, 350), count=1, channel=2)
     if fault == "hidden":
@@ -187,7 +187,7 @@ def test_what_cannot_be_cut_out_whole_is_not_pasted(fault):
     if fault == "border":
         donor.corners -= donor.corners.min(axis=1) - 4
         donor.boxes = boxes_of_corners(donor.corners)
-    if fault == "neighbour":
+    if fault == "neighbor":
         near = donor.fields_of_plates(np.array([0, 0]))
         near["corners"][1] += (0, 30)  # beyond the plate, within what is cut out with it
         near["boxes"][1] += (0, 30, 0, 30)

@@ -1,4 +1,4 @@
-"""Light changes: colours keep their names, nothing moves, each strength is what the configuration says."""
+"""Light changes: colors keep their names, nothing moves, each strength is what the configuration says."""
 
 import cv2
 import numpy as np
@@ -18,15 +18,15 @@ STRONG = PipelineConfig(
 )  # fmt: skip
 
 
-def plain(colour, size=(32, 32)):
-    return np.full((*size[::-1], 3), colour, np.uint8)
+def plain(color, size=(32, 32)):
+    return np.full((*size[::-1], 3), color, np.uint8)
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(seed=st.integers(0, 10_000), which=st.integers(0, 4))
 def test_red_stays_red_and_blue_stays_blue(seed, which):
-    for colours, channel in ((RED, 2), (BLUE, 0)):
-        changed = light.change_light(np.random.default_rng(seed), plain(colours[which]), STRONG)
+    for colors, channel in ((RED, 2), (BLUE, 0)):
+        changed = light.change_light(np.random.default_rng(seed), plain(colors[which]), STRONG)
         mean = changed.reshape(-1, 3).mean(axis=0)
         assert mean[channel] >= mean.max() - 1e-9  # equal where the picture is white or black
         if 12 < mean.max() < 250:
@@ -36,24 +36,24 @@ def test_red_stays_red_and_blue_stays_blue(seed, which):
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(degrees=st.floats(-10, 10), level=st.integers(60, 255), hue=st.integers(0, 359))
 def test_the_hue_turns_by_about_its_degrees(degrees, level, hue):
-    colour = cv2.cvtColor(np.float32([[[hue, 0.5, level]]]), cv2.COLOR_HSV2BGR)
-    turned = cv2.transform(colour, light.colour_matrix(1.0, degrees).astype(np.float32))
+    color = cv2.cvtColor(np.float32([[[hue, 0.5, level]]]), cv2.COLOR_HSV2BGR)
+    turned = cv2.transform(color, light.color_matrix(1.0, degrees).astype(np.float32))
     found = cv2.cvtColor(turned, cv2.COLOR_BGR2HSV)[0, 0, 0]
     difference = abs((found - hue + 180) % 360 - 180)
-    # A rotation about the grey axis and the hexagon of HSV differ by a few degrees at most.
+    # A rotation about the gray axis and the hexagon of HSV differ by a few degrees at most.
     assert abs(difference - abs(degrees)) < 0.25 * abs(degrees) + 0.1
 
 
-def test_greys_have_no_hue_and_no_saturation():
+def test_grays_have_no_hue_and_no_saturation():
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    changed = cv2.transform(ramp, light.colour_matrix(1.7, 8.0))
+    changed = cv2.transform(ramp, light.color_matrix(1.7, 8.0))
     assert np.abs(changed.astype(int) - ramp).max() <= 1
 
 
-def test_saturation_zero_is_the_grey_of_the_same_luma():
+def test_saturation_zero_is_the_gray_of_the_same_luma():
     picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[..., None]
-    assert np.abs(cv2.transform(picture, light.colour_matrix(0.0, 0.0)).astype(int) - grey).max() <= 1
+    gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[..., None]
+    assert np.abs(cv2.transform(picture, light.color_matrix(0.0, 0.0)).astype(int) - gray).max() <= 1
 
 
 def test_tones_are_published_ones_and_gamma():

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from format_helpers import SIZE, labelled, write_image
+from format_helpers import SIZE, labeled, write_image
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +34,7 @@ def plate(corners=GOOD, name="B_3", box=None, visible=(2, 2, 2, 2), ignore=False
 
 def check(tmp_path, *plates, class_names=ARMOR_CLASSES, **arguments):
     write_image(tmp_path / "in/a.png")
-    images = labelled(tmp_path / "in", {"a.png": list(plates)})
+    images = labeled(tmp_path / "in", {"a.png": list(plates)})
     write_labels("CocoDataset", tmp_path / "out", images, ARMOR_CLASSES)
     folder, path = written_paths("CocoDataset", tmp_path / "out")
     return check_dataset("CocoDataset", folder, path, class_names, **arguments)
@@ -66,7 +66,7 @@ def test_the_right_order_is_the_only_one_without_a_fault(corners):
     """Where edges are steeper, as far off the axis of a wide lens, they may as well be the bars of a rolled plate."""
     assume(edge_slope(corners) <= 35)
     orders = list(permutations(range(4)))
-    images = [labelled(Path(), {"a.png": [plate(map(tuple, corners[list(k)].tolist()))]}) for k in orders]
+    images = [labeled(Path(), {"a.png": [plate(map(tuple, corners[list(k)].tolist()))]}) for k in orders]
     assert [order for order, image in zip(orders, images) if not corner_faults(image)] == [(0, 1, 2, 3)]
 
 
@@ -75,7 +75,7 @@ def test_a_tilted_plate_is_in_order(corners, angle):
     """Some 40 degrees in all: a robot on a ramp, a camera held askew."""
     cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     turned = corners @ np.array([[cos, sin], [-sin, cos]])
-    assert corner_faults(labelled(Path(), {"a.png": [plate(map(tuple, turned.tolist()))]})) == []
+    assert corner_faults(labeled(Path(), {"a.png": [plate(map(tuple, turned.tolist()))]})) == []
 
 
 def test_mirrored_crossed_and_turned_are_told_apart():
@@ -84,7 +84,7 @@ def test_mirrored_crossed_and_turned_are_told_apart():
     mirrored = good[:, list(MIRROR_LEFT_RIGHT)]
     assert not crossed(mirrored)[0] and signed_area(mirrored)[0] == -signed_area(good)[0]
     assert crossed(good[:, [0, 2, 1, 3]])[0] and crossed(good[:, [1, 0, 2, 3]])[0]
-    image = labelled(Path(), {"a.png": [plate(GOOD[k:] + GOOD[:k]) for k in range(4)]})
+    image = labeled(Path(), {"a.png": [plate(GOOD[k:] + GOOD[:k]) for k in range(4)]})
     sentences = [fault.text for fault in corner_faults(image)]
     assert [sentence.partition("the first corner ")[2] for sentence in sentences] == (
         [f"were the {name} one" for name in CORNER_NAMES[1:]]
@@ -115,7 +115,7 @@ def test_plates_without_corners_are_counted(plates, levels, words, tmp_path):
     report = check(tmp_path, *plates)
     assert [fault.level for fault in report.faults] == levels
     assert words in "".join(fault.text for fault in report.faults)
-    assert ("no labelled corner" in report.summary()) == bool(levels)
+    assert ("no labeled corner" in report.summary()) == bool(levels)
     if levels:
         assert "`segmentation` are not read" in report.faults[0].text
 
@@ -147,11 +147,11 @@ def test_faults_of_plates(plates, level, sentence, tmp_path):
     # file:line, and the line is that of the (last) annotation
     path, line, entry = found[0].where.split(":")
     assert json.loads(Path(path).read_text().splitlines()[int(line) - 1].rstrip(","))["id"] == int(entry.split()[1])
-    others = [fault for fault in report.faults if fault is not found[0] and "labelled corners" not in fault.text]
+    others = [fault for fault in report.faults if fault is not found[0] and "labeled corners" not in fault.text]
     assert others == []
 
 
-def test_neighbours_are_no_duplicates(tmp_path):
+def test_neighbors_are_no_duplicates(tmp_path):
     beside = [(x + 8, y) for x, y in GOOD]
     assert check(tmp_path, plate(), plate(beside)).faults == []
 
@@ -169,7 +169,7 @@ def test_any_class_when_none_are_given(tmp_path):
     ("spoil", "sentence"),
     [
         (lambda path: path.write_bytes(b"no image"), "expected a readable image"),
-        (lambda path: write_image(path, (65, 48)), "expected an image of 64x48 as labelled, got 65x48"),
+        (lambda path: write_image(path, (65, 48)), "expected an image of 64x48 as labeled, got 65x48"),
         (lambda path: path.write_bytes(jpeg()[:-300]), "expected a readable image"),
     ],
 )

@@ -123,7 +123,7 @@ def test_all_augmentations_off_and_augment_false_are_the_resized_picture(config)
         assert same(first, second)
 
 
-def test_colours_of_the_item_are_those_of_the_file(config):
+def test_colors_of_the_item_are_those_of_the_file(config):
     """Not rearranged on the way from [H, W, 3] to the batch."""
     data = PlateDataset(config, FACTORED, augment=False)
     batch = collate([data[0, 0], data[0, 1]])

@@ -49,7 +49,7 @@ def test_round_trip_with_merge(tmp_path):
     assert (records[0].number_known == first.number_known).all()
     known = first.number_known
     assert (records[0].labels[known] == first.labels[known]).all()
-    assert (records[0].labels // 9 == first.labels // 9).all()  # "B_?" keeps its colour
+    assert (records[0].labels // 9 == first.labels // 9).all()  # "B_?" keeps its color
 
 
 def test_classes_go_by_name_not_by_id(tmp_path):
@@ -70,7 +70,7 @@ def test_coco_keeps_boxes_and_visibility(tmp_path):
     np.testing.assert_array_equal(record.boxes, one.boxes)
     np.testing.assert_array_equal(record.visible, one.visible)
     assert np.allclose(record.corners[0], one.corners[0], atol=1e-3)
-    assert record.corners[1].tolist() == [[0, 0], [0, 5], [5, 5], [5, 0]]  # those of the box where nobody labelled
+    assert record.corners[1].tolist() == [[0, 0], [0, 5], [5, 5], [5, 0]]  # those of the box where nobody labeled
 
 
 def coco_text(annotation, **image):
@@ -188,10 +188,10 @@ def test_formats_are_guessed_where_they_can_be(tmp_path):
     assert default_images("CocoDataset", Path("a/b.json")) == Path("a/images")
 
 
-def test_image_of_another_size_than_labelled(tmp_path):
+def test_image_of_another_size_than_labeled(tmp_path):
     path = write(tmp_path, coco_document([("a.png", sample(1))], ARMOR_CLASSES))
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((10, 10, 3), np.uint8))
-    with pytest.raises(DataError, match="expected 64x48 as labelled, got 10x10"):
+    with pytest.raises(DataError, match="expected 64x48 as labeled, got 10x10"):
         read_records("CocoDataset", tmp_path, path, ARMOR_CLASSES)[0].load()
 
 

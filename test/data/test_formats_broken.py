@@ -42,7 +42,7 @@ SENTENCES = {
     "label_robomaster_a_line": (
         "images/a.txt:1: expected four corners that span a plate, got an area of 0 square pixels"
     ),
-    "label_robomaster_crossed": f"images/a.txt:1: {ORDER}, got sides that cross; two neighbours are swapped",
+    "label_robomaster_crossed": f"images/a.txt:1: {ORDER}, got sides that cross; two neighbors are swapped",
     "label_robomaster_decimal_comma": (
         "images/a.txt:1: expected a share of the image's width or height, about 0 to 1, got '0,15'"
     ),

@@ -17,7 +17,7 @@ from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.labels import images as images_module
 from nanodet_kp_core.labels import read_labels, read_records, write_labels
 from nanodet_kp_core.labels.images import Header, image_header, image_names
-from nanodet_kp_core.labels.labels import LabelledImage, Plate
+from nanodet_kp_core.labels.labels import LabeledImage, Plate
 from nanodet_kp_core.labels.pixels import read_pixels
 from nanodet_kp_core.runtime.images.frame_sources import IMAGE_EXTENSIONS
 
@@ -82,7 +82,7 @@ def test_tools_that_ignore_the_orientation_cannot_label_a_turned_image(name, tmp
     with pytest.raises(DataError, match=r"a\.jpg: expected an upright image, got EXIF orientation 6, which the label"):
         read_records(name, tmp_path, tmp_path, ARMOR_CLASSES)
     plate = Plate("", "B_3", ((1, 1), (1, 9), (9, 9), (9, 1)), (1, 1, 9, 9))
-    image = LabelledImage("a.jpg", tmp_path / "a.jpg", 48, 64, "", [plate])
+    image = LabeledImage("a.jpg", tmp_path / "a.jpg", 48, 64, "", [plate])
     with pytest.raises(DataError, match="expected an upright image"):
         write_labels(name, tmp_path / "out", [image], ARMOR_CLASSES)
 
@@ -157,7 +157,7 @@ def test_images_are_found_below_and_rejected_ones_are_not(tmp_path):
     assert image_names(tmp_path) == ["b.JPG", "sub/a.png"]
     faults = []
     (found, _) = read_labels("LabelRoboMasterDataset", tmp_path, tmp_path / "sub", faults)
-    assert (found.name, found.labelled, found.plates) == ("b.JPG", False, [])
+    assert (found.name, found.labeled, found.plates) == ("b.JPG", False, [])
     assert faults == []
     with pytest.raises(DataError, match="expected a folder with"):
         image_names(Path("nowhere"))

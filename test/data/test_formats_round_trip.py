@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from format_helpers import SIZE, assert_same, labelled, plates_for, write_image
+from format_helpers import SIZE, assert_same, labeled, plates_for, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ from nanodet_kp_core.labels import (
     write_labels,
     written_paths,
 )
-from nanodet_kp_core.labels.labels import LabelledImage, Plate, corners_of_box, from_records, hull
+from nanodet_kp_core.labels.labels import LabeledImage, Plate, corners_of_box, from_records, hull
 from nanodet_kp_core.labels.lossy_conversions import losses, without_losses
 from nanodet_kp_core.labels.sample import Record
 
@@ -51,7 +51,7 @@ def through(name, images, folder):
 @quick
 @given(data=st.data())
 def test_round_trip(name, pictures, data):
-    images = labelled(pictures, {"a.png": data.draw(plates_for(name)), "sub/b.png": data.draw(plates_for(name))})
+    images = labeled(pictures, {"a.png": data.draw(plates_for(name)), "sub/b.png": data.draw(plates_for(name))})
     assert losses(name, images) == []
     with tempfile.TemporaryDirectory() as folder:
         assert_same(images, through(name, images, Path(folder)))
@@ -66,7 +66,7 @@ def test_there_and_back(first, second, pictures, tmp_path):
     for k in range(6):
         corners = tuple(map(tuple, rng.uniform(-20, 80, (4, 2)).tolist()))
         plates.append(Plate("", names[k], corners, hull(corners)))
-    images = labelled(pictures, {"a.png": plates, "sub/b.png": []})
+    images = labeled(pictures, {"a.png": plates, "sub/b.png": []})
     assert losses(first, images) == losses(second, images) == []
     there = through(first, images, tmp_path / "1")
     back = through(first, through(second, there, tmp_path / "2"), tmp_path / "3")
@@ -121,7 +121,7 @@ def everything():
             [
                 "1 ignore boxes",
                 "1 plates of classes that it has no id for (R_?)",
-                "1 plates whose corners are not all labelled",
+                "1 plates whose corners are not all labeled",
                 "1 plates with corners marked as hidden",
                 "1 boxes that are not the hull of their corners",
             ],
@@ -132,7 +132,7 @@ def everything():
             [
                 "1 ignore boxes",
                 "2 plates of classes that it has no id for (P_3, R_?)",
-                "1 plates whose corners are not all labelled",
+                "1 plates whose corners are not all labeled",
                 "1 plates with corners marked as hidden",
             ],
             3,
@@ -140,7 +140,7 @@ def everything():
     ],
 )
 def test_losses_are_counted_and_the_rest_is_kept(name, lost, kept, pictures, tmp_path):
-    images = labelled(pictures, {"a.png": everything()})
+    images = labeled(pictures, {"a.png": everything()})
     assert losses(name, images) == lost
     left = without_losses(name, images)
     assert losses(name, left) == [] and len(left[0].plates) == kept
@@ -148,7 +148,7 @@ def test_losses_are_counted_and_the_rest_is_kept(name, lost, kept, pictures, tmp
 
 
 def test_whole_pixels_are_a_loss_where_there_were_parts(pictures):
-    images = labelled(pictures, {"a.png": everything()[:1]})
+    images = labeled(pictures, {"a.png": everything()[:1]})
     assert losses("XMLDataset", images, whole_pixels=True) == ["1 plates whose coordinates are not whole pixels"]
     rounded = without_losses("XMLDataset", images, whole_pixels=True)
     assert losses("XMLDataset", rounded, whole_pixels=True) == []
@@ -157,7 +157,7 @@ def test_whole_pixels_are_a_loss_where_there_were_parts(pictures):
 
 def test_a_plate_far_outside_cannot_be_a_share(pictures):
     plate = replace(everything()[0], box=(-300.0, 10.0, 40.0, 20.5))
-    images = labelled(pictures, {"a.png": [plate]})
+    images = labeled(pictures, {"a.png": [plate]})
     assert losses("YoloPoseDataset", images) == ["1 plates three images or more outside"]
     assert losses("XMLDataset", images) == []
 
@@ -176,12 +176,12 @@ def test_ignore_boxes_and_unknown_numbers_of_records(pictures):
 def test_a_folder_with_files_is_not_written_into(pictures, tmp_path):
     (tmp_path / "other.txt").write_text("mine")
     with pytest.raises(DataError, match="expected a new or empty folder"):
-        write_labels("CocoDataset", tmp_path, labelled(pictures, {"a.png": []}), ARMOR_CLASSES)
+        write_labels("CocoDataset", tmp_path, labeled(pictures, {"a.png": []}), ARMOR_CLASSES)
 
 
 def test_two_images_cannot_share_a_label_file(pictures, tmp_path):
     shutil.copy(pictures / "a.png", tmp_path / "a.bmp")
-    images = [*labelled(pictures, {"a.png": []}), *labelled(tmp_path, {"a.bmp": []})]
+    images = [*labeled(pictures, {"a.png": []}), *labeled(tmp_path, {"a.bmp": []})]
     with pytest.raises(DataError, match=r"one for 'a\.png' and 'a\.bmp'"):
         write_labels("YoloPoseDataset", tmp_path / "out", images, ARMOR_CLASSES)
     write_labels("CocoDataset", tmp_path / "out", images, ARMOR_CLASSES)  # which has one for all
@@ -189,7 +189,7 @@ def test_two_images_cannot_share_a_label_file(pictures, tmp_path):
 
 @pytest.mark.parametrize("name", ["../a.png", "/a.png", "C:a.png", "a\nb.png", "", "x" * 300 + ".png"])
 def test_image_names_that_would_leave_the_folder_are_refused(name, pictures, tmp_path):
-    image = LabelledImage(name, pictures / "a.png", *SIZE, "somewhere")
+    image = LabeledImage(name, pictures / "a.png", *SIZE, "somewhere")
     with pytest.raises(DataError, match="expected an image name that every system can write"):
         write_labels("CocoDataset", tmp_path / "out", [image], ARMOR_CLASSES)
 
@@ -197,12 +197,12 @@ def test_image_names_that_would_leave_the_folder_are_refused(name, pictures, tmp
 def test_class_names_that_are_no_line_of_text_are_refused(pictures, tmp_path):
     plate = replace(everything()[0], name="B\0")
     with pytest.raises(DataError, match="expected class names of printable characters"):
-        write_labels("XMLDataset", tmp_path / "out", labelled(pictures, {"a.png": [plate]}), ARMOR_CLASSES)
+        write_labels("XMLDataset", tmp_path / "out", labeled(pictures, {"a.png": [plate]}), ARMOR_CLASSES)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_pictures_can_be_linked(name, pictures, tmp_path):
-    write_labels(name, tmp_path / "out", labelled(pictures, {"sub/b.png": []}), ARMOR_CLASSES, pictures="link")
+    write_labels(name, tmp_path / "out", labeled(pictures, {"sub/b.png": []}), ARMOR_CLASSES, pictures="link")
     assert (tmp_path / "out/images/sub/b.png").is_symlink()
     assert [image.name for image in read_labels(name, *written_paths(name, tmp_path / "out"), [])] == (
         ["sub/b.png"]

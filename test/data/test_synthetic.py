@@ -58,12 +58,12 @@ def test_a_picture_larger_than_the_noise_bank_and_one_of_odd_size():
         assert render(seed, (101, 67), (8.0, 60.0)).image.shape == (67, 101, 3)
 
 
-def test_plates_with_their_lights_off_are_labelled_where_the_sticker_can_be_read(samples):
+def test_plates_with_their_lights_off_are_labeled_where_the_sticker_can_be_read(samples):
     dark = [s.number_known[k] for s in samples for k, c in enumerate(s.labels) if ARMOR_CLASSES[c].startswith("N_")]
     assert dark and all(dark)
 
 
-def test_labelled_bars_are_brighter_than_the_panel_beside_them(samples):
+def test_labeled_bars_are_brighter_than_the_panel_beside_them(samples):
     checked = brighter = 0
     for s in samples:
         for c in s.corners:
@@ -96,13 +96,13 @@ def _visible_end(image, end, other):
 
 
 def _one_plate(seed, kind=MIXED, change=lambda rng, exposure, grow: exposure, blown=False):
-    """A lit plate in a dark room without noise or motion: picture and labelled corners [4, 2]; blown: white ovals."""
+    """A lit plate in a dark room without noise or motion: picture and labeled corners [4, 2]; blown: white ovals."""
     rng, size = np.random.default_rng(seed), (256, 256)
     camera = random_camera(rng, size)
     exposure = replace(change(rng, usual_exposure(rng, 1.0, kind), 1.0), noise=0.0, blur=0.0, ambient=0.02)
     depth = camera.focal * plate.SMALL_WIDTH / np.exp(rng.uniform(np.log(25), np.log(150)))
-    centre = camera.back_project(np.array([128.0, 128.0]), depth)
-    pose = geometry.plate_pose(centre, float(rng.normal(0, 0.4)), 0.2, np.radians(15))
+    center = camera.back_project(np.array([128.0, 128.0]), depth)
+    pose = geometry.plate_pose(center, float(rng.normal(0, 0.4)), 0.2, np.radians(15))
     light = team_light(rng, "BR"[seed % 2])
     look = bars.draw_bar_look(rng, light, float(np.exp(rng.uniform(0.2, 4.8))), plate.BAR_LENGTH, False)
     if blown:
@@ -131,7 +131,7 @@ def _offsets(**how):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_bars_seem_to_end_at_the_labels_whatever_their_glow(kind):
     offsets = _offsets(kind=kind)
-    # Bloom of a long exposure, tones and sharpening move the half-way grey outward.
+    # Bloom of a long exposure, tones and sharpening move the half-way gray outward.
     outward = kind.name in ("machine-long", "phone", "broadcast", "webcam")
     # Half-way to black lies a little outside: labels go by backgrounds that are not black.
     assert -0.65 - 0.25 * outward < np.median(offsets) < 0

@@ -50,8 +50,8 @@ def test_an_aperture_is_a_disc_of_its_radius(blades):
     assert kernel.sum() == pytest.approx(1, abs=1e-5)
     reach = np.hypot(*(np.argwhere(kernel > 0).T - kernel.shape[0] // 2))
     assert 5 < reach.max() < 7.5
-    centre = np.arange(len(kernel)) - len(kernel) // 2
-    assert abs((kernel.sum(0) * centre).sum()) < 0.3  # labels do not shift
+    center = np.arange(len(kernel)) - len(kernel) // 2
+    assert abs((kernel.sum(0) * center).sum()) < 0.3  # labels do not shift
     inner = kernel[len(kernel) // 2, len(kernel) // 2]
     assert inner == pytest.approx(kernel.max())
 
@@ -101,7 +101,7 @@ def test_blobs_grow_by_discs_and_by_motion_across_but_not_along():
     assert upright.across == pytest.approx(1) and upright.along == pytest.approx(30)
 
 
-def _labelled(monkeypatch, shares, seeds=40):
+def _labeled(monkeypatch, shares, seeds=40):
     for name, share in zip(("_DISCS", "_SMEARS", "_OVALS"), shares):
         monkeypatch.setattr(cameras, name, share)
     scenes = [render_scene(seed, kind=BY_NAME["machine-long"]).sample for seed in range(seeds)]
@@ -109,9 +109,9 @@ def _labelled(monkeypatch, shares, seeds=40):
 
 
 def test_plates_in_discs_smears_and_ovals_stay_plates(monkeypatch):
-    usual = _labelled(monkeypatch, (0.0, 0.0, 0.0))
+    usual = _labeled(monkeypatch, (0.0, 0.0, 0.0))
     for shares in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)):
-        assert _labelled(monkeypatch, shares) > 0.35 * usual
+        assert _labeled(monkeypatch, shares) > 0.35 * usual
 
 
 def test_unusual_exposures_come_at_their_rates():

@@ -72,11 +72,11 @@ def test_the_digit_has_the_contrast_that_the_print_claims(kind, inverted):
     material = Material(0.4, 0.95) if inverted else Material(0.008, 0.09)
     printed = draw_print(np.random.default_rng(3), Style(kind, material, 2, inverted))
     assert printed.readable and printed.white > 4 * printed.black
-    grey = panel_texture(printed, "4", 135.0, 120.0).mean(-1)
-    ground = np.median(grey)
-    share = (np.abs(grey - ground) > 60).mean()
+    gray = panel_texture(printed, "4", 135.0, 120.0).mean(-1)
+    ground = np.median(gray)
+    share = (np.abs(gray - ground) > 60).mean()
     assert 0.05 < share < 0.4
-    assert (grey[np.abs(grey - ground) > 60].mean() < ground) == inverted
+    assert (gray[np.abs(gray - ground) > 60].mean() < ground) == inverted
 
 
 @pytest.mark.parametrize("kind", ["rings", "polygon", "framed", "cross", "letter", "code"])
@@ -96,7 +96,7 @@ def test_bare_panels_come_in_many_materials():
 def _one(seed, free, strengths=(1.0, 1.0), color="B", yaw=0.9):
     """One plate on a dark canvas: its view and the light in the picture, float [H, W]."""
     rng = np.random.default_rng(seed)
-    camera = replace(random_camera(rng, (256, 256)), focal=500.0, centre=(128.0, 128.0), rotation=np.eye(3))
+    camera = replace(random_camera(rng, (256, 256)), focal=500.0, center=(128.0, 128.0), rotation=np.eye(3))
     look = plates.draw_look(rng, color, "3", 0.135, replace(draw_exposure(rng), ambient=0.05), False)
     look = replace(look, bars=replace(look.bars, thickness=0.02, splay=0.0, lean=0.0, round=0.0, glow=0.0))
     look = replace(look, cover=replace(look.cover, guard=None, wires=0, long_bar=None, skirt=None))
@@ -110,7 +110,7 @@ def _one(seed, free, strengths=(1.0, 1.0), color="B", yaw=0.9):
 
 
 @pytest.mark.parametrize("yaw", [0.9, -0.9])
-def test_a_half_hidden_far_bar_is_labelled_at_its_visible_part(yaw):
+def test_a_half_hidden_far_bar_is_labeled_at_its_visible_part(yaw):
     whole, _ = _one(4, 1.0, yaw=yaw)
     sliver, canvas = _one(4, 0.3, yaw=yaw)
     far, near = ((2, 3), (0, 1)) if yaw > 0 else ((0, 1), (2, 3))

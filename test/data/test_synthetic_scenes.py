@@ -1,4 +1,4 @@
-"""What stands and shines around robots is never labelled; rows keep their owners apart; the clip shows fit robots."""
+"""What stands and shines around robots is never labeled; rows keep their owners apart; the clip shows fit robots."""
 
 from types import SimpleNamespace
 

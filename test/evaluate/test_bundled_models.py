@@ -3,7 +3,7 @@
 Measured over 400 pictures of 640x480 with plates of 20 px and more (seeds 0 to 399, generator 7), all of them and the
 worst of the 20 groups of 20 pictures, `armor_s` / `armor_m`: recall 0.85 / 0.89, worst 0.69 / 0.80; precision 1.00 /
 1.00, worst 0.96 / 0.96; median corner error 0.50 / 0.51 px, worst 0.90 / 0.80; number 0.97 / 0.97, worst 0.88 / 0.85;
-colour 0.99 / 0.99, worst 0.91 / 0.92. Another generator or a model trained anew draws another group. The group of this
+color 0.99 / 0.99, worst 0.91 / 0.92. Another generator or a model trained anew draws another group. The group of this
 test has 0.87 / 0.87, 1.00 / 1.00, 0.57 / 0.49 px, 0.95 / 0.91 and 1.00 / 1.00.
 """
 
@@ -27,7 +27,7 @@ LEAST_RECALL = 0.70
 LEAST_PRECISION = 0.85
 MOST_ERROR_PX = 1.0
 LEAST_NUMBER = 0.75
-LEAST_COLOUR = 0.85
+LEAST_COLOR = 0.85
 
 
 def rendered(seed):
@@ -58,4 +58,4 @@ def test_a_bundled_model_finds_rendered_plates(samples, name):
     assert score.precision >= LEAST_PRECISION, line
     assert np.median([hit.err_px for hit in matches.hits]) <= MOST_ERROR_PX, line
     assert score.number >= LEAST_NUMBER, line
-    assert score.colour >= LEAST_COLOUR, line
+    assert score.color >= LEAST_COLOR, line

@@ -99,7 +99,7 @@ def test_oks_of_one_shifted_corner_is_the_formula(make_record, plate, corner, dx
     assert result.oks_AP_75 == pytest.approx(float(oks >= 0.75))
 
 
-def test_only_labelled_corners_count_for_oks(make_record, plate):
+def test_only_labeled_corners_count_for_oks(make_record, plate):
     true = plate(0, 0, 100, 50)
     off = true + np.array([[0, 0], [0, 0], [0, 0], [80, 80]])
     found = {"a.png": [Prediction("B_3", 0.9, off, np.array([0, 0, 100, 50.0]))]}
@@ -113,14 +113,14 @@ def test_only_labelled_corners_count_for_oks(make_record, plate):
 def test_without_corners_there_are_boxes_only(make_record, plate):
     true = plate(0, 0, 100, 50)
     found = {"a.png": [Prediction("B_3", 0.9, true)]}
-    unlabelled = score([make_record([true], ["B_3"], visible=np.zeros((1, 4), np.int8))], found)
+    unlabeled = score([make_record([true], ["B_3"], visible=np.zeros((1, 4), np.int8))], found)
     box_only = score([make_record([true], ["B_3"])], {"a.png": [Prediction("B_3", 0.9, true, has_corners=False)]})
-    for result in (unlabelled, box_only):
+    for result in (unlabeled, box_only):
         assert (result.mAP, result.plate_AP) == pytest.approx((1, 1))
         assert all(np.isnan(v) for v in (result.oks_mAP, result.oks_AP_50, result.oks_AP_75, result.plate_oks_AP))
 
 
-def test_nothing_labelled_is_nan_and_the_score_takes_the_averages(make_record, plate):
+def test_nothing_labeled_is_nan_and_the_score_takes_the_averages(make_record, plate):
     found = {"a.png": [Prediction("B_3", 0.9, plate(0, 0, 50, 30))]}
     nothing = score([make_record([], [])], found)
     assert all(np.isnan(getattr(nothing, name)) for name in nothing.__dataclass_fields__)

@@ -111,7 +111,7 @@ def test_a_checkpoint_and_its_onnx_give_the_same_numbers(run, checkpoint, tmp_pa
     assert own["scores"]["0.5"]["hits"] > 10
     for threshold, score in own["scores"].items():
         again = other["scores"][threshold]
-        for name in ("images", "plates", "hits", "false_alarms", "missed", "colour", "number"):
+        for name in ("images", "plates", "hits", "false_alarms", "missed", "color", "number"):
             assert again[name] == score[name], name
         for name in ("err", "err_px", "err_p95", "mAP", "AP_50", "oks_mAP"):
             assert again[name] == pytest.approx(score[name], rel=1e-3), name

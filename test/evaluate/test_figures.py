@@ -79,27 +79,27 @@ def test_confusion_counts_hits_misses_and_false_alarms(make_record, plate):
         Prediction("B_4", 0.9, plates[0]), Prediction("R_3", 0.9, plates[1]), Prediction("N_2", 0.9, plates[3]),
         Prediction("R_O", 0.9, plates[3] + 200),
     ]  # fmt: skip
-    classes, colours, numbers = confusion(match([record], {"a.png": found}), ARMOR_CLASSES)
+    classes, colors, numbers = confusion(match([record], {"a.png": found}), ARMOR_CLASSES)
     place = {name: k for k, name in enumerate(classes.names)}
     assert classes.counts[place["B_3"], place["B_4"]] == 1
     assert classes.counts[place["R_1"], place["background"]] == 1
     assert classes.counts[place["background"], place["R_O"]] == 1
     assert classes.counts.sum() == 4  # the plate of unknown number is in none of its cells
-    assert colours.counts.sum() == 5
-    assert colours.counts[3, 2] == 1  # P taken for N
-    assert np.diag(colours.counts).tolist() == [1, 1, 0, 0, 0]
+    assert colors.counts.sum() == 5
+    assert colors.counts[3, 2] == 1  # P taken for N
+    assert np.diag(colors.counts).tolist() == [1, 1, 0, 0, 0]
     assert numbers.counts.sum() == 4
     assert len(confusion(match([], {}), ["armor"])) == 1
 
 
-def test_a_prediction_without_a_number_counts_for_its_colour(make_record, plate):
+def test_a_prediction_without_a_number_counts_for_its_color(make_record, plate):
     plates = [plate(90 * k, 0, 50, 30) for k in range(2)]
     record = make_record(plates, ["B_3", "R_3"])
     found = [Prediction("B", 0.9, plates[0]), Prediction("R_3", 0.9, plates[1]), Prediction("P", 0.9, plates[1] + 200)]
-    classes, colours, numbers = confusion(match([record], {"a.png": found}), ARMOR_CLASSES)
+    classes, colors, numbers = confusion(match([record], {"a.png": found}), ARMOR_CLASSES)
     assert (classes.counts.sum(), numbers.counts.sum()) == (1, 1)
-    assert np.diag(colours.counts).tolist() == [1, 1, 0, 0, 0]
-    assert colours.counts[-1, 3] == 1
+    assert np.diag(colors.counts).tolist() == [1, 1, 0, 0, 0]
+    assert colors.counts[-1, 3] == 1
 
 
 def project(yaw, shift=0.0, far=1.0):
@@ -113,7 +113,7 @@ def pose_of(record, prediction, cameras):
     return pose_score(pose_errors(hits, cameras, ARMOR_CLASSES))
 
 
-def test_pose_errors_against_the_labelled_plate(make_record):
+def test_pose_errors_against_the_labeled_plate(make_record):
     record = make_record([project(0.5)], ["B_3"])
     cameras = {"a.png": Camera(MATRIX, [])}
     same = pose_of(record, Prediction("B_3", 0.9, project(0.5)), cameras)

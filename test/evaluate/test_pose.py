@@ -20,9 +20,9 @@ def project(points, distortion=None):
     return cv2.projectPoints(points, np.zeros(3), np.zeros(3), MATRIX, lens)[0].reshape(-1, 2)
 
 
-def seen(centre, yaw, tilt, large, distortion=None):
+def seen(center, yaw, tilt, large, distortion=None):
     """Corners of a plate as the renderer places it, radius 0: position and yaw are the arguments."""
-    pose = plate_pose(np.asarray(centre, float), yaw, 0.0, tilt)
+    pose = plate_pose(np.asarray(center, float), yaw, 0.0, tilt)
     return pose, project(pose.points(corner_points(LARGE_WIDTH if large else SMALL_WIDTH, BAR_LENGTH)), distortion)
 
 
@@ -40,9 +40,9 @@ def test_a_projected_plate_comes_back(x, y, distance, yaw, tilt, large, lens):
     assert best.reprojection_error == candidates[0].reprojection_error < 0.02
     # Far away and nearly frontal, the mirrored solution explains exact corners as well: one of the two is the truth.
     got = min(candidates, key=lambda pose: np.linalg.norm(pose.normal - true.normal))
-    assert got.position == pytest.approx(true.centre, abs=0.01 * distance)
+    assert got.position == pytest.approx(true.center, abs=0.01 * distance)
     assert got.normal == pytest.approx(true.normal, abs=0.03)
-    assert got.distance == pytest.approx(np.linalg.norm(true.centre), rel=0.01)
+    assert got.distance == pytest.approx(np.linalg.norm(true.center), rel=0.01)
     assert abs(got.yaw - np.arctan2(true.normal[0], -true.normal[2])) < 0.03
 
 
@@ -67,7 +67,7 @@ def test_the_wrong_size_turns_the_plate():
 def test_a_view_that_opencv_answers_with_nan():
     true, corners = seen((0.0, 0.0, 0.6), 0.0, -0.26591025521702316, False, [-0.1, 0.02, 0.001, -0.001, 0.0])
     pose = solve_pose(corners, False, Camera(MATRIX, [-0.1, 0.02, 0.001, -0.001, 0.0]))
-    assert pose.position == pytest.approx(true.centre, abs=1e-3)
+    assert pose.position == pytest.approx(true.center, abs=1e-3)
     assert pose.normal == pytest.approx(true.normal, abs=0.01)
 
 

@@ -27,7 +27,7 @@ def hits(make_record, plate):
 
 def test_rows_and_the_calibration_error(hits):
     result = reliability(hits((0.92, 1, 1), (0.94, 0, 1), (0.55, 1, 1), (1.0, 1, 1)), ARMOR_CLASSES)
-    assert (result.plates, result.right) == (4, 0.75)  # the colour is wrong wherever the number is right
+    assert (result.plates, result.right) == (4, 0.75)  # the color is wrong wherever the number is right
     assert result.score == pytest.approx((0.92 + 0.94 + 0.55 + 1) / 4)
     rows = {row.low: row for row in result.rows}
     assert tuple(rows) == SCORE_EDGES[:-1]

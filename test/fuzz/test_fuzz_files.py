@@ -12,7 +12,7 @@ from mutate import damaged_file, damaged_json
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import load_config
 from nanodet_kp_core.labels import read_labels, read_records, write_labels, written_paths
-from nanodet_kp_core.labels.labels import LabelledImage, Plate, hull
+from nanodet_kp_core.labels.labels import LabeledImage, Plate, hull
 from nanodet_kp_core.runtime.poses.calibration import read_calibration
 
 FORMAT_NAMES = {
@@ -54,7 +54,7 @@ def write_two_images(folder, name):
     """A data set with three plates in one image and none in the other; its image folder and label path."""
     paths = [write_image(folder / "source" / one) for one in ("a.png", "b.png")]
     plates = [Plate("", label, CORNERS[k % 2], hull(CORNERS[k % 2])) for k, label in enumerate(("B_3", "R_G", "B_1"))]
-    images = [LabelledImage(path.name, path, *SIZE, "", plates if k == 0 else []) for k, path in enumerate(paths)]
+    images = [LabeledImage(path.name, path, *SIZE, "", plates if k == 0 else []) for k, path in enumerate(paths)]
     write_labels(name, folder / "set", images, ARMOR_CLASSES)
     return written_paths(name, folder / "set")
 

@@ -32,7 +32,7 @@ def corner_cost(kind, corners, gt_corners, box) -> float:
     return sum(distances) / 4 / math.hypot(box[2] - box[0], box[3] - box[1])
 
 
-def centre_cost(radius, prior, box) -> float:
+def center_cost(radius, prior, box) -> float:
     if radius is None:
         return 0.0
     distance = math.hypot(prior[0] - (box[0] + box[2]) / 2, prior[1] - (box[1] + box[3]) / 2)
@@ -53,7 +53,7 @@ def reference(scene, kind, inside_own, radius=None, topk=13, iou_factor=3.0):
                 class_cost(logits[p], int(gt_labels[g]), ious[p])
                 - iou_factor * math.log(ious[p] + 1e-7)
                 + corner_cost(kind, corners[p], gt_corners[g], box)
-                + centre_cost(radius, priors[p], box)
+                + center_cost(radius, priors[p], box)
             )
         k = max(1, int(sum(sorted(ious.values(), reverse=True)[:topk])))
         for p in sorted(own, key=lambda p: cost[p, g])[:k]:

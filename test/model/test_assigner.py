@@ -32,9 +32,9 @@ def make_scene(seed: int, num_gts: int, size: int = 128):
         return torch.rand(*shape, generator=generator)
 
     priors = prior_tensor(size, size, (8, 16, 32))
-    centre, half = 30 + 68 * uniform(num_gts, 2), 8 + 20 * uniform(num_gts, 2)
-    centre[::2] += size - 128
-    gt_boxes = torch.cat((centre - half, centre + half), dim=1)
+    center, half = 30 + 68 * uniform(num_gts, 2), 8 + 20 * uniform(num_gts, 2)
+    center[::2] += size - 128
+    gt_boxes = torch.cat((center - half, center + half), dim=1)
     gt_corners = gt_boxes[:, [0, 1, 0, 3, 2, 3, 2, 1]] + 4 * uniform(num_gts, 8)
     gt_labels = torch.randint(NUM_CLASSES, (num_gts,), generator=generator)
     # Predictions near a random ground truth, so that IoUs and conflicts matter.

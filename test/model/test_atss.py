@@ -26,9 +26,9 @@ def join(*plates: torch.Tensor, ignore=None) -> GroundTruths:
 
 def random_boxes(count: int, seed: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    centre = torch.rand(count, 2, generator=generator) * torch.tensor([160.0, 128.0])
+    center = torch.rand(count, 2, generator=generator) * torch.tensor([160.0, 128.0])
     half = 4 + 36 * torch.rand(count, 2, generator=generator)
-    return torch.cat((centre - half, centre + half), dim=1)
+    return torch.cat((center - half, center + half), dim=1)
 
 
 def reference(boxes, scale: float, topk: int) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_batch_gives_each_image_what_it_gets_alone():
 
 
 def test_plate_between_the_priors_is_learnt_only_by_our_rule():
-    tiny = torch.tensor([[33.0, 41, 35, 43]])  # centres are at 28, 36 and 36, 44
+    tiny = torch.tensor([[33.0, 41, 35, 43]])  # centers are at 28, 36 and 36, 44
     published = ATSSAssigner(keep_all_gts=False).match(PRIORS, join(tiny))
     assert len(published.prior) == 0
     ours = ATSSAssigner().match(PRIORS, join(tiny))

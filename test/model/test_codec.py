@@ -143,7 +143,7 @@ def test_direct_regression_far_out_keeps_finite_gradients():
     assert raw.grad.isfinite().all()
 
 
-def test_priors_of_cell_centres():
+def test_priors_of_cell_centers():
     priors = prior_tensor(32, 64, (16, 32), offset=0.5)
     assert priors[0].tolist() == [8, 8, 16, 16]
     assert priors[-1].tolist() == [48, 16, 32, 32]

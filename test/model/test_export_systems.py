@@ -134,7 +134,7 @@ def test_a_decoding_graph_gives_the_plates_of_the_raw_output(system, tmp_path):
 
 
 def test_where_the_room_is_small_the_best_places_come_first(tmp_path, monkeypatch):
-    """With 12 rows a level the highest scores are there, and neighbours of a better one make room for others."""
+    """With 12 rows a level the highest scores are there, and neighbors of a better one make room for others."""
     monkeypatch.setattr(decoded, "ROWS_PER_LEVEL", 12)
     monkeypatch.setattr(onnx_file, "ROWS_PER_LEVEL", 12)
     checkpoint = _checkpoint(tmp_path, normalize=((0, 0, 0), (64, 64, 64)))

@@ -19,7 +19,7 @@ from published import NAMES, arch, first_nanodet, save_ckpt, save_pth, tensors
 from nanodet_kp_core.errors import ConfigError, ModelError, NanodetKpError
 from nanodet_kp_core.model.importer.configs import ImportOptions, valid_arch
 from nanodet_kp_core.model.importer.import_weights import import_weights, load_published
-from nanodet_kp_core.model.importer.recognise import recognise
+from nanodet_kp_core.model.importer.recognize import recognize
 from nanodet_kp_core.model.importer.weights_file import read_weights
 
 HERE = Path("a.ckpt")
@@ -57,7 +57,7 @@ def message(error: pytest.ExceptionInfo[NanodetKpError]) -> str:
 )  # fmt: skip
 def test_architecture_is_read_off_the_tensors(sections):
     state = tensors(sections)
-    found = recognise(state, HERE)
+    found = recognize(state, HERE)
     assert found.arch == sections
     assert found.num_classes == len(NAMES)
     assert equal(load_published(state, HERE).state_dict(), state)
@@ -244,10 +244,10 @@ def test_corners_are_ambiguous_without_auxiliary_head(tmp_path):
     with pytest.raises(ModelError) as error:
         import_weights(path, ImportOptions())
     assert "67 of them: boxes only; 3: four corners" in message(error)
-    assert recognise(state, path, 3).corner_codec == "unsigned"
-    assert recognise(state, path, 67).corner_codec == "none"
+    assert recognize(state, path, 3).corner_codec == "unsigned"
+    assert recognize(state, path, 67).corner_codec == "none"
     with pytest.raises(ModelError):
-        recognise(state, path, 5)
+        recognize(state, path, 5)
 
 
 def test_recorded_checkpoints_are_told_apart(shared_dir):
@@ -255,7 +255,7 @@ def test_recorded_checkpoints_are_told_apart(shared_dir):
     for name, codec, classes in (("plain80", "none", 80), ("four36", "unsigned", 36)):
         packed = shared_dir / "golden" / f"ckpt_{name}_best.pth.xz"
         state = torch.load(io.BytesIO(lzma.decompress(packed.read_bytes())), weights_only=True)["state_dict"]
-        found = recognise(state, packed)
+        found = recognize(state, packed)
         assert (found.corner_codec, found.num_classes) == (codec, classes)
         data = np.load(packed.with_name(f"ckpt_{name}_io.npz"))
         images = (torch.from_numpy(data["image_u8"]).float() - 128) / 64

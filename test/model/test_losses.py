@@ -1,4 +1,4 @@
-"""The three losses against their written-out formulas, and their behaviour at the edges."""
+"""The three losses against their written-out formulas, and their behavior at the edges."""
 
 import pytest
 import torch

@@ -35,7 +35,7 @@ def test_every_configuration_gives_a_network_of_its_layout(path):
     assert (aux is None) == (config.model.arch.aux_head is None)
     assert aux is None or aux.shape == raw.shape
     assert model.layout == criterion.layout == config.layout
-    # Cell centres for the first NanoDet only.
+    # Cell centers for the first NanoDet only.
     assert priors[0, 0] == (4 if path.stem == "nanodet_m" else 0)
     assert raw[..., : config.layout.num_scores].sigmoid().mean().item() == pytest.approx(0.01, abs=0.002)
 

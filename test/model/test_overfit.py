@@ -18,7 +18,7 @@ CONFIG = Path(__file__).resolve().parents[2] / "config"
 
 @pytest.mark.parametrize("system", ["nanodet_plus_four", "rtmdet_four"])
 def test_system_overfits_a_tiny_set(system):
-    """Distributions with an auxiliary head, and direct regression with the soft centre prior."""
+    """Distributions with an auxiliary head, and direct regression with the soft center prior."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the same sums on every machine
     try:

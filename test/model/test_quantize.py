@@ -117,5 +117,5 @@ def test_what_cannot_be_quantised(source, tmp_path):
     decoded = make_tiny_model(tmp_path / "decoded.onnx", metadata=tiny_metadata(rows=4))
     with pytest.raises(ConfigError, match="expected a model with the raw output"):
         quantize(decoded, tmp_path / "int8.onnx", _records(4))
-    with pytest.raises(DataError, match="expected labelled pictures"):
+    with pytest.raises(DataError, match="expected labeled pictures"):
         quantize(source, tmp_path / "int8.onnx", _records(1))

@@ -83,7 +83,7 @@ def _slow_nodes(layers: int) -> list[onnx.NodeProto]:
 
 
 def colored_images(count: int, height: int = 120, width: int = 160) -> list[np.ndarray]:
-    """Noise around `count` different colours, uint8 [height, width, 3]."""
+    """Noise around `count` different colors, uint8 [height, width, 3]."""
     rng = np.random.default_rng(1)
     colors = rng.uniform(20, 235, (count, 3))
     return [np.clip(rng.normal(color, 12, (height, width, 3)), 0, 255).astype(np.uint8) for color in colors]

@@ -125,13 +125,13 @@ def test_bits_that_nobody_shifted(start, image_model):
     """12 bits in 16: a black picture, which is said once; each is answered all the same."""
     node = start("detector_node", "-p", f"model:={image_model}")
     peer = DetectorPeer(Image)
-    grey = colored_images(1)[0][..., 0].astype("<u2")
+    gray = colored_images(1)[0][..., 0].astype("<u2")
     try:
         peer.wait_for_detector()
         for number, bits in enumerate((12, 12, 16, 12)):
             sent = good(number)
             sent.encoding, sent.step = "mono16", 320
-            sent.data = array.array("B", (grey << (bits - 8)).tobytes())
+            sent.data = array.array("B", (gray << (bits - 8)).tobytes())
             assert len(peer.ask(sent).armors) == 2
         output = node.wait_for("of which only 12 are used so far")
         assert output.count("of which only") == 1

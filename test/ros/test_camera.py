@@ -60,7 +60,7 @@ def test_pains_an_uncalibrated_camera_publishes_zeros():
         ({"k": [0.0, *K[1:]]}, "focal lengths"),
         ({"k": [-1200.0, *K[1:]]}, "focal lengths"),
         ({"k": [600.0, *K[1:]]}, "focal lengths of square pixels"),
-        ({"k": [*K[:2], 5000.0, *K[3:]]}, "optical centre inside 1280x1024"),
+        ({"k": [*K[:2], 5000.0, *K[3:]]}, "optical center inside 1280x1024"),
         ({"k": [*K[:8], 2.0]}, "expected \\[\\[fx"),
         ({"width": 0}, "width and a height of 1 to 65536 pixels, got 0x1024"),
         ({"height": 4_000_000_000}, "got 1280x4000000000"),

@@ -69,9 +69,9 @@ def test_the_camera_changes_size_encoding_and_frame_in_mid_stream(start, peer, i
         answer = peer.ask(sent)
         assert answer.header.frame_id == f"frame_{number}"
         assert_answer(answer, picture, detector)
-    grey = image(50)
-    grey.encoding, grey.step, grey.data = "mono8", 160, array.array("B", IMAGES[2][..., 0].tobytes())
-    assert_answer(peer.ask(grey), np.repeat(IMAGES[2][..., :1], 3, axis=2), detector)
+    gray = image(50)
+    gray.encoding, gray.step, gray.data = "mono8", 160, array.array("B", IMAGES[2][..., 0].tobytes())
+    assert_answer(peer.ask(gray), np.repeat(IMAGES[2][..., :1], 3, axis=2), detector)
     assert "ERROR" not in node.output
 
 

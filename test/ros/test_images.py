@@ -28,7 +28,7 @@ def planes(encoding="nv24", missing=0):
 
 @pytest.fixture
 def bridge(monkeypatch):
-    """A cv_bridge that makes everything grey; the messages that it got."""
+    """A cv_bridge that makes everything gray; the messages that it got."""
     seen = []
 
     class CvBridge:
@@ -68,7 +68,7 @@ def test_what_only_cv_bridge_knows(bridge):
 
 @pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
 def test_cv_bridge_makes_no_picture_of_depth(bridge, encoding):
-    with pytest.raises(ImageError, match="that is depth, not colour"):
+    with pytest.raises(ImageError, match="that is depth, not color"):
         check_image(planes(encoding))
     assert bridge == []
 

@@ -32,7 +32,7 @@ def found(*labels):
         ("P", []),
     ],
 )
-def test_colours_and_classes(text, labels):
+def test_colors_and_classes(text, labels):
     detections = found("B_3", "R_Bb", "R_1", "N_G")
     kept = select(detections, 0.0, wanted_classes(text, ARMOR_CLASSES), 50)
     assert kept.labels == labels
@@ -61,7 +61,7 @@ def test_threshold():
         (" ".join(name for name in ARMOR_CLASSES if name[0] == "B"), ["B"]),  # whatever its number is
     ],
 )
-def test_a_plate_of_unknown_number_is_kept_for_its_colour_only(text, labels):
+def test_a_plate_of_unknown_number_is_kept_for_its_color_only(text, labels):
     sure = np.array([0.2, 0.9, 0.2], np.float32)
     detections = replace(found("B_3", "R_1", "R_3"), number_scores=sure, number_threshold=0.5)
     assert select(detections, 0.0, wanted_classes(text, ARMOR_CLASSES), 50).labels == labels
@@ -73,5 +73,5 @@ def test_a_name_that_the_model_does_not_have(text):
         wanted_classes(text, ARMOR_CLASSES)
 
 
-def test_classes_without_colours_are_kept_by_their_name():
+def test_classes_without_colors_are_kept_by_their_name():
     assert wanted_classes("rune", ("rune", "plate")) == {0}

@@ -61,7 +61,7 @@ def test_a_plate():
         assert 0 < marker.lifetime.sec + marker.lifetime.nanosec / 1e9 <= 1
 
 
-def test_a_plate_of_unknown_number_is_written_and_coloured_by_its_colour():
+def test_a_plate_of_unknown_number_is_written_and_colored_by_its_color():
     found = replace(detections("B_3"), number_scores=np.array([0.4], np.float32), number_threshold=0.5)
     outline, text = to_markers(found, [pose()], HEADER).markers[1:]
     assert text.text == "B 0.75\n2.08 m"

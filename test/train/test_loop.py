@@ -224,7 +224,7 @@ def test_a_set_without_any_corner_is_refused_before_the_first_step(tiny_config, 
     config = tiny_config(tmp_path / "run")
     changed = getattr(config.data, part).model_copy(update={"img_path": boxes, "ann_path": boxes / "labels.json"})
     config = config.model_copy(update={"data": config.data.model_copy(update={part: changed})})
-    with pytest.raises(DataError, match="expected plates with labelled corners, got 12 plates and no corner"):
+    with pytest.raises(DataError, match="expected plates with labeled corners, got 12 plates and no corner"):
         train(config, resume=False)
     assert not (tmp_path / "run" / "last.pt").exists()
 

@@ -40,14 +40,14 @@ def test_a_shifted_hit():
     assert (result.hits, result.false_alarms, result.missed) == (1, 0, 0)
     assert result.err_px == pytest.approx(5)
     assert result.err == pytest.approx(5 / np.hypot(50, 20))
-    assert (result.colour, result.number) == (1.0, 0.0)
+    assert (result.color, result.number) == (1.0, 0.0)
 
 
 def test_second_detection_of_a_plate_is_a_false_alarm_and_the_better_score_goes_first():
     found = [Prediction("B_3", 0.6, PLATE), Prediction("R_3", 0.9, PLATE + 1)]
     result = score(record([PLATE], ["B_3"]), found)
     assert (result.hits, result.false_alarms) == (1, 1)
-    assert result.colour == 0.0
+    assert result.color == 0.0
 
 
 def test_ignore_boxes_unknown_numbers_and_the_threshold():
@@ -75,19 +75,19 @@ def test_f1_and_the_key_that_chooses_the_best_checkpoint():
 
 
 def test_a_plate_without_corners_is_found_by_its_box_and_has_no_corner_error():
-    labelled = record([PLATE, PLATE + 200], ["B_3", "B_3"])
-    labelled.visible[0] = 0
-    labelled.boxes[0] = [0, 0, 70, 40]
+    labeled = record([PLATE, PLATE + 200], ["B_3", "B_3"])
+    labeled.visible[0] = 0
+    labeled.boxes[0] = [0, 0, 70, 40]
     found = [
         Prediction("B_3", 0.9, PLATE, np.array([0, 0, 70, 40.0])),
         Prediction("B_3", 0.8, PLATE + 200 + np.array([[3, 4], [0, 0], [0, 0], [0, 0]])),
     ]
-    assert score(labelled, found).hits == 2
-    assert score(labelled, found).err_px == pytest.approx(5 / 4)  # of the second plate alone
-    labelled.visible[1] = [2, 0, 0, 0]
-    assert score(labelled, found).err_px == pytest.approx(5)
-    labelled.visible[1] = 0
-    assert np.isnan(score(labelled, found).err)
+    assert score(labeled, found).hits == 2
+    assert score(labeled, found).err_px == pytest.approx(5 / 4)  # of the second plate alone
+    labeled.visible[1] = [2, 0, 0, 0]
+    assert score(labeled, found).err_px == pytest.approx(5)
+    labeled.visible[1] = 0
+    assert np.isnan(score(labeled, found).err)
 
 
 def test_a_box_only_model_hits_with_its_box_and_has_no_corner_error():
@@ -102,8 +102,8 @@ def test_one_matching_answers_every_higher_threshold(seed, threshold):
     rng = np.random.default_rng(seed)
     plates = [PLATE + rng.uniform(0, 60, 2) for _ in range(4)]
     found = [Prediction("B_1", float(rng.uniform(0, 1)), plates[rng.integers(4)] + rng.normal(0, 4)) for _ in range(9)]
-    labelled = record(plates, ["B_1"] * 4, ignore=[(90, 10, 130, 60)])
-    once, again = match([labelled], {"x": found}).at(threshold), match([labelled], {"x": found}, threshold)
+    labeled = record(plates, ["B_1"] * 4, ignore=[(90, 10, 130, 60)])
+    once, again = match([labeled], {"x": found}).at(threshold), match([labeled], {"x": found}, threshold)
     figures = (asdict(score_matches(matches, ARMOR_CLASSES)) for matches in (once, again))
     assert next(figures) == pytest.approx(next(figures), nan_ok=True)
     assert [k for _, k in once.misses] == [k for _, k in again.misses]
@@ -133,5 +133,5 @@ def test_same_numbers_as_the_protocol(shared_dir, tmp_path):
     expected = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["all"]
     own = score_predictions(records, found, ARMOR_CLASSES)
     assert (own.hits, own.false_alarms, own.missed) == (expected["tp"], expected["fp"], expected["fn"])
-    for name in ("precision", "recall", "err", "err_p95", "err_px", "colour", "number"):
+    for name in ("precision", "recall", "err", "err_p95", "err_px", "color", "number"):
         assert getattr(own, name) == pytest.approx(expected[name], abs=1e-5), name

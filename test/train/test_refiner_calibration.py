@@ -1,4 +1,4 @@
-"""The temperature of the number scores: found, written, and what the script makes of labelled pictures."""
+"""The temperature of the number scores: found, written, and what the script makes of labeled pictures."""
 
 import subprocess
 import sys

@@ -172,7 +172,7 @@ def test_a_reader_overfits(patches, tmp_path):
     training = ReaderTraining(joined([patches, patches]), 4, 9, recipe)
     train_patches(training, tmp_path / "reader.pt")
     figures = training.figures()
-    assert figures["precision"] > 0.9 and figures["recall"] > 0.9 and figures["colour"] > 0.9
+    assert figures["precision"] > 0.9 and figures["recall"] > 0.9 and figures["color"] > 0.9
     assert figures["err"] < 0.4 * figures["err_before"]
 
 

@@ -19,7 +19,7 @@ _PROJECT = "head.distribution_project.project"
 def check_tensors(
     tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], unused: Sequence[str], path: Path
 ) -> dict[str, Tensor]:
-    """Exactly the tensors of `expected`, which is the state dict of the recognised architecture.
+    """Exactly the tensors of `expected`, which is the state dict of the recognized architecture.
 
     Left out are those that start with one of `unused`; batch counters that a file lacks are zero. Raises ModelError
     that names what is missing, unexpected, of another shape or not finite.
@@ -31,7 +31,7 @@ def check_tensors(
     surplus = [name for name in known if name not in expected]
     if surplus:
         raise ModelError(
-            f"{path}: expected {len(expected)} tensors of the recognised architecture, got others besides: "
+            f"{path}: expected {len(expected)} tensors of the recognized architecture, got others besides: "
             f"{_some(surplus)}"
         )
     for name in known:
@@ -67,7 +67,7 @@ def output_convolutions(names: Sequence[str] | Mapping[str, Tensor], with_aux: b
 def carry_over(
     tensors: Mapping[str, Tensor], old: HeadLayout, fresh: Mapping[str, Tensor], new: HeadLayout, with_aux: bool
 ) -> dict[str, Tensor]:
-    """State dict of a freshly initialised model (`fresh`, layout `new`) with everything that `tensors` has for it.
+    """State dict of a freshly initialized model (`fresh`, layout `new`) with everything that `tensors` has for it.
 
     Both have the same architecture but for classes and corner codec, and for the auxiliary branch: that stays fresh
     unless `with_aux`. A corner tower that the old one lacks starts as its box tower.

@@ -73,7 +73,7 @@ def write_parts(state: dict[str, Tensor], output: Mapping[str, str], parts: Mapp
 def convert_parts(
     parts: Mapping[str, Rows], fresh: Mapping[str, Rows], old: HeadLayout, new: HeadLayout
 ) -> dict[str, Rows]:
-    """Rows for `new` from rows of `old`; fresh: initialised rows of `new`, for classes that `old` does not have."""
+    """Rows for `new` from rows of `old`; fresh: initialized rows of `new`, for classes that `old` does not have."""
     converted = {CLASSES: convert_classes(parts[CLASSES], fresh[CLASSES], old, new), BOX: parts[BOX]}
     if new.has_corners:
         converted[CORNERS] = convert_corners(parts, old, new)

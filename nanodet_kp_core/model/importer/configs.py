@@ -15,7 +15,7 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import ArchConfig, TrainConfig
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.model.importer.coco_names import COCO_CLASSES
-from nanodet_kp_core.model.importer.recognise import Recognised
+from nanodet_kp_core.model.importer.recognize import Recognized
 
 CORNER_CHOICES = ("keep", "none", "unsigned", "signed")
 
@@ -47,7 +47,7 @@ class ImportOptions:
 
 
 def valid_arch(arch: Mapping[str, Any], path: Path) -> ArchConfig:
-    """A recognised architecture as configuration. Raises ConfigError for one outside what can be built."""
+    """A recognized architecture as configuration. Raises ConfigError for one outside what can be built."""
     try:
         return ArchConfig.model_validate(arch)
     except ValidationError as error:
@@ -58,7 +58,7 @@ def valid_arch(arch: Mapping[str, Any], path: Path) -> ArchConfig:
         ) from None
 
 
-def name_classes(found: Recognised, given: Sequence[str] | None, path: Path) -> tuple[str, ...]:
+def name_classes(found: Recognized, given: Sequence[str] | None, path: Path) -> tuple[str, ...]:
     """Names for the classes of a checkpoint. Raises ConfigError when there are none, or not as many as outputs."""
     names = given or DEFAULT_NAMES.get(found.num_classes)
     if names is None:
@@ -70,7 +70,7 @@ def name_classes(found: Recognised, given: Sequence[str] | None, path: Path) -> 
     return tuple(names)
 
 
-def source_config(found: Recognised, names: Sequence[str], options: ImportOptions, path: Path) -> TrainConfig:
+def source_config(found: Recognized, names: Sequence[str], options: ImportOptions, path: Path) -> TrainConfig:
     """The configuration of the checkpoint as it is: theirs, or upstream's defaults.
 
     Raises ConfigError when theirs describes another network.

@@ -26,7 +26,7 @@ from nanodet_kp_core.model.importer.configs import (
     source_config,
     valid_arch,
 )
-from nanodet_kp_core.model.importer.recognise import Recognised, recognise
+from nanodet_kp_core.model.importer.recognize import Recognized, recognize
 from nanodet_kp_core.model.importer.weights_file import Weights, read_weights
 
 
@@ -53,7 +53,7 @@ def import_weights(path: Path, options: ImportOptions) -> Imported:
         raise ConfigError("target: expected it without new_classes and corners, which it already tells, got both")
     weights = read_weights(path, options.weights)
     given = options.class_names or (options.config.class_names if options.config else None)
-    found = recognise(weights.tensors, path, len(given) if given else None)
+    found = recognize(weights.tensors, path, len(given) if given else None)
     names = name_classes(found, given, path)
     source = source_config(found, names, options, path)
     tensors = check_tensors(weights.tensors, _build(source).state_dict(), found.unused, path)
@@ -77,9 +77,9 @@ def save_imported(out: Path, imported: Imported) -> None:
 def load_published(tensors: Mapping[str, Tensor], path: Path, num_classes: int | None = None) -> OneStageDetector:
     """The network of published tensors (bare names), unchanged, with classes called "0", "1", ...
 
-    `path` is for messages; num_classes and errors as for `recognise`, and as for `check_tensors`.
+    `path` is for messages; num_classes and errors as for `recognize`, and as for `check_tensors`.
     """
-    found = recognise(tensors, path, num_classes)
+    found = recognize(tensors, path, num_classes)
     model = build_detector(valid_arch(found.arch, path), [str(k) for k in range(found.num_classes)])
     model.load_state_dict(check_tensors(tensors, model.state_dict(), found.unused, path))
     return model
@@ -100,7 +100,7 @@ def _same_aux(source: TrainConfig, target: TrainConfig) -> bool:
     return old.model_copy(update={"num_classes": None}) == new.model_copy(update={"num_classes": None})
 
 
-def _describe(found: Recognised, weights: Weights) -> str:
+def _describe(found: Recognized, weights: Weights) -> str:
     arch, head, backbone = found.arch, found.arch["head"], found.arch["backbone"]
     size = backbone.get("model_size") or backbone.get("width_mult")
     corners = "boxes only" if found.corner_codec == "none" else "boxes and four corners"

@@ -98,7 +98,7 @@ class Decoder:
         return _integral(raw, self._corner_positions) * self._signs
 
     def _class_ids(self, rows: np.ndarray) -> np.ndarray:
-        """Class id [K]: the best score channel, or best colour * numbers + best number in the factored layout."""
+        """Class id [K]: the best score channel, or best color * numbers + best number in the factored layout."""
         first = rows[:, : self._num_scores].argmax(axis=1).astype(np.int64)
         if self._num_numbers == 0:
             return first

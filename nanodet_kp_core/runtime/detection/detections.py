@@ -13,7 +13,7 @@ number that a person can read, and one in ten of the others (models/README.md); 
 
 @dataclass(frozen=True)
 class Detections:
-    """Plates of one image, best score first, in image pixels (the centre of the left-top pixel is (0, 0)).
+    """Plates of one image, best score first, in image pixels (the center of the left-top pixel is (0, 0)).
 
     scores float32 [K] in 0..1, class_ids int64 [K], boxes float32 [K, 4] (x_min, y_min, x_max, y_max),
     corners float32 [K, 4, 2] (left-top, left-bottom, right-bottom, right-top), class_names of the model.
@@ -52,7 +52,7 @@ class Detections:
 
     @property
     def labels(self) -> list[str]:
-        """Class name of every plate, "B_3"; its colour alone, "B", where the number is unknown."""
+        """Class name of every plate, "B_3"; its color alone, "B", where the number is unknown."""
         pairs = zip(self.class_labels, self.number_known, strict=True)
         return [name if known else name.partition("_")[0] for name, known in pairs]
 

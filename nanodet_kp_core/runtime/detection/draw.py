@@ -8,7 +8,7 @@ import numpy as np
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.detection.preprocess import check_image
 
-# BGR. Neither is a colour of the plates' lights, so that a line on a bar is still seen.
+# BGR. Neither is a color of the plates' lights, so that a line on a bar is still seen.
 LINE_COLOR = (80, 255, 80)
 CORNER_COLOR = (0, 200, 255)
 

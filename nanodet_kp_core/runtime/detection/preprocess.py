@@ -1,8 +1,8 @@
 """From a camera image to the network's input, and the exact way back for points.
 
-Pixel coordinates, everywhere in this package: the centre of the left-top pixel is (0, 0), so a whole-number
-coordinate is the centre of a pixel (as in OpenCV's drawing and calibration functions). Resizing by a factor s
-moves a point to x' = (x + 0.5) * s - 0.5, which is what cv2.resize does to pixel centres. A mapping without
+Pixel coordinates, everywhere in this package: the center of the left-top pixel is (0, 0), so a whole-number
+coordinate is the center of a pixel (as in OpenCV's drawing and calibration functions). Resizing by a factor s
+moves a point to x' = (x + 0.5) * s - 0.5, which is what cv2.resize does to pixel centers. A mapping without
 the halves would shift every corner by up to (1 - s) / (2 s) source pixels: one pixel for 1280 -> 416.
 """
 
@@ -73,7 +73,7 @@ def check_image(image: object, channel_order: str = "bgr") -> np.ndarray:
 
 
 def fit(image_width: int, image_height: int, spec: InputSpec) -> Letterbox:
-    """Where an image of this size comes to lie in the input: keep-ratio and centred, or stretched."""
+    """Where an image of this size comes to lie in the input: keep-ratio and centerd, or stretched."""
     if spec.resize == "stretch":
         size = (spec.width, spec.height)
     else:

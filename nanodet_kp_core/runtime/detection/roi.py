@@ -73,11 +73,11 @@ def region_around(
     """
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     room = MARGIN * float((boxes[:, 2:] - boxes[:, :2]).max())
-    centre, size = (low + high) / 2, high - low + 2 * room
+    center, size = (low + high) / 2, high - low + 2 * room
     image, least = np.array(image_size), np.array(input_size)
     size = np.minimum(np.ceil(max(1.0, *(size / least).tolist()) * least), image)
     if (size > LARGEST_SHARE * image).all():
         return None
-    start = np.clip(np.round(centre - size / 2), 0, image - size).astype(int)
+    start = np.clip(np.round(center - size / 2), 0, image - size).astype(int)
     end = start + size.astype(int)
     return int(start[0]), int(start[1]), int(end[0]), int(end[1])

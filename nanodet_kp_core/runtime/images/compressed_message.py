@@ -13,7 +13,7 @@ from nanodet_kp_core.runtime.images.image_bytes import (
     MAX_PIXELS,
     decode_image,
     is_deep,
-    is_grey,
+    is_gray,
     is_possible,
     upper_byte,
 )
@@ -59,14 +59,14 @@ def check_compressed(message: CompressedBytes) -> None:
 def view_compressed(message: CompressedBytes) -> Picture:
     """The decoded image, for the detector.
 
-    Raises ImageError when the data is no JPEG or PNG, and where a single channel cannot tell the colours: depth, a
+    Raises ImageError when the data is no JPEG or PNG, and where a single channel cannot tell the colors: depth, a
     Bayer pattern that is not known.
     """
     check_compressed(message)
     data = np.frombuffer(message.data, dtype=np.uint8)
     encoding = stored_encoding(message.format)
-    if is_grey(data) and encoding.lower().startswith(_NO_GREY):
-        raise _colourless(message)
+    if is_gray(data) and encoding.lower().startswith(_NO_GREY):
+        raise _colorless(message)
     deep = is_deep(data)
     image = decode_image(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if deep else cv2.IMREAD_COLOR)
     if image is None:
@@ -74,11 +74,11 @@ def view_compressed(message: CompressedBytes) -> Picture:
     bits = None
     if deep:
         image, bits = upper_byte(image)
-    if is_mosaic(message) and (is_grey(data) or _same_channels(image)):
-        coloured = demosaic(np.ascontiguousarray(image[..., 0]), encoding)
-        if coloured is None:
-            raise _colourless(message)
-        image = coloured
+    if is_mosaic(message) and (is_gray(data) or _same_channels(image)):
+        colored = demosaic(np.ascontiguousarray(image[..., 0]), encoding)
+        if colored is None:
+            raise _colorless(message)
+        image = colored
     return Picture(image, "bgr", bits)
 
 
@@ -91,10 +91,10 @@ def _same_channels(image: np.ndarray) -> bool:
     return np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 1], image[..., 2])
 
 
-def _colourless(message: CompressedBytes) -> ImageError:
+def _colorless(message: CompressedBytes) -> ImageError:
     return ImageError(
         f"compressed image marked {message.format[:40]!r} cannot be used: expected a Bayer pattern of bayer_rggb8, "
-        "bayer_bggr8, bayer_gbrg8, bayer_grbg8, or a colour image, got one channel of another kind, whose colours "
+        "bayer_bggr8, bayer_gbrg8, bayer_grbg8, or a color image, got one channel of another kind, whose colors "
         "nobody knows; let the camera driver publish bgr8"
     )
 

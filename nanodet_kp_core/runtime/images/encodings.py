@@ -48,7 +48,7 @@ EIGHT_BITS: dict[str, tuple[int, str | int]] = {
     "yuv422_yuy2": (2, cv2.COLOR_YUV2BGR_YUY2),
     "yuyv": (2, cv2.COLOR_YUV2BGR_YUY2),
 }
-# Encoding -> OpenCV's conversion of planes: brightness of every pixel, and below it the colours of two by two.
+# Encoding -> OpenCV's conversion of planes: brightness of every pixel, and below it the colors of two by two.
 PLANES = {
     "nv12": cv2.COLOR_YUV2BGR_NV12,
     "nv21": cv2.COLOR_YUV2BGR_NV21,
@@ -56,8 +56,8 @@ PLANES = {
     "i420": cv2.COLOR_YUV2BGR_I420,
     "yv12": cv2.COLOR_YUV2BGR_YV12,
 }
-_TWO_COLOUR_PLANES = ("yuv420", "i420", "yv12")
-# Two neighbours share their colour.
+_TWO_COLOR_PLANES = ("yuv420", "i420", "yv12")
+# Two neighbors share their color.
 IN_PAIRS = frozenset(name for name, (channels, _) in EIGHT_BITS.items() if channels == 2)
 # Intensities of 16 bits are taken by their upper byte, then as the encoding of 8 bits. 16UC1 is depth in most drivers.
 SIXTEEN_BITS = {
@@ -68,13 +68,13 @@ ENCODINGS = frozenset((*EIGHT_BITS, *SIXTEEN_BITS, *PLANES))
 """What is converted here."""
 
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
-"""What is refused everywhere: it would become a grey picture."""
+"""What is refused everywhere: it would become a gray picture."""
 
-DEPTH_ADVICE = "that is depth, not colour: remap image_raw to the camera's colour image"
+DEPTH_ADVICE = "that is depth, not color: remap image_raw to the camera's color image"
 
 
 def demosaic(mosaic: np.ndarray, encoding: str) -> np.ndarray | None:
-    """Colours, uint8 [height, width, 3] BGR, of a mosaic, uint8 [height, width]; None for an encoding that is none."""
+    """Colors, uint8 [height, width, 3] BGR, of a mosaic, uint8 [height, width]; None for an encoding that is none."""
     name = SIXTEEN_BITS.get(encoding, encoding)
     return cv2.cvtColor(mosaic, int(EIGHT_BITS[name][1])) if name.startswith("bayer_") and name in EIGHT_BITS else None
 
@@ -94,11 +94,11 @@ def rows_of(encoding: str, height: int) -> int:
 
 
 def from_planes(rows: np.ndarray, encoding: str, width: int, height: int) -> np.ndarray:
-    """Colours, uint8 [height, width, 3] BGR, of planes, uint8 [height * 3 / 2, step]; width and height are even."""
+    """Colors, uint8 [height, width, 3] BGR, of planes, uint8 [height * 3 / 2, step]; width and height are even."""
     step = rows.shape[1]
-    if encoding in _TWO_COLOUR_PLANES and step > width:  # their rows are half as long, padding and all
-        colours = rows[height:].reshape(height, -1)[:, : width // 2].reshape(height // 2, width)
-        planes = np.concatenate([rows[:height, :width], colours])
+    if encoding in _TWO_COLOR_PLANES and step > width:  # their rows are half as long, padding and all
+        colors = rows[height:].reshape(height, -1)[:, : width // 2].reshape(height // 2, width)
+        planes = np.concatenate([rows[:height, :width], colors])
     else:
         planes = np.ascontiguousarray(rows[:, :width])
     return cv2.cvtColor(planes, PLANES[encoding])

@@ -88,7 +88,7 @@ def image_size(data: np.ndarray) -> tuple[int, int] | None:
     return width, height
 
 
-def is_grey(data: np.ndarray) -> bool:
+def is_gray(data: np.ndarray) -> bool:
     """Whether a JPEG or PNG, uint8 [N], that is_possible has a single channel, apart from transparency."""
     if data[: len(_PNG)].tobytes() == _PNG:
         return int(data[25]) in (0, 4)

@@ -32,7 +32,7 @@ MOST_PIXELS = 1 << 26
 """Of the images of one run together, 200 MB."""
 
 PAD_VALUE = 114
-"""Grey of everything outside the picture: in the letterbox, and in the warps of training."""
+"""Gray of everything outside the picture: in the letterbox, and in the warps of training."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class InputSpec:
     dtype:
         "uint8" takes the bytes of the pixels, normalised inside the graph; "float32" the same values as numbers.
     resize:
-        "letterbox" keeps the ratio, centred on grey `pad_value`; "stretch" fills the input.
+        "letterbox" keeps the ratio, centerd on gray `pad_value`; "stretch" fills the input.
     mean, std:
         per channel in `channel_order`, applied by the runtime as (pixel - mean) / std; None when the graph
         does it, as it must for bytes.
@@ -70,7 +70,7 @@ class InputSpec:
         _check_choice("input.resize", self.resize, ("letterbox", "stretch"))
         _check_choice("input.channel_order", self.channel_order, ("bgr", "rgb"))
         if not _is_int(self.pad_value) or not 0 <= self.pad_value <= 255:
-            raise _wrong("input.pad_value", "an integer grey value in 0..255", self.pad_value)
+            raise _wrong("input.pad_value", "an integer gray value in 0..255", self.pad_value)
         if (self.mean is None) != (self.std is None):
             raise _wrong("input.mean and input.std", "both null or both three numbers", (self.mean, self.std))
         if self.dtype == "uint8" and self.mean is not None:

@@ -54,7 +54,7 @@ class Session:
 
 
 def load_session(path: str | Path, threads: int, spin: bool = False) -> Session:
-    """Load a model for the CPU and run it once on a grey image, so that a broken model fails here and not in
+    """Load a model for the CPU and run it once on a gray image, so that a broken model fails here and not in
     flight.
 
     Args:
@@ -188,16 +188,16 @@ def _check_tensor(path: Path, what: str, tensor: onnxruntime.NodeArg, kind: str,
 
 def _warm_up(loaded: Session) -> None:
     spec = loaded.metadata.input
-    grey = np.full(loaded.metadata.input_shape, spec.pad_value, spec.dtype)
+    gray = np.full(loaded.metadata.input_shape, spec.pad_value, spec.dtype)
     try:
-        output = loaded.run(grey)
+        output = loaded.run(gray)
     except ModelError:
         raise
     except Exception as error:  # as in open_session
         reason = " ".join(str(error).split())
-        raise ModelError(f"model {loaded.path}: fails on a grey image ({reason}); export it again") from error
+        raise ModelError(f"model {loaded.path}: fails on a gray image ({reason}); export it again") from error
     if not np.isfinite(output).all():
-        raise _misfit(loaded.path, "output", "finite numbers for a grey image", "NaN or infinity")
+        raise _misfit(loaded.path, "output", "finite numbers for a gray image", "NaN or infinity")
 
 
 def _misfit(path: Path, what: str, expected: object, got: object) -> ModelError:

@@ -95,7 +95,7 @@ def check_plausible(where: str, camera: Camera, size: tuple[int, int]) -> None:
         raise ConfigError(f"{where}: expected focal lengths of square pixels, {got}")
     if not (0 <= cx <= size[0] and 0 <= cy <= size[1]):
         raise ConfigError(
-            f"{where}: expected an optical centre inside {size[0]}x{size[1]}, got ({cx:.6g}, {cy:.6g}); "
+            f"{where}: expected an optical center inside {size[0]}x{size[1]}, got ({cx:.6g}, {cy:.6g}); "
             "calibrate again, at this size"
         )
 

@@ -116,9 +116,9 @@ class Pose:
 
 
 def is_large(label: str) -> bool | None:
-    """Whether the class sits on a large plate; None where the name is no COLOUR_NUMBER and nobody knows."""
-    colour, number = split_label(label)
-    return None if colour is None else number in LARGE_NUMBERS
+    """Whether the class sits on a large plate; None where the name is no COLOR_NUMBER and nobody knows."""
+    color, number = split_label(label)
+    return None if color is None else number in LARGE_NUMBERS
 
 
 @lru_cache(maxsize=2)

@@ -33,7 +33,7 @@ class LitBars:
     """N lights with an axis.
 
     centers: float64 [N, 2], pixels. axes: float64 [N, 2], unit vectors along the light, pointing down. lengths, widths:
-    float64 [N], pixels. tints: float64 [N], first minus last channel on the outline in grey levels; 0 in grey pictures.
+    float64 [N], pixels. tints: float64 [N], first minus last channel on the outline in gray levels; 0 in gray pictures.
     """
 
     centers: np.ndarray
@@ -64,7 +64,7 @@ def measured(
         outlines: int [P, 1, 2] each, as cv2.findContours gives them. Those of one or two pixels
             are left out, and those of LONGEST_OUTLINE and more.
         levels: int64 [outlines]: which picture each comes from, ascending.
-        tinted: first and last channel of each level's picture, uint8 [height, width]; without channels for a grey one.
+        tinted: first and last channel of each level's picture, uint8 [height, width]; without channels for a gray one.
         rows: of how many rows of the picture the outlines have seen one.
     """
     sizes = np.fromiter(map(len, outlines), np.int64, len(outlines))

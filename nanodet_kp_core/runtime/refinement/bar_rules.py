@@ -8,7 +8,7 @@ from nanodet_kp_core.geometry import box_iou, boxes_of_corners
 
 LEAST_GAP = 0.6
 """Distance of a plate's bars in lengths of them, at least. The bars of a small plate are 2.4 lengths apart; this is its
-look at a yaw of 75 degrees. No plate of some 580 labelled ones lies below 0.94."""
+look at a yaw of 75 degrees. No plate of some 580 labeled ones lies below 0.94."""
 
 SHARED = 0.3
 """Mean distance of the ends of two bars, in the length of the shorter one, below which they are one bar."""

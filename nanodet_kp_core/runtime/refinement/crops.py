@@ -101,7 +101,7 @@ def cut(
     sources = [(image, transform) for transform in transforms]
     if halved is not None:
         scales = np.hypot(transforms[:, 0], transforms[:, 1])[:, :2].max(axis=1)
-        in_half = transforms / 2 - (0, 0, 0.25)  # pixels of the halved image: its first centre lies between two
+        in_half = transforms / 2 - (0, 0, 0.25)  # pixels of the halved image: its first center lies between two
         for k in np.flatnonzero(scales >= FROM_HALVED):
             sources[k] = (halved, in_half[k])
     for patch, (source, transform) in zip(patches, sources):

@@ -1,5 +1,5 @@
 """The second stage: a small network that looks at each proposal of the detector again, upright and at the resolution of
-the camera. It says whether that is a plate, of which colour and number, and where exactly its corners are.
+the camera. It says whether that is a plate, of which color and number, and where exactly its corners are.
 
 The detector sees a reduced picture, and a corner there is a guess from a wide view; two plates whose inner bars look
 like a third are told apart only close by.
@@ -48,7 +48,7 @@ MOST_PROPOSALS = 16
 class ReaderMetadata:
     """What a reader says about itself.
 
-    class_names: every COLOUR_NUMBER pair, colour by colour, as the detector's.
+    class_names: every COLOR_NUMBER pair, color by color, as the detector's.
     proposal_score: detections of the first stage from this score on are looked at again, in 0..1.
     detector_weight, offset: the final logit is the reader's, plus detector_weight times the detector's, plus offset.
         The detector has seen more of the surroundings; the offset makes 0.5 the threshold to use.
@@ -56,7 +56,7 @@ class ReaderMetadata:
     run_id: of the training.
     bars: file name of the last look (runtime.refinement.bars), which lies in the same folder; "" without one.
     scout_score: stands for the detector's score of what only the scout (runtime.refinement.scout) proposes, in 0..1.
-    unlit_offset: added to the final logit of plates whose lights are off (colour N). Among rendered pictures they are
+    unlit_offset: added to the final logit of plates whose lights are off (color N). Among rendered pictures they are
         more frequent than on a field.
     Raises ModelError for other values.
     """
@@ -74,7 +74,7 @@ class ReaderMetadata:
     def __post_init__(self) -> None:
         if factors(self.class_names) is None:
             got = shown(self.class_names[:4])
-            raise ModelError(f"reader: expected class names that are COLOUR_NUMBER pairs, got {got}")
+            raise ModelError(f"reader: expected class names that are COLOR_NUMBER pairs, got {got}")
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
@@ -146,7 +146,7 @@ class Reader:
         assert pair is not None
         self._colors, self._numbers = len(pair[0]), len(pair[1])
         self._unlit = pair[0].index(UNLIT) if UNLIT in pair[0] else -1
-        self.network.check(1 + self._colors + self._numbers + 8)  # plate, colours, numbers, corners
+        self.network.check(1 + self._colors + self._numbers + 8)  # plate, colors, numbers, corners
         self.bars: Bars | None = None
         if self.metadata.bars:
             self.bars = Bars(self.path.parent / self.metadata.bars)

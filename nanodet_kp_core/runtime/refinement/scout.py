@@ -19,13 +19,13 @@ MAX_PIXELS = 500_000
 
 DENSE_PIXELS = 150_000
 """Of a picture with more pixels that was not halved every second row is looked at, for three quarters of the time. Lens
-and colour filter have spread every bar over more than one row."""
+and color filter have spread every bar over more than one row."""
 
 SIDE = 15
 """Side in pixels of the square that is the surroundings of a pixel."""
 
 CONTRAST = 36
-"""Grey levels by which a lit pixel exceeds the mean of its surroundings."""
+"""Gray levels by which a lit pixel exceeds the mean of its surroundings."""
 
 SHARE = 0.5
 """A lit pixel has more than this share of the highest contrast around it: a halo is no part of a bar."""

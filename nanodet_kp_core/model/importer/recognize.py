@@ -18,7 +18,7 @@ from nanodet_kp_core.model.shufflenet import STAGE_CHANNELS
 
 
 @dataclass(frozen=True)
-class Recognised:
+class Recognized:
     """arch: `model.arch` as the YAML schema writes it (class_layout joint, corner_codec unsigned or none).
 
     num_classes: number of class channels. unused: prefixes of tensors that published files hold and nothing reads.
@@ -61,7 +61,7 @@ class _Shapes:
         return number
 
 
-def recognise(tensors: Mapping[str, Tensor], path: Path, num_classes: int | None = None) -> Recognised:
+def recognize(tensors: Mapping[str, Tensor], path: Path, num_classes: int | None = None) -> Recognized:
     """Architecture of the checkpoint at `path` (for messages) with bare tensor names.
 
     num_classes: needed only where a file without auxiliary head fits box-only and four corners alike. Raises
@@ -87,7 +87,7 @@ def recognise(tensors: Mapping[str, Tensor], path: Path, num_classes: int | None
         )
     arch["head"] = head | {"strides": strides, "activation": activation}
     arch["aux_head"] = _aux_head(shapes, arch["head"], classes) if shapes.has("aux_head.") else None
-    return Recognised(arch, classes, _unused(arch))
+    return Recognized(arch, classes, _unused(arch))
 
 
 def _unused(arch: dict[str, Any]) -> tuple[str, ...]:
