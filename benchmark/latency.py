@@ -44,7 +44,7 @@ from nanodet_kp_core.runtime.images.frame_sources import open_source
 from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_core.runtime.models.metadata import InputSpec, ModelMetadata
 from nanodet_kp_core.runtime.models.session import session_options
-from nanodet_kp_core.runtime.refinement.crop_network import PatchNetwork
+from nanodet_kp_core.runtime.refinement.crop_network import CropNetwork
 from nanodet_kp_core.synthetic.clip import clip_frames
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -138,7 +138,7 @@ class SecondStage:
     clock: Callable[[], float]
     spent: float = 0.0
 
-    def watch(self, network: PatchNetwork) -> None:
+    def watch(self, network: CropNetwork) -> None:
         """Time every run of a network from now on."""
         run = network.run
 
@@ -158,8 +158,8 @@ class TimedDetector:
         self._detector = Detector(model, threads=threads, spin=spin)
         self._detector.clock = clock
         self._second = SecondStage(clock)
-        reader = self._detector.reader
-        for stage in () if reader is None else (reader, *((reader.bars,) if reader.bars else ())):
+        refiner = self._detector.refiner
+        for stage in () if refiner is None else (refiner, *((refiner.bars,) if refiner.bars else ())):
             self._second.watch(stage.network)
 
     def __call__(self, image: np.ndarray) -> object:

@@ -16,10 +16,10 @@ from nanodet_kp_core.crops.crop_files import Maker, P, collect, joined
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.synthetic.generator import VERSION
 from nanodet_kp_core.synthetic.records import RenderedRecords
-from nanodet_kp_core.train.crop_training import PatchRecipe, PatchTraining, load_patch_state, train_patches
+from nanodet_kp_core.train.crop_training import CropRecipe, CropTraining, load_crop_state, train_crops
 
 
-def add_patch_arguments(parser: argparse.ArgumentParser, seed: int, side: int) -> None:
+def add_crop_arguments(parser: argparse.ArgumentParser, seed: int, side: int) -> None:
     """Arguments of both scripts; seed and side of the rendered pictures are their own."""
     add_dataset_arguments(parser, required=False)
     parser.add_argument("--pictures", type=int, default=20000, help="rendered ones, without --labels (%(default)s)")
@@ -27,7 +27,7 @@ def add_patch_arguments(parser: argparse.ArgumentParser, seed: int, side: int) -
     parser.add_argument(
         "--size", type=size, default=(side, side), help=f"WIDTHxHEIGHT of rendered pictures ({side}x{side})"
     )
-    parser.add_argument("--steps", type=int, default=PatchRecipe.steps, help="of training (%(default)s)")
+    parser.add_argument("--steps", type=int, default=CropRecipe.steps, help="of training (%(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as torch chooses")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that collect (all cores)")
     parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="that of another training to start from")
@@ -50,22 +50,22 @@ def pictures(args: argparse.Namespace, names: tuple[str, ...], smallest: float) 
 
 
 def collected(args: argparse.Namespace, records: Sequence[Record], make: Maker[P], kind: type[P], wanted: str) -> P:
-    """All patches of the pictures, kept in OUT/patches. wanted: what else than the pictures they depend on."""
+    """All crops of the pictures, kept in OUT/crops. wanted: what else than the pictures they depend on."""
     if args.labels is None:
         wanted += f" generator {VERSION} {args.size[0]}x{args.size[1]}"
     parts = []
     for part in collect(args.out / "patches", records, make, kind, wanted, args.seed, args.workers):
         parts.append(part)
-        print(f"\rpatches of {len(parts)} parts", end="", flush=True)
+        print(f"\rcrops of {len(parts)} parts", end="", flush=True)
     print()
     return joined(parts)
 
 
-def train(training: PatchTraining, args: argparse.Namespace) -> None:
+def train(training: CropTraining, args: argparse.Namespace) -> None:
     """To the end, from where OUT/KIND.pt or --start stands."""
     checkpoint = args.out / f"{training.kind}.pt"
     if checkpoint.exists():
-        training.restore(load_patch_state(checkpoint, training.kind))
+        training.restore(load_crop_state(checkpoint, training.kind))
     elif args.start is not None:
-        training.start_from(load_patch_state(args.start, training.kind))
-    train_patches(training, checkpoint)
+        training.start_from(load_crop_state(args.start, training.kind))
+    train_crops(training, checkpoint)

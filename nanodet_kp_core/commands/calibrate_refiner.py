@@ -2,9 +2,9 @@
 
     python training/calibrate_refiner.py models/armor_s.onnx --labels val/labels.json --precision 0.97
 
-The model with its reader runs over labeled pictures; the offset in the reader's metadata is changed so that 0.5 is the
+The model with its refiner runs over labeled pictures; the offset in the refiner's metadata is changed so that 0.5 is the
 lowest threshold with that precision there. Then the temperature of the number scores is changed so that the true
-numbers of the hits are likeliest, where the labels know them. Models that share a reader share both.
+numbers of the hits are likeliest, where the labels know them. Models that share a refiner share both.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, r
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.evaluate.calibrate import offset_for
 from nanodet_kp_core.evaluate.temperature import fit_temperature, number_evidence
-from nanodet_kp_core.export.crop_network_file import shift_reader
+from nanodet_kp_core.export.crop_network_file import shift_refiner
 from nanodet_kp_core.runtime.detection.detector import Detector
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="ONNX file that names a reader")
+    parser.add_argument("model", type=Path, help="ONNX file that names a refiner")
     add_dataset_arguments(parser)
     parser.add_argument("--precision", type=float, default=0.97, help="wanted (default %(default)s)")
     args = parser.parse_args()
     if not 0 < args.precision <= 1:
         parser.error(f"--precision: expected a number above 0 and up to 1, got {args.precision:g}")
     detector = Detector(args.model, score_threshold=0.05)
-    reader = detector.reader
-    if reader is None:
-        raise ModelError(f"model {args.model}: expected one that names a reader, got one without; see docs/second_stage.md")
+    refiner = detector.refiner
+    if refiner is None:
+        raise ModelError(f"model {args.model}: expected one that names a refiner, got one without; see docs/second_stage.md")
     records = records_of(args, detector.metadata.class_names)
     shift = 0.0
     for _ in range(2):  # which proposals get a second look depends on the shift, so the second time is nearer
         offset, score = offset_for(args.precision, records, detector)
-        reader.metadata = replace(reader.metadata, offset=reader.metadata.offset + offset)
+        refiner.metadata = replace(refiner.metadata, offset=refiner.metadata.offset + offset)
         shift += offset
     detector.score_threshold = 0.5
     logits, numbers = number_evidence(records, detector)
     temperature = fit_temperature(logits, numbers) if len(numbers) else None
-    metadata = shift_reader(reader.path, shift, temperature)
-    print(f"{reader.path}: offset {metadata.offset:+.2f}; at score 0.5: {score.line()}")
+    metadata = shift_refiner(refiner.path, shift, temperature)
+    print(f"{refiner.path}: offset {metadata.offset:+.2f}; at score 0.5: {score.line()}")
     print(f"number temperature {metadata.number_temperature:g}, from {len(numbers)} plates whose number is known")
     return 0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from nanodet_kp_core.commands._sizes import size
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.evaluate.calibrate import calibrate
-from nanodet_kp_core.export.crop_network_file import copy_reader
+from nanodet_kp_core.export.crop_network_file import copy_refiner
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
 from nanodet_kp_core.runtime.images.frame_sources import open_source
 
@@ -36,7 +36,7 @@ def main() -> int:
         help="shift the scores so that 0.5 is the lowest threshold with this precision on data.val of the run",
     )  # fmt: skip
     parser.add_argument(
-        "--reader", type=Path, metavar="ONNX",
+        "--refiner", type=Path, metavar="ONNX",
         help="second stage made by training/train_refiner.py; it is copied beside the model, which names it, with the "
         "bars that it names itself",
     )  # fmt: skip
@@ -54,9 +54,9 @@ def main() -> int:
                 break
     if not images:
         raise DataError(f"{args.images}: expected at least one image to compare on, got none")
-    reader = "" if args.reader is None else copy_reader(args.reader, args.onnx.parent)
+    refiner = "" if args.refiner is None else copy_refiner(args.refiner, args.onnx.parent)
     metadata, worst = export_onnx(
-        args.checkpoint, args.onnx, input_size, images, metrics, offset, args.output == "decoded", args.batch, reader
+        args.checkpoint, args.onnx, input_size, images, metrics, offset, args.output == "decoded", args.batch, refiner
     )
     print(f"{args.onnx}: input {metadata.input.width}x{metadata.input.height}, {args.onnx.stat().st_size / 1e6:.2f} MB")
     print(f"torch and onnxruntime differ by {worst:.1e} at most on {len(images)} images; score logits {offset:+.2f}")

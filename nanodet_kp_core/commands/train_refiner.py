@@ -1,11 +1,11 @@
 """Train the second stage for a detector: what looks at each of its proposals again.
 
-    python training/train_refiner.py models/armor_s.onnx runs/reader --pictures 20000
+    python training/train_refiner.py models/armor_s.onnx runs/refiner --pictures 20000
     python training/train_refiner.py my.onnx runs/mine --labels labels.json --start models/armor_reader.pt
 
 Pictures are rendered, or labeled ones of your own. The detector runs over them once; its proposals and the labeled
-plates are cut out and kept in OUT/patches. OUT/reader.onnx is then named in an export of the detector with
-`training/export.py --reader OUT/reader.onnx`. A stopped run goes on where it was.
+plates are cut out and kept in OUT/crops. OUT/refiner.onnx is then named in an export of the detector with
+`training/export.py --refiner OUT/refiner.onnx`. A stopped run goes on where it was.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from pathlib import Path
 from zlib import crc32
 
 from nanodet_kp_core.classes import ARMOR_CLASSES, COLORS, UNLIT, factors
-from nanodet_kp_core.commands._crop_arguments import add_patch_arguments, collected, pictures, prepare, train
-from nanodet_kp_core.crops.proposal_crops import LOOKED_AT, PROPOSAL_SCORE, Patches, patches_of_records
+from nanodet_kp_core.commands._crop_arguments import add_crop_arguments, collected, pictures, prepare, train
+from nanodet_kp_core.crops.proposal_crops import LOOKED_AT, PROPOSAL_SCORE, Crops, crops_of_records
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.export.crop_network_file import export_patch_network
+from nanodet_kp_core.export.crop_network_file import export_crop_network
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.runtime.models.session import load_session
 from nanodet_kp_core.runtime.refinement.bars import Bars
-from nanodet_kp_core.runtime.refinement.refiner import ReaderMetadata
-from nanodet_kp_core.train.crop_training import PatchRecipe
-from nanodet_kp_core.train.refiner_training import UNLIT_OFFSET, ReaderTraining
+from nanodet_kp_core.runtime.refinement.refiner import RefinerMetadata
+from nanodet_kp_core.train.crop_training import CropRecipe
+from nanodet_kp_core.train.refiner_training import UNLIT_OFFSET, RefinerTraining
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", type=Path, help="exported model whose proposals are read")
-    parser.add_argument("out", type=Path, help="folder for patches, checkpoint and reader.onnx")
-    add_patch_arguments(parser, seed=20_000_000, side=256)
+    parser.add_argument("out", type=Path, help="folder for crops, checkpoint and refiner.onnx")
+    add_crop_arguments(parser, seed=20_000_000, side=256)
     parser.add_argument(
         "--proposal-score", type=float, default=LOOKED_AT,
-        help=f"of detections that are looked at, kept in reader.onnx (%(default)s; it learns from {PROPOSAL_SCORE} on)",
+        help=f"of detections that are looked at, kept in refiner.onnx (%(default)s; it learns from {PROPOSAL_SCORE} on)",
     )
     parser.add_argument(
         "--detector-weight",
         type=float,
         default=1.0,
-        help="of the detector's logit in the final one, kept in reader.onnx (%(default)s)",
+        help="of the detector's logit in the final one, kept in refiner.onnx (%(default)s)",
     )
     parser.add_argument(
         "--bars", type=Path, metavar="ONNX",
-        help="last look made by training/train_bars.py; it is copied beside reader.onnx, which names it",
+        help="last look made by training/train_bars.py; it is copied beside refiner.onnx, which names it",
     )  # fmt: skip
     args = parser.parse_args()
     prepare(parser, args)
@@ -57,21 +57,21 @@ def main() -> int:
         raise ModelError(f"model {args.detector}: expected the 36 classes of the rendered plates, or --labels")
     colors, numbers = len(pair[0]), len(pair[1])
     bars = "" if args.bars is None else Bars(args.bars).path.name
-    make = partial(patches_of_records, args.detector, numbers)
+    make = partial(crops_of_records, args.detector, numbers)
     wanted = f"{args.detector.name} {crc32(args.detector.read_bytes()):08x}"  # exports of one network are of one size
-    patches = collected(args, pictures(args, names, smallest=10.0), make, Patches, wanted)
-    print(f"{len(patches)} patches, {int(patches.plate.sum())} of plates")
+    crops = collected(args, pictures(args, names, smallest=10.0), make, Crops, wanted)
+    print(f"{len(crops)} crops, {int(crops.plate.sum())} of plates")
     unlit = COLORS.index(UNLIT) if args.labels is None else -1
-    training = ReaderTraining(patches, colors, numbers, PatchRecipe(steps=args.steps), unlit)
+    training = RefinerTraining(crops, colors, numbers, CropRecipe(steps=args.steps), unlit)
     train(training, args)
-    run_id = f"{training.step} steps on {len(patches)} patches"
+    run_id = f"{training.step} steps on {len(crops)} crops"
     rare = UNLIT_OFFSET if args.labels is None else 0.0  # one's own pictures show what is rare
-    metadata = ReaderMetadata(
+    metadata = RefinerMetadata(
         names, args.proposal_score, args.detector_weight, run_id=run_id, bars=bars, unlit_offset=rare
     )
-    worst = export_patch_network(training.average.model, args.out / "reader.onnx", metadata, patches.images[:64])
+    worst = export_crop_network(training.average.model, args.out / "refiner.onnx", metadata, crops.images[:64])
     if args.bars is not None:
         write_atomically(args.out / bars, args.bars.read_bytes())
-    print(f"{args.out / 'reader.onnx'}: torch and onnxruntime differ by {worst:.1e} at most")
+    print(f"{args.out / 'refiner.onnx'}: torch and onnxruntime differ by {worst:.1e} at most")
     return 0
 

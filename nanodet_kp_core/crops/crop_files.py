@@ -1,4 +1,4 @@
-"""Patches of many pictures, collected by several processes and kept in files: a stopped collection goes on."""
+"""Crops of many pictures, collected by several processes and kept in files: a stopped collection goes on."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ CHUNK = 500
 """Pictures of a file."""
 
 P = TypeVar("P")
-"""A dataclass of arrays with a row a patch."""
+"""A dataclass of arrays with a row a crop."""
 
 Maker = Callable[[Sequence[Record], np.random.Generator], P]
-"""Makes the patches of some pictures. It is sent to the processes, so it must be a function of a module, or a
+"""Makes the crops of some pictures. It is sent to the processes, so it must be a function of a module, or a
 functools.partial of one."""
 
 
 def joined(parts: Sequence[P]) -> P:
-    """All patches of `parts`, which are at least one."""
+    """All crops of `parts`, which are at least one."""
     kind = type(parts[0])
     return kind(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(kind)))  # type: ignore[arg-type]
 
@@ -37,16 +37,16 @@ def joined(parts: Sequence[P]) -> P:
 def collect(
     folder: Path, records: Sequence[Record], make: Maker[P], kind: type[P], wanted: str, seed: int, workers: int
 ) -> Iterator[P]:
-    """Patches of all records, a chunk at a time, each kept in `folder`.
+    """Crops of all records, a chunk at a time, each kept in `folder`.
 
-    kind: what `make` gives. wanted: what the patches are made from, in words.
-    Raises DataError when the folder holds patches that were made from something else.
+    kind: what `make` gives. wanted: what the crops are made from, in words.
+    Raises DataError when the folder holds crops that were made from something else.
     """
     wanted = f"{records[0].name} {len(records)} {seed} {wanted}"
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "arguments.txt"
     if note.exists() and note.read_text() != wanted:
-        raise DataError(f"{folder}: expected patches of {wanted!r}, got {note.read_text()!r}; choose another folder")
+        raise DataError(f"{folder}: expected crops of {wanted!r}, got {note.read_text()!r}; choose another folder")
     write_atomically(note, wanted.encode())
     parts = [records[first : first + CHUNK] for first in range(0, len(records), CHUNK)]
     jobs = [(folder / f"{k:05d}.npz", part, make, seed + k) for k, part in enumerate(parts)]

@@ -1,4 +1,4 @@
-"""What the reader learns from: proposals of a detector and of the scout on labeled pictures, and plates with shaken
+"""What the refiner learns from: proposals of a detector and of the scout on labeled pictures, and plates with shaken
 corners.
 
 Proposals show the mistakes that detector and scout really make: which lights they take for plates, and how far off
@@ -19,20 +19,20 @@ from nanodet_kp_core.labels.sample import Record, Sample
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.refinement.bar_rules import unclaimed
 from nanodet_kp_core.runtime.refinement.crops import (
-    PATCH_CORNERS,
-    PATCH_SIZE,
+    CROP_CORNERS,
+    CROP_SIZE,
     are_usable,
     cut,
     plate_transforms,
-    to_patch,
+    to_crop,
 )
 from nanodet_kp_core.runtime.refinement.scout import Scout
 
 PROPOSAL_SCORE = 0.12
-"""Detections from this score on teach a reader."""
+"""Detections from this score on teach a refiner."""
 
 LOOKED_AT = 0.18
-"""Detections from this score on are looked at by a reader that has learned from them. From 0.2 on there are a fifth
+"""Detections from this score on are looked at by a refiner that has learned from them. From 0.2 on there are a fifth
 fewer crops than from PROPOSAL_SCORE on, for 0.005 less recall on rendered pictures."""
 
 HIT, MISS = 0.35, 0.45
@@ -53,11 +53,11 @@ SMALLEST = 12.0
 
 
 @dataclass
-class Patches:
-    """N patches and what is in them.
+class Crops:
+    """N crops and what is in them.
 
     images: uint8 [N, 40, 64, 3] BGR. plate: bool [N]. colors, numbers: int64 [N]; -1 unknown or no plate.
-    offsets: float32 [N, 4, 2] labeled corners minus PATCH_CORNERS, patch pixels; 0 without a plate.
+    offsets: float32 [N, 4, 2] labeled corners minus CROP_CORNERS, crop pixels; 0 without a plate.
     """
 
     images: np.ndarray
@@ -187,25 +187,25 @@ def _ignored(quad: np.ndarray, ignore_boxes: np.ndarray) -> bool:
     return bool((shared > 0.15 * np.prod(box[2:] - box[:2])).any())
 
 
-def patches_of(sample: Sample, proposals: Sequence[np.ndarray], numbers: int, rng: np.random.Generator) -> Patches:
-    """Patches of one picture; class id = color * numbers + number."""
+def crops_of(sample: Sample, proposals: Sequence[np.ndarray], numbers: int, rng: np.random.Generator) -> Crops:
+    """Crops of one picture; class id = color * numbers + number."""
     quads, owners = quads_of(sample, proposals, rng)
     transforms = plate_transforms(quads)
-    images = cut(sample.image, transforms, PATCH_SIZE)
+    images = cut(sample.image, transforms, CROP_SIZE)
     plate = owners >= 0
     labels = sample.labels[owners[plate]]
     offsets = np.zeros((len(quads), 4, 2), np.float32)
-    offsets[plate] = to_patch(sample.corners[owners[plate]].astype(np.float64), transforms[plate]) - PATCH_CORNERS
+    offsets[plate] = to_crop(sample.corners[owners[plate]].astype(np.float64), transforms[plate]) - CROP_CORNERS
     colors, read = np.full(len(quads), -1), np.full(len(quads), -1)
     colors[plate] = labels // numbers
     read[plate] = np.where(sample.number_known[owners[plate]], labels % numbers, -1)
-    return Patches(images, plate, colors, read, offsets)
+    return Crops(images, plate, colors, read, offsets)
 
 
-def patches_of_records(
+def crops_of_records(
     detector: Path, numbers: int, records: Sequence[Record], rng: np.random.Generator
-) -> Patches:
-    """The same for some pictures with the proposals of a detector and of the scout, for patch_files.collect."""
+) -> Crops:
+    """The same for some pictures with the proposals of a detector and of the scout, for crop_files.collect."""
     propose = Detector(detector, threads=1, score_threshold=PROPOSAL_SCORE, nms_threshold=0.6, second_stage=False)
     scout = Scout()
     parts = []
@@ -213,5 +213,5 @@ def patches_of_records(
         sample = record.load()
         found = propose(sample.image)
         pairs = unclaimed(scout(sample.image), found.corners, found.scores)
-        parts.append(patches_of(sample, (found.corners, pairs), numbers, rng))
+        parts.append(crops_of(sample, (found.corners, pairs), numbers, rng))
     return joined(parts)

@@ -118,12 +118,12 @@ def _blend(image: np.ndarray, source: np.ndarray, matrix: np.ndarray, region: np
     window = image[low[1] : high[1], low[0] : high[0]]
     size = (window.shape[1], window.shape[0])
     shift = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]], np.float64)
-    patch = cv2.warpPerspective(source, shift @ matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpPerspective(source, shift @ matrix, size, borderMode=cv2.BORDER_REPLICATE)
     weight = soft_mask(region - low, size)
     ring = (weight > 0) & (weight < 1)
-    patch = _fit_tone(patch, patch[ring], window[ring])
+    crop = _fit_tone(crop, crop[ring], window[ring])
     weight = weight[..., None]
-    window[:] = (weight * patch + (1 - weight) * window + 0.5).astype(np.uint8)
+    window[:] = (weight * crop + (1 - weight) * window + 0.5).astype(np.uint8)
 
 
 def soft_mask(region: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -138,16 +138,16 @@ def soft_mask(region: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.clip(distance[1:-1, 1:-1] / max(0.6 * border, 1.0), 0, 1)
 
 
-def _fit_tone(patch: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """The patch through a gamma that brings the median of its border to that of what it replaces.
+def _fit_tone(crop: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """The crop through a gamma that brings the median of its border to that of what it replaces.
 
     Black and white stay: a lit bar is as bright in a dim hall as in a bright one.
     """
     if not len(old):
-        return patch
+        return crop
     before, after = (np.log(np.clip(np.median(part), 4, 250) / 255) for part in (old, new))
     gamma = np.clip(after / before, *GAMMA)
-    return cv2.LUT(patch, (255 * np.linspace(0, 1, 256) ** gamma + 0.5).astype(np.uint8))
+    return cv2.LUT(crop, (255 * np.linspace(0, 1, 256) ** gamma + 0.5).astype(np.uint8))
 
 
 def _pasted(donor: Sample, plate: int, matrix: np.ndarray) -> Sample:

@@ -28,8 +28,8 @@ def number_evidence(records: Sequence[Record], detector: Detector) -> tuple[np.n
     Raises ModelError for a detector without a second stage.
     """
     pair = factors(detector.metadata.class_names)
-    if detector.reader is None or pair is None:
-        raise ModelError(f"model {detector.model_path}: expected one that names a reader, got one without")
+    if detector.refiner is None or pair is None:
+        raise ModelError(f"model {detector.model_path}: expected one that names a refiner, got one without")
     predictions: dict[str, list[Prediction]] = {}
     logits: dict[int, np.ndarray] = {}
     for record in records:

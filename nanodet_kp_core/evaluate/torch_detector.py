@@ -63,7 +63,7 @@ def predict(detector: Detector, records: Iterable[Record]) -> dict[str, list[Pre
 def to_predictions(detector: Detector, detections: Detections) -> list[Prediction]:
     """What the detector has found, under its likeliest classes. Only a second stage has number scores."""
     has_corners = detector.metadata.head.has_corners
-    sure = detections.number_scores if detector.reader else np.full(len(detections), np.nan)
+    sure = detections.number_scores if detector.refiner else np.full(len(detections), np.nan)
     rows = zip(detections.class_labels, detections.scores, detections.corners, detections.boxes, sure, strict=True)
     return [
         Prediction(label, float(score), corners, box, has_corners, float(number_score))

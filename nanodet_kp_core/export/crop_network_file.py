@@ -15,20 +15,20 @@ import torch
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.export.onnx_file import IR_VERSION, OPSET, TOLERANCE
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.model.crop_networks import PatchNet
+from nanodet_kp_core.model.crop_networks import CropNet
 from nanodet_kp_core.runtime.refinement.bars import BARS_KEY, BarsMetadata
 from nanodet_kp_core.runtime.refinement.crop_network import INPUT, OUTPUT
-from nanodet_kp_core.runtime.refinement.refiner import READER_KEY, Reader, ReaderMetadata
+from nanodet_kp_core.runtime.refinement.refiner import REFINER_KEY, Refiner, RefinerMetadata
 
 
-def export_patch_network(
-    network: PatchNet, target: Path, metadata: ReaderMetadata | BarsMetadata, patches: np.ndarray
+def export_crop_network(
+    network: CropNet, target: Path, metadata: RefinerMetadata | BarsMetadata, crops: np.ndarray
 ) -> float:
     """Write `target`; returns the worst difference to torch on `patches` (uint8 [N, height, width, 3]).
 
     Raises ModelError, and writes nothing, when that is above TOLERANCE.
     """
-    images = torch.from_numpy(patches).permute(0, 3, 1, 2).contiguous()
+    images = torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
     network = network.eval()
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -40,7 +40,7 @@ def export_patch_network(
         proto = onnx.load(str(raw))
     proto.ir_version = IR_VERSION
     entry = proto.metadata_props.add()
-    entry.key = READER_KEY if isinstance(metadata, ReaderMetadata) else BARS_KEY
+    entry.key = REFINER_KEY if isinstance(metadata, RefinerMetadata) else BARS_KEY
     entry.value = metadata.to_json()
     onnx.checker.check_model(proto)
     data = proto.SerializeToString()
@@ -54,27 +54,27 @@ def export_patch_network(
     return worst
 
 
-def shift_reader(path: Path, offset: float, number_temperature: float | None = None) -> ReaderMetadata:
-    """Add `offset` to that in the file of a reader, and set the temperature where one is given.
+def shift_refiner(path: Path, offset: float, number_temperature: float | None = None) -> RefinerMetadata:
+    """Add `offset` to that in the file of a refiner, and set the temperature where one is given.
 
-    Returns the new metadata. Raises ModelError when the file is no reader.
+    Returns the new metadata. Raises ModelError when the file is no refiner.
     """
-    metadata = Reader(path).metadata
+    metadata = Refiner(path).metadata
     temperature = metadata.number_temperature if number_temperature is None else round(number_temperature, 4)
     metadata = replace(metadata, offset=round(metadata.offset + offset, 4), number_temperature=temperature)
     proto = onnx.load(path)
-    (entry,) = (entry for entry in proto.metadata_props if entry.key == READER_KEY)
+    (entry,) = (entry for entry in proto.metadata_props if entry.key == REFINER_KEY)
     entry.value = metadata.to_json()
     write_atomically(path, proto.SerializeToString())
     return metadata
 
 
-def copy_reader(source: Path, folder: Path) -> str:
-    """Copy a reader, and the bars that it names, into a model's folder; returns the reader's file name.
+def copy_refiner(source: Path, folder: Path) -> str:
+    """Copy a refiner, and the bars that it names, into a model's folder; returns the refiner's file name.
 
     Raises ModelError when it is none, or its bars are missing.
     """
-    reader = Reader(source)
-    for path in (reader.path, *((reader.bars.path,) if reader.bars else ())):
+    refiner = Refiner(source)
+    for path in (refiner.path, *((refiner.bars.path,) if refiner.bars else ())):
         write_atomically(folder / path.name, path.read_bytes())
-    return reader.path.name
+    return refiner.path.name

@@ -16,7 +16,7 @@ from nanodet_kp_core.model.detector import OneStageDetector
 from nanodet_kp_core.model.heads import Output
 
 ROWS_PER_LEVEL = 48
-"""Priors that a level decodes: with 32, 48 and 64 armor_s and its reader find .776, .784 and .785 of rendered plates.
+"""Priors that a level decodes: with 32, 48 and 64 armor_s and its refiner find .776, .784 and .785 of rendered plates.
 Each 16 of them take one to two per cent of the network's time."""
 
 NEIGHBOUR_LOGITS = 1.0

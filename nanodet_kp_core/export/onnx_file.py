@@ -59,13 +59,13 @@ def export_onnx(
     offset: float = 0.0,
     decoded: bool = False,
     batch: int = 1,
-    reader: str = "",
+    refiner: str = "",
 ) -> tuple[ModelMetadata, float]:
     """Write `target` for an input of `size` (width, height); returns its metadata and the worst difference to torch.
 
     images: uint8 BGR pictures on which torch and onnxruntime are compared. metrics: kept in the metadata. offset: added
     to the score logits, so that score 0.5 means what the validation set says it should. decoded: see DecodedNetwork.
-    batch: images per run. reader: file name of the second stage in target's folder.
+    batch: images per run. refiner: file name of the second stage in target's folder.
 
     Raises ModelError, and writes nothing, when the two differ by more than TOLERANCE; ConfigError for a size or batch
     that the model cannot take.
@@ -77,7 +77,7 @@ def export_onnx(
     model, config, run_id = load_model(checkpoint)
     shift_scores(model, size, offset)
     raw = describe(config, size, run_id, metrics)
-    raw = replace(raw, input=replace(raw.input, dtype="uint8", batch=batch), reader=reader)
+    raw = replace(raw, input=replace(raw.input, dtype="uint8", batch=batch), refiner=refiner)
     rows = sum(min(ROWS_PER_LEVEL, -(-size[0] // stride) * -(-size[1] // stride)) for stride in raw.strides)
     output = OutputSpec(layout="NKD", scores="sigmoid", rows=rows) if decoded else raw.output
     metadata = replace(raw, output=output)

@@ -1,5 +1,5 @@
-"""The networks of the second stage. An upright patch of a proposed plate -> is it one, whose, and where its corners
-are; an upright patch of one bar -> where exactly it ends."""
+"""The networks of the second stage. An upright crop of a proposed plate -> is it one, whose, and where its corners
+are; an upright crop of one bar -> where exactly it ends."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class _Block(nn.Module):
         return x + y if self.residual else y
 
 
-class PatchNet(nn.Module):
-    """Patches [N, 3, height, width] of BGR values 0..255 -> values [N, V].
+class CropNet(nn.Module):
+    """Crops [N, 3, height, width] of BGR values 0..255 -> values [N, V].
 
     Where a corner lies is read from the whole map at once (fully connected), not averaged over it.
     """
@@ -45,14 +45,14 @@ class PatchNet(nn.Module):
         self.output = nn.Linear(hidden, values)
         init_convolutions(self)
 
-    def forward(self, patches: Tensor) -> Tensor:
+    def forward(self, crops: Tensor) -> Tensor:
         # The square root is near the eye's scale: stickers in the dark keep their contrast.
-        x = torch.sqrt(patches.float() / 255) * 2 - 1
+        x = torch.sqrt(crops.float() / 255) * 2 - 1
         return self.output(self.join(self.features(x)))
 
 
-class ReaderNetwork(PatchNet):
-    """Patches [N, 3, 40, 64] -> [N, 1 + colors + numbers + 8]: logit that it is a plate, color logits, number logits,
+class RefinerNetwork(CropNet):
+    """Crops [N, 3, 40, 64] -> [N, 1 + colors + numbers + 8]: logit that it is a plate, color logits, number logits,
     corner offsets (runtime.refinement.refiner.CORNER_SCALE)."""
 
     def __init__(self, colors: int, numbers: int) -> None:
@@ -63,8 +63,8 @@ class ReaderNetwork(PatchNet):
         super().__init__(features, 32 * 5 * 8, 128, 1 + colors + numbers + 8)
 
 
-class BarsNetwork(PatchNet):
-    """Patches [N, 3, 56, 24] -> [N, 4]: offsets of the upper and the lower end (runtime.refinement.bars.END_SCALE)."""
+class BarsNetwork(CropNet):
+    """Crops [N, 3, 56, 24] -> [N, 4]: offsets of the upper and the lower end (runtime.refinement.bars.END_SCALE)."""
 
     def __init__(self) -> None:
         features = nn.Sequential(

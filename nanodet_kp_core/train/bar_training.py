@@ -6,28 +6,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nanodet_kp_core.crops.bar_crops import BarPatches
+from nanodet_kp_core.crops.bar_crops import BarCrops
 from nanodet_kp_core.model.crop_networks import BarsNetwork
 from nanodet_kp_core.runtime.refinement.bars import END_SCALE
-from nanodet_kp_core.train.crop_training import PatchRecipe, PatchTraining
+from nanodet_kp_core.train.crop_training import CropRecipe, CropTraining
 
 
-class BarsTraining(PatchTraining):
-    """See PatchTraining."""
+class BarsTraining(CropTraining):
+    """See CropTraining."""
 
     kind = "bars"
 
-    def __init__(self, patches: BarPatches, recipe: PatchRecipe) -> None:
+    def __init__(self, crops: BarCrops, recipe: CropRecipe) -> None:
         torch.manual_seed(recipe.seed)
-        super().__init__(patches.images, BarsNetwork(), recipe)
-        self.offsets, self.pixels = torch.from_numpy(patches.offsets), torch.from_numpy(patches.pixels)
+        super().__init__(crops.images, BarsNetwork(), recipe)
+        self.offsets, self.pixels = torch.from_numpy(crops.offsets), torch.from_numpy(crops.pixels)
 
     def loss(self, values: Tensor, chosen: Tensor) -> Tensor:
         """Distances of the ends; nearly linear, for an end that is covered or drowned in glare is anywhere."""
         return F.smooth_l1_loss(END_SCALE * values.reshape(-1, 2, 2), self.offsets[chosen], beta=0.2)
 
     def compare(self, values: Tensor, held: slice) -> dict[str, float]:
-        """Distances of the ends in patch pixels; their median in pixels of the picture, by what a pixel of the patch is
+        """Distances of the ends in crop pixels; their median in pixels of the picture, by what a pixel of the crop is
         there."""
         off = (END_SCALE * values.reshape(-1, 2, 2) - self.offsets[held]).norm(dim=2)
         figures = {

@@ -1,4 +1,4 @@
-"""Training of a network of the second stage on collected patches; what reader and bars have in common."""
+"""Training of a network of the second stage on collected crops; what refiner and bars have in common."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from nanodet_kp_core.checkpoint import save_checkpoint
 from nanodet_kp_core.errors import ModelError, TrainingError
-from nanodet_kp_core.model.crop_networks import PatchNet
+from nanodet_kp_core.model.crop_networks import CropNet
 from nanodet_kp_core.train.ema import WeightAverage
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class PatchRecipe:
-    """How such a network is trained. held_out: share of the patches kept back for the figures, the last ones."""
+class CropRecipe:
+    """How such a network is trained. held_out: share of the crops kept back for the figures, the last ones."""
 
     steps: int = 10000
     batch: int = 128
@@ -36,7 +36,7 @@ class PatchRecipe:
     held_out: float = 0.05
 
 
-class PatchTraining(ABC):
+class CropTraining(ABC):
     """Network, optimizer and averaged weights; `step` counts what was done, so that a stopped training goes on.
 
     images: uint8 [N, height, width, 3], of which the first `kept` are trained on.
@@ -46,10 +46,10 @@ class PatchTraining(ABC):
     kind: str
     """Name of the network in checkpoints and messages."""
 
-    def __init__(self, images: np.ndarray, network: PatchNet, recipe: PatchRecipe) -> None:
+    def __init__(self, images: np.ndarray, network: CropNet, recipe: CropRecipe) -> None:
         self.kept = len(images) - math.ceil(recipe.held_out * len(images))
         if self.kept < 2:
-            raise TrainingError(f"{self.kind}: expected patches to train on, got {len(images)}")
+            raise TrainingError(f"{self.kind}: expected crops to train on, got {len(images)}")
         self.recipe = recipe
         self.images = torch.from_numpy(images)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -59,11 +59,11 @@ class PatchTraining(ABC):
 
     @abstractmethod
     def loss(self, values: Tensor, chosen: Tensor) -> Tensor:
-        """Of the network's values [B, V] for the patches `chosen`, int64 [B]."""
+        """Of the network's values [B, V] for the crops `chosen`, int64 [B]."""
 
     @abstractmethod
     def compare(self, values: Tensor, held: slice) -> dict[str, float]:
-        """Figures of the values of the patches `held`."""
+        """Figures of the values of the crops `held`."""
 
     def state(self) -> dict[str, Any]:
         """What a training needs to go on, and an export."""
@@ -109,14 +109,14 @@ class PatchTraining(ABC):
 
     @torch.inference_mode()
     def figures(self) -> dict[str, float]:
-        """Of the averaged weights on the patches that were held out."""
+        """Of the averaged weights on the crops that were held out."""
         held = slice(self.kept, None)
         parts = self.images[held].permute(0, 3, 1, 2).split(256)
         return self.compare(torch.cat([self.average.model(part) for part in parts]), held)
 
 
 def changed_light(images: Tensor, random: torch.Generator) -> Tensor:
-    """Patches uint8 [N, height, width, 3] under another light: gamma, exposure, white balance, noise; float [N, 3,
+    """Crops uint8 [N, height, width, 3] under another light: gamma, exposure, white balance, noise; float [N, 3,
     height, width]."""
 
     def draw(low: float, high: float, channels: int = 1) -> Tensor:
@@ -129,14 +129,14 @@ def changed_light(images: Tensor, random: torch.Generator) -> Tensor:
 
 
 @dataclass
-class PatchLog:
+class CropLog:
     """Lines about a training; every `period` steps."""
 
     period: int = 500
     losses: list[float] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
-    def tell(self, training: PatchTraining, loss: float) -> bool:
+    def tell(self, training: CropTraining, loss: float) -> bool:
         """Adds a loss; True when a line was told."""
         self.losses.append(loss)
         if training.step % self.period and training.step != training.recipe.steps:
@@ -145,22 +145,22 @@ class PatchLog:
         shown = " ".join(f"{name} {value:.4f}" for name, value in training.figures().items())
         mean = sum(self.losses) / len(self.losses)
         log.info(
-            "step %d of %d: loss %.3f %s (%.0f patches/s)", training.step, training.recipe.steps, mean, shown, speed
+            "step %d of %d: loss %.3f %s (%.0f crops/s)", training.step, training.recipe.steps, mean, shown, speed
         )
         self.losses.clear()
         self.started = time.monotonic()
         return True
 
 
-def train_patches(training: PatchTraining, checkpoint: Path) -> None:
+def train_crops(training: CropTraining, checkpoint: Path) -> None:
     """Train to the end; the state is written to `checkpoint` with every line of the log."""
-    lines = PatchLog()
+    lines = CropLog()
     while training.step < training.recipe.steps:
         if lines.tell(training, training.train_step()):
             save_checkpoint(checkpoint, training.state())
 
 
-def load_patch_state(path: Path, kind: str) -> dict[str, Any]:
+def load_crop_state(path: Path, kind: str) -> dict[str, Any]:
     """A checkpoint. Raises ModelError when the file is none, or is that of another network."""
     wanted = f"a checkpoint of training/train_{kind}.py"
     try:

@@ -1,4 +1,4 @@
-"""Training of the reader on patches that crops.proposal_crops has made."""
+"""Training of the refiner on crops that crops.proposal_crops has made."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nanodet_kp_core.crops.proposal_crops import Patches
+from nanodet_kp_core.crops.proposal_crops import Crops
 from nanodet_kp_core.errors import TrainingError
-from nanodet_kp_core.model.crop_networks import ReaderNetwork
-from nanodet_kp_core.runtime.refinement.crops import PATCH_CORNERS
+from nanodet_kp_core.model.crop_networks import RefinerNetwork
+from nanodet_kp_core.runtime.refinement.crops import CROP_CORNERS
 from nanodet_kp_core.runtime.refinement.refiner import CORNER_SCALE
-from nanodet_kp_core.train.crop_training import PatchRecipe, PatchTraining
+from nanodet_kp_core.train.crop_training import CropRecipe, CropTraining
 
 UNLIT_WEIGHT = 0.1
 """Of rendered plates with their lights off in the question what is a plate. The generator draws one in twelve so that
@@ -25,27 +25,27 @@ DOUBT_WEIGHT = 0.15
 """Of plates whose number nobody can read: blank panels, practice targets, far and blurred stickers. There all numbers
 are to be equally likely, so that the number's score says whether there is one."""
 
-_DIAGONAL = float(torch.tensor(PATCH_CORNERS[2] - PATCH_CORNERS[0]).norm())
+_DIAGONAL = float(torch.tensor(CROP_CORNERS[2] - CROP_CORNERS[0]).norm())
 
 
-class ReaderTraining(PatchTraining):
-    """See PatchTraining. unlit: index of the color whose plates have UNLIT_WEIGHT, -1 for none.
+class RefinerTraining(CropTraining):
+    """See CropTraining. unlit: index of the color whose plates have UNLIT_WEIGHT, -1 for none.
 
-    Raises TrainingError when no patch shows a plate.
+    Raises TrainingError when no crop shows a plate.
     """
 
     kind = "reader"
 
-    def __init__(self, patches: Patches, colors: int, numbers: int, recipe: PatchRecipe, unlit: int = -1) -> None:
-        if not patches.plate.any():
-            raise TrainingError(f"reader: expected patches to train on, got {len(patches)}, none of plates")
+    def __init__(self, crops: Crops, colors: int, numbers: int, recipe: CropRecipe, unlit: int = -1) -> None:
+        if not crops.plate.any():
+            raise TrainingError(f"refiner: expected crops to train on, got {len(crops)}, none of plates")
         torch.manual_seed(recipe.seed)
-        super().__init__(patches.images, ReaderNetwork(colors, numbers), recipe)
+        super().__init__(crops.images, RefinerNetwork(colors, numbers), recipe)
         self._parts = [1, colors, numbers, 8]
         self.plate, self.colors, self.numbers, self.offsets = (
-            torch.from_numpy(values) for values in (patches.plate, patches.colors, patches.numbers, patches.offsets)
+            torch.from_numpy(values) for values in (crops.plate, crops.colors, crops.numbers, crops.offsets)
         )
-        self._weights = torch.ones(len(patches))
+        self._weights = torch.ones(len(crops))
         self._weights[self.plate & (self.colors == unlit)] = UNLIT_WEIGHT
 
     def loss(self, values: Tensor, chosen: Tensor) -> Tensor:

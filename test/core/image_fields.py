@@ -1,4 +1,4 @@
-"""Image messages without ROS: their fields, as a bag's reader gives them, and broken PNG and JPEG bytes."""
+"""Image messages without ROS: their fields, as a bag's refiner gives them, and broken PNG and JPEG bytes."""
 
 from __future__ import annotations
 

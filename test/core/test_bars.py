@@ -4,18 +4,18 @@ import json
 
 import numpy as np
 import pytest
-from test_reader import HALF, QUAD, name_reader
+from test_refiner import HALF, QUAD, name_refiner
 from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
-from tiny_reader import make_tiny_bars, make_tiny_reader
+from tiny_refiner import make_tiny_bars, make_tiny_refiner
 
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.refinement import bars as bars_module
 from nanodet_kp_core.runtime.refinement.bars import BARS_KEY, Bars, BarsMetadata
-from nanodet_kp_core.runtime.refinement.refiner import Reader, ReaderMetadata
+from nanodet_kp_core.runtime.refinement.refiner import Refiner, RefinerMetadata
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)
-LARGE = ((QUAD - QUAD[0]) * 28 / 16 + 10).astype(np.float32)  # its bars are as long as in their patches
+LARGE = ((QUAD - QUAD[0]) * 28 / 16 + 10).astype(np.float32)  # its bars are as long as in their crops
 
 
 @pytest.fixture(autouse=True)
@@ -68,10 +68,10 @@ def test_ends_that_break_a_plate_are_left(tmp_path, shift):
 
 @pytest.fixture
 def model(tmp_path):
-    """A detector with one plate and a reader that agrees; the reader names bars.onnx."""
-    make_tiny_reader(tmp_path / "reader.onnx", bars="bars.onnx")
+    """A detector with one plate and a refiner that agrees; the refiner names bars.onnx."""
+    make_tiny_refiner(tmp_path / "refiner.onnx", bars="bars.onnx")
     path = make_tiny_model(tmp_path / "m.onnx", [TinyPlate("R_3", 0.5, LARGE)], tiny_metadata(128, 128))
-    return name_reader(path, "reader.onnx")
+    return name_refiner(path, "refiner.onnx")
 
 
 def test_the_detector_looks_at_the_bars_last(model, tmp_path):
@@ -84,8 +84,8 @@ def test_the_detector_looks_at_the_bars_last(model, tmp_path):
 
 @pytest.mark.parametrize(("logit", "looks"), [(2.5, 2), (5.0, 1)])
 def test_a_clear_plate_needs_no_second_look(model, tmp_path, logit, looks):
-    """Every look of this reader moves the corners; bars that say nothing leave them there."""
-    make_tiny_reader(tmp_path / "reader.onnx", shift=(1.0, 0.0), logit=logit, bars="bars.onnx")
+    """Every look of this refiner moves the corners; bars that say nothing leave them there."""
+    make_tiny_refiner(tmp_path / "refiner.onnx", shift=(1.0, 0.0), logit=logit, bars="bars.onnx")
     make_tiny_bars(tmp_path / "bars.onnx")
     image = np.zeros((128, 128, 3), np.uint8)
     assert np.allclose(Detector(model)(image).corners[0], LARGE + (looks * 28 / 16, 0), atol=0.05)
@@ -95,23 +95,23 @@ def test_a_clear_plate_needs_no_second_look(model, tmp_path, logit, looks):
 def test_bars_that_are_not_there(model, tmp_path):
     with pytest.raises(ModelError, match=r"bars\.onnx: expected the second stage .* got no such"):
         Detector(model)
-    make_tiny_reader(tmp_path / "bars.onnx")
+    make_tiny_refiner(tmp_path / "bars.onnx")
     with pytest.raises(ModelError, match=f"expected an ONNX model with a '{BARS_KEY}' metadata entry"):
         Detector(model)
 
 
 @pytest.mark.parametrize("name", ["../bars.onnx", "a/b.onnx", 3])
 def test_bars_outside_the_folder_are_refused(tmp_path, name):
-    values = json.loads(ReaderMetadata(("B_1", "B_2", "R_1", "R_2"), 0.2).to_json())
-    path = make_tiny_reader(tmp_path / "r.onnx", metadata=json.dumps({**values, "bars": name}))
+    values = json.loads(RefinerMetadata(("B_1", "B_2", "R_1", "R_2"), 0.2).to_json())
+    path = make_tiny_refiner(tmp_path / "r.onnx", metadata=json.dumps({**values, "bars": name}))
     with pytest.raises(ModelError, match="bars: expected the name of a file in the same folder"):
-        Reader(path)
+        Refiner(path)
 
 
-def test_a_reader_without_bars_reads_as_before(tmp_path):
-    reader = Reader(make_tiny_reader(tmp_path / "r.onnx"))
-    assert reader.bars is None
-    assert np.allclose(reader(IMAGE, QUAD[None], HALF[:1]).corners[0], QUAD, atol=1e-3)
+def test_a_refiner_without_bars_reads_as_before(tmp_path):
+    refiner = Refiner(make_tiny_refiner(tmp_path / "r.onnx"))
+    assert refiner.bars is None
+    assert np.allclose(refiner(IMAGE, QUAD[None], HALF[:1]).corners[0], QUAD, atol=1e-3)
 
 
 GOOD = json.loads(BarsMetadata("x").to_json())
@@ -135,5 +135,5 @@ def test_wrong_metadata_of_bars(tmp_path, text, message):
 
 
 def test_bars_with_other_values(tmp_path):
-    with pytest.raises(ModelError, match="expected 4 values a patch"):
+    with pytest.raises(ModelError, match="expected 4 values a crop"):
         Bars(make_tiny_bars(tmp_path / "b.onnx", values=6))

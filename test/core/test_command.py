@@ -1,4 +1,4 @@
-"""How command lines end: a reader that has gone, and a terminal that cannot print a name."""
+"""How command lines end: a refiner that has gone, and a terminal that cannot print a name."""
 
 import subprocess
 import sys

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
-from tiny_reader import make_tiny_reader, name_reader
+from tiny_refiner import make_tiny_refiner, name_refiner
 
 from nanodet_kp_core import detect
 from nanodet_kp_core.runtime.detection.detector import Detector
@@ -94,9 +94,9 @@ def test_options_reach_the_detector(tmp_path, model, folder):
 
 def test_an_unsure_number_is_left_out_of_the_label(tmp_path, model, folder):
     out = tmp_path / "out.json"
-    make_tiny_reader(tmp_path / "reader.onnx", "R_3", number_logit=2.0)
+    make_tiny_refiner(tmp_path / "refiner.onnx", "R_3", number_logit=2.0)
     for threshold, label in ((0.47, "R_3"), (0.49, "R")):  # 1 / (1 + 8 exp(-2)) is 0.48015
-        _detect(folder, "--model", name_reader(model, "reader.onnx"), "--json", out, "--number-score", threshold)
+        _detect(folder, "--model", name_refiner(model, "refiner.onnx"), "--json", out, "--number-score", threshold)
         (entry,) = json.loads(out.read_text())["b.png"][:1]
         assert (entry["label"], entry["number_score"]) == (label, 0.48015)
     assert "expected a number in 0..1, got 2" in _refused(folder, "--number-score", 2)

@@ -89,7 +89,7 @@ def test_a_folder_that_may_not_be_entered(monkeypatch):
     ],
     ids=["model", "source", "calibration"],
 )
-def test_every_reader_answers_with_one_short_sentence(path, read, error):
+def test_every_refiner_answers_with_one_short_sentence(path, read, error):
     assert not is_bag(path)
     with pytest.raises(error) as raised:
         read(path)

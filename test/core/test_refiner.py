@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
-from tiny_reader import make_tiny_reader, name_reader
+from tiny_refiner import make_tiny_refiner, name_refiner
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError
@@ -18,18 +18,18 @@ from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata
 from nanodet_kp_core.runtime.refinement.crops import (
     BAR_ENDS,
     BAR_SIZE,
-    PATCH_CORNERS,
-    PATCH_SIZE,
+    CROP_CORNERS,
+    CROP_SIZE,
     are_usable,
     bar_transforms,
     corners_of,
     cut,
     ends_of,
     plate_transforms,
+    to_crop,
     to_image,
-    to_patch,
 )
-from nanodet_kp_core.runtime.refinement.refiner import READER_KEY, Reader, ReaderMetadata, number_scores
+from nanodet_kp_core.runtime.refinement.refiner import REFINER_KEY, Refiner, RefinerMetadata, number_scores
 
 HALF = np.full(2, 0.5, np.float32)
 QUAD = np.array([[10, 20], [10, 36], [46, 36], [46, 20]], np.float32)
@@ -53,40 +53,40 @@ def _quad(drawn):
 
 @settings(max_examples=100, derandomize=True, deadline=None)
 @given(quads())
-def test_patches_and_image_map_onto_each_other(quad):
+def test_crops_and_image_map_onto_each_other(quad):
     assert are_usable(quad[None])[0]
     bars = bar_transforms(ends_of(quad[None]))
     assert np.allclose(corners_of(to_image(np.stack([BAR_ENDS, BAR_ENDS]), bars))[0], quad, atol=1e-3)
     plates = plate_transforms(quad[None])
-    middle = to_image(PATCH_CORNERS[None].mean(axis=1, keepdims=True), plates)[0, 0]
+    middle = to_image(CROP_CORNERS[None].mean(axis=1, keepdims=True), plates)[0, 0]
     assert np.allclose(middle, quad.mean(axis=0), atol=1e-3)
-    assert np.allclose(to_image(to_patch(quad[None], plates), plates)[0], quad, atol=1e-3)
-    # No affine transform brings the patch's corners nearer to the plate's: what is left over is orthogonal to them.
-    left = (quad - to_image(PATCH_CORNERS[None], plates)[0]).astype(float)
-    assert np.abs(left.T @ (PATCH_CORNERS - PATCH_CORNERS.mean(axis=0))).max() < 1e-2 * np.ptp(quad)
+    assert np.allclose(to_image(to_crop(quad[None], plates), plates)[0], quad, atol=1e-3)
+    # No affine transform brings the crop's corners nearer to the plate's: what is left over is orthogonal to them.
+    left = (quad - to_image(CROP_CORNERS[None], plates)[0]).astype(float)
+    assert np.abs(left.T @ (CROP_CORNERS - CROP_CORNERS.mean(axis=0))).max() < 1e-2 * np.ptp(quad)
 
 
-def test_a_patch_shows_the_plate_upright():
-    """A picture whose gray values are coordinates: a patch must show those of the place it was cut from."""
+def test_a_crop_shows_the_plate_upright():
+    """A picture whose gray values are coordinates: a crop must show those of the place it was cut from."""
     y, x = np.mgrid[0:200, 0:240]
     image = np.dstack([x, y, 0 * x]).astype(np.uint8)
     angle = np.radians(20)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     for scale in (0.6, 1.0, 1.9, 2.5, 3.5):
-        quad = ((PATCH_CORNERS - (32, 20)) * scale @ turn.T + (120, 100)).astype(np.float32)
+        quad = ((CROP_CORNERS - (32, 20)) * scale @ turn.T + (120, 100)).astype(np.float32)
         for transforms, size in (
-            (plate_transforms(quad[None]), PATCH_SIZE),
+            (plate_transforms(quad[None]), CROP_SIZE),
             (bar_transforms(ends_of(quad[None]))[:1], BAR_SIZE),
         ):
-            patches = cut(image, transforms, size)
+            crops = cut(image, transforms, size)
             halved = cv2.resize(image, (120, 100), interpolation=cv2.INTER_AREA)
             width, height = size
             across, down = np.arange(width / 4, 3 * width / 4), np.arange(height / 4, 3 * height / 4)
             grid = np.stack(np.meshgrid(across.round(), down.round()), axis=-1).reshape(1, -1, 2)
             expected = to_image(grid, transforms)[0]
             inside = ((expected > 1) & (expected < (238, 198))).all(axis=1)
-            for patch in (patches[0], cut(image, transforms, size, halved)[0]):
-                shown = patch[grid[0, :, 1].astype(int), grid[0, :, 0].astype(int), :2]
+            for crop in (crops[0], cut(image, transforms, size, halved)[0]):
+                shown = crop[grid[0, :, 1].astype(int), grid[0, :, 0].astype(int), :2]
                 assert np.abs(shown - expected)[inside].max() < 1.1  # gray values are whole numbers
 
 
@@ -98,60 +98,60 @@ def test_which_quadrilaterals_can_be_turned_upright():
 
 
 def test_readings_of_proposals(tmp_path):
-    reader = Reader(make_tiny_reader(tmp_path / "r.onnx", "N_Bs", shift=(2.0, -1.0), logit=1.0))
+    refiner = Refiner(make_tiny_refiner(tmp_path / "r.onnx", "N_Bs", shift=(2.0, -1.0), logit=1.0))
     mirrored = QUAD[[3, 2, 1, 0]]
-    found = reader(np.zeros((64, 64, 3), np.uint8), np.stack([QUAD, mirrored]), HALF)
+    found = refiner(np.zeros((64, 64, 3), np.uint8), np.stack([QUAD, mirrored]), HALF)
     assert found.scores.tolist() == pytest.approx([1 / (1 + np.exp(-1.0)), 0.0], abs=1e-6)
     assert ARMOR_CLASSES[found.class_ids[0]] == "N_Bs"
-    assert np.allclose(found.corners[0], QUAD + (2.0, -1.0), atol=1e-3)  # this quadrilateral is as large as the patch
+    assert np.allclose(found.corners[0], QUAD + (2.0, -1.0), atol=1e-3)  # this quadrilateral is as large as the crop
     assert np.array_equal(found.corners[1], mirrored)
-    assert len(reader(np.zeros((64, 64, 3), np.uint8), np.zeros((0, 4, 2), np.float32), HALF[:0]).scores) == 0
+    assert len(refiner(np.zeros((64, 64, 3), np.uint8), np.zeros((0, 4, 2), np.float32), HALF[:0]).scores) == 0
 
 
 def test_what_the_detector_said_counts_too(tmp_path):
-    text = ReaderMetadata(ARMOR_CLASSES, 0.2, detector_weight=2.0, offset=-0.5).to_json()
-    reader = Reader(make_tiny_reader(tmp_path / "r.onnx", logit=1.0, metadata=text))
+    text = RefinerMetadata(ARMOR_CLASSES, 0.2, detector_weight=2.0, offset=-0.5).to_json()
+    refiner = Refiner(make_tiny_refiner(tmp_path / "r.onnx", logit=1.0, metadata=text))
     proposed = np.array([0.5, 0.9], np.float32)
-    scores = reader(np.zeros((64, 64, 3), np.uint8), np.stack([QUAD, QUAD + 5]), proposed).scores
+    scores = refiner(np.zeros((64, 64, 3), np.uint8), np.stack([QUAD, QUAD + 5]), proposed).scores
     assert np.log(scores / (1 - scores)) == pytest.approx([0.5, 0.5 + 2 * np.log(9)], abs=1e-3)
 
 
 @pytest.mark.parametrize(("label", "expected"), [("N_3", -0.5), ("R_3", 1.0)])
 def test_a_plate_without_light_needs_more(tmp_path, label, expected):
-    text = ReaderMetadata(ARMOR_CLASSES, 0.2, unlit_offset=-1.5).to_json()
-    reader = Reader(make_tiny_reader(tmp_path / "r.onnx", label, logit=1.0, metadata=text))
-    (score,) = reader(np.zeros((64, 64, 3), np.uint8), QUAD[None], HALF[:1]).scores
+    text = RefinerMetadata(ARMOR_CLASSES, 0.2, unlit_offset=-1.5).to_json()
+    refiner = Refiner(make_tiny_refiner(tmp_path / "r.onnx", label, logit=1.0, metadata=text))
+    (score,) = refiner(np.zeros((64, 64, 3), np.uint8), QUAD[None], HALF[:1]).scores
     assert np.log(score / (1 - score)) == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_correction_that_breaks_the_corners_is_no_plate(tmp_path):
-    reader = Reader(make_tiny_reader(tmp_path / "r.onnx", shift=(float("nan"), 0.0)))
-    found = reader(np.zeros((64, 64, 3), np.uint8), QUAD[None], HALF[:1])
+    refiner = Refiner(make_tiny_refiner(tmp_path / "r.onnx", shift=(float("nan"), 0.0)))
+    found = refiner(np.zeros((64, 64, 3), np.uint8), QUAD[None], HALF[:1])
     assert found.scores.tolist() == [0.0]
     assert np.array_equal(found.corners[0], QUAD)
 
 
 @pytest.mark.parametrize(("order", "blue"), [("bgr", 40.0), ("rgb", 200.0), ("mono", 100.0)])
-def test_the_reader_sees_blue_where_it_is(tmp_path, order, blue):
-    reader = Reader(make_tiny_reader(tmp_path / "r.onnx", per_blue=0.01, logit=0.0))
+def test_the_refiner_sees_blue_where_it_is(tmp_path, order, blue):
+    refiner = Refiner(make_tiny_refiner(tmp_path / "r.onnx", per_blue=0.01, logit=0.0))
     image = np.full((64, 64), 100, np.uint8) if order == "mono" else np.full((64, 64, 3), (40, 90, 200), np.uint8)
-    score = reader(image, QUAD[None], HALF[:1], order).scores[0]
+    score = refiner(image, QUAD[None], HALF[:1], order).scores[0]
     assert np.log(score / (1 - score)) == pytest.approx(0.01 * blue, abs=1e-3)
 
 
 @pytest.fixture
 def model(tmp_path):
-    """A detector that proposes one plate with score 0.3 and another far from it with 0.1, and names reader.onnx."""
+    """A detector that proposes one plate with score 0.3 and another far from it with 0.1, and names refiner.onnx."""
     far = (QUAD + (70, 60)).tolist()
     plates = [TinyPlate("B_1", 0.3, QUAD), TinyPlate("B_1", 0.1, far)]
-    return name_reader(make_tiny_model(tmp_path / "m.onnx", plates, tiny_metadata(128, 128)), "reader.onnx")
+    return name_refiner(make_tiny_model(tmp_path / "m.onnx", plates, tiny_metadata(128, 128)), "refiner.onnx")
 
 
-def test_the_detector_says_what_the_reader_says(model, tmp_path):
-    make_tiny_reader(tmp_path / "reader.onnx", "R_3", shift=(2.0, 0.0), logit=3.0)
+def test_the_detector_says_what_the_refiner_says(model, tmp_path):
+    make_tiny_refiner(tmp_path / "refiner.onnx", "R_3", shift=(2.0, 0.0), logit=3.0)
     image = np.zeros((128, 128, 3), np.uint8)
     found = Detector(model)(image)
-    assert found.labels == ["R_3"]  # the other one lies below the reader's proposal_score
+    assert found.labels == ["R_3"]  # the other one lies below the refiner's proposal_score
     assert found.scores[0] == pytest.approx(1 / (1 + np.exp(-3.0)), abs=1e-5)
     assert np.allclose(found.corners[0], QUAD + (4.0, 0.0), atol=0.05)  # moved by each of the two looks
     assert np.allclose(found.boxes[0], [14, 20, 50, 36], atol=0.05)
@@ -168,12 +168,12 @@ def sure(logit, temperature=1.0):
 
 @pytest.mark.parametrize("temperature", [None, 0.5, 2.0])
 def test_the_number_score_is_the_softmax_of_the_numbers_at_the_temperature(model, tmp_path, temperature):
-    """A reader from before there was a temperature has 1."""
-    values = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.2).to_json())
+    """A refiner from before there was a temperature has 1."""
+    values = json.loads(RefinerMetadata(ARMOR_CLASSES, 0.2).to_json())
     assert values.pop("number_temperature") == 1
     if temperature is not None:
         values["number_temperature"] = temperature
-    make_tiny_reader(tmp_path / "reader.onnx", metadata=json.dumps(values), number_logit=2.0)
+    make_tiny_refiner(tmp_path / "refiner.onnx", metadata=json.dumps(values), number_logit=2.0)
     detector = Detector(model)
     found = detector(np.zeros((128, 128, 3), np.uint8))
     assert found.number_scores.dtype == np.float32
@@ -185,16 +185,16 @@ def test_the_last_look_says_how_sure_the_number_is(model, tmp_path):
     """The first look moves to where there is more blue, which makes the number sure here."""
     image = np.zeros((128, 128, 3), np.uint8)
     image[:, 50:, 0] = 200
-    make_tiny_reader(tmp_path / "reader.onnx", shift=(8.0, 0.0), number_logit=0.0, number_per_blue=0.1)
-    reader = Reader(tmp_path / "reader.onnx")
-    (first,) = reader(image, QUAD[None], HALF[:1]).number_logits[:, 3]
-    (second,) = reader(image, QUAD[None] + (8, 0), HALF[:1]).number_logits[:, 3]
+    make_tiny_refiner(tmp_path / "refiner.onnx", shift=(8.0, 0.0), number_logit=0.0, number_per_blue=0.1)
+    refiner = Refiner(tmp_path / "refiner.onnx")
+    (first,) = refiner(image, QUAD[None], HALF[:1]).number_logits[:, 3]
+    (second,) = refiner(image, QUAD[None] + (8, 0), HALF[:1]).number_logits[:, 3]
     assert second > first + 1
     assert Detector(model)(image).number_scores == pytest.approx([sure(second)], rel=1e-2)
 
 
 def test_below_the_threshold_the_number_is_unknown(model, tmp_path):
-    make_tiny_reader(tmp_path / "reader.onnx", number_logit=2.0)
+    make_tiny_refiner(tmp_path / "refiner.onnx", number_logit=2.0)
     image = np.zeros((128, 128, 3), np.uint8)
     detector = Detector(model, number_threshold=sure(2.0) - 0.01)
     assert detector(image).labels == ["R_3"]
@@ -217,40 +217,40 @@ def test_a_proposal_beside_a_plate_gets_a_second_chance(model, tmp_path):
     image = np.zeros((128, 128, 3), np.uint8)
     image[:, 50:, 0] = 200
     for logit, moved, labels in ((-4.0, 8.0, ["R_3"]), (-4.0, 0.0, []), (-7.0, 8.0, [])):
-        make_tiny_reader(tmp_path / "reader.onnx", shift=(moved, 0.0), per_blue=0.08, logit=logit)
+        make_tiny_refiner(tmp_path / "refiner.onnx", shift=(moved, 0.0), per_blue=0.08, logit=logit)
         assert Detector(model)(image).labels == labels
 
 
-def test_a_proposal_that_the_reader_refuses(model, tmp_path):
-    make_tiny_reader(tmp_path / "reader.onnx", logit=-3.0)
+def test_a_proposal_that_the_refiner_refuses(model, tmp_path):
+    make_tiny_refiner(tmp_path / "refiner.onnx", logit=-3.0)
     assert len(Detector(model)(np.zeros((128, 128, 3), np.uint8))) == 0
 
 
-def test_a_reader_that_is_not_there(model):
-    with pytest.raises(ModelError, match=r"reader\.onnx: expected the second stage .* got no such"):
+def test_a_refiner_that_is_not_there(model):
+    with pytest.raises(ModelError, match=r"refiner\.onnx: expected the second stage .* got no such"):
         Detector(model)
 
 
-@pytest.mark.parametrize("name", ["../reader.onnx", "a/b.onnx", "/etc/passwd", "..\\b.onnx", 3])
-def test_a_reader_outside_the_folder_is_refused(model, name):
-    with pytest.raises(ModelError, match="reader: expected the name of a file in the model's folder"):
-        Detector(name_reader(model, name))
+@pytest.mark.parametrize("name", ["../refiner.onnx", "a/b.onnx", "/etc/passwd", "..\\b.onnx", 3])
+def test_a_refiner_outside_the_folder_is_refused(model, name):
+    with pytest.raises(ModelError, match="refiner: expected the name of a file in the model's folder"):
+        Detector(name_refiner(model, name))
 
 
-def test_a_file_that_is_no_reader(model, tmp_path):
-    make_tiny_model(tmp_path / "reader.onnx", [])
-    with pytest.raises(ModelError, match=f"expected an ONNX model with a '{READER_KEY}' metadata entry"):
+def test_a_file_that_is_no_refiner(model, tmp_path):
+    make_tiny_model(tmp_path / "refiner.onnx", [])
+    with pytest.raises(ModelError, match=f"expected an ONNX model with a '{REFINER_KEY}' metadata entry"):
         Detector(model)
 
 
-GOOD = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.2).to_json())
+GOOD = json.loads(RefinerMetadata(ARMOR_CLASSES, 0.2).to_json())
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no json", "expected the metadata of a reader"),
-        ("[1]", "expected the metadata of a reader"),
+        ("no json", "expected the metadata of a refiner"),
+        ("[1]", "expected the metadata of a refiner"),
         (json.dumps({**GOOD, "format_version": 1}), r"expected version 2 .*got 1"),
         (json.dumps({**GOOD, "patch": [32, 32]}), r"got 2 with \(32, 32\)"),
         (json.dumps({**GOOD, "class_names": ["a", "b"]}), "COLOR_NUMBER"),
@@ -258,45 +258,45 @@ GOOD = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.2).to_json())
         (json.dumps({**GOOD, "offset": "1"}), r"offset: expected a number in -100..100, got '1'"),
         (json.dumps({**GOOD, "number_temperature": 0}), "number_temperature: expected a number in 0.01..100, got 0"),
         (json.dumps({**GOOD, "number_temperature": None}), "number_temperature: expected a number"),
-        (json.dumps({**GOOD, "more": 2}), "expected the metadata of a reader"),
+        (json.dumps({**GOOD, "more": 2}), "expected the metadata of a refiner"),
     ],
 )
-def test_wrong_metadata_of_a_reader(tmp_path, text, message):
-    path = make_tiny_reader(tmp_path / "r.onnx", metadata=text)
+def test_wrong_metadata_of_a_refiner(tmp_path, text, message):
+    path = make_tiny_refiner(tmp_path / "r.onnx", metadata=text)
     with pytest.raises(ModelError, match=message):
-        Reader(path)
+        Refiner(path)
 
 
-def test_a_reader_with_other_values(tmp_path):
-    with pytest.raises(ModelError, match="expected 22 values a patch"):
-        Reader(make_tiny_reader(tmp_path / "r.onnx", values=30))
+def test_a_refiner_with_other_values(tmp_path):
+    with pytest.raises(ModelError, match="expected 22 values a crop"):
+        Refiner(make_tiny_refiner(tmp_path / "r.onnx", values=30))
 
 
 @pytest.mark.parametrize("change", ["name", "type", "size"])
-def test_a_reader_of_other_patches(tmp_path, change):
-    proto = onnx.load(make_tiny_reader(tmp_path / "r.onnx"))
-    (patches,) = proto.graph.input
+def test_a_refiner_of_other_crops(tmp_path, change):
+    proto = onnx.load(make_tiny_refiner(tmp_path / "r.onnx"))
+    (crops,) = proto.graph.input
     if change == "name":
-        patches.name = proto.graph.node[0].input[0] = "pictures"
+        crops.name = proto.graph.node[0].input[0] = "pictures"
     elif change == "type":
-        patches.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        crops.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     else:
-        patches.type.tensor_type.shape.dim[3].dim_value = 32
+        crops.type.tensor_type.shape.dim[3].dim_value = 32
     onnx.save(proto, tmp_path / "r.onnx")
-    with pytest.raises(ModelError, match=r"expected a network of uint8 patches of 64x40, got one that fails on them"):
-        Reader(tmp_path / "r.onnx")
+    with pytest.raises(ModelError, match=r"expected a network of uint8 crops of 64x40, got one that fails on them"):
+        Refiner(tmp_path / "r.onnx")
 
 
-def test_a_reader_for_other_classes(model, tmp_path):
+def test_a_refiner_for_other_classes(model, tmp_path):
     names = tuple(f"{color}_{number}" for color in "BR" for number in "12345678")
-    make_tiny_reader(tmp_path / "reader.onnx", metadata=ReaderMetadata(names, 0.2).to_json(), values=19)
+    make_tiny_refiner(tmp_path / "refiner.onnx", metadata=RefinerMetadata(names, 0.2).to_json(), values=19)
     with pytest.raises(ModelError, match="expected the class names of"):
         Detector(model)
 
 
-def test_models_from_before_there_was_a_reader(tmp_path):
+def test_models_from_before_there_was_a_refiner(tmp_path):
     path = make_tiny_model(tmp_path / "m.onnx", [])
     proto = onnx.load(path)
     values = json.loads(next(entry.value for entry in proto.metadata_props if entry.key == METADATA_KEY))
     del values["reader"]
-    assert ModelMetadata.from_json(json.dumps(values)).reader == ""
+    assert ModelMetadata.from_json(json.dumps(values)).refiner == ""

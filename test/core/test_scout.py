@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from tiny_model import make_tiny_model, tiny_metadata
-from tiny_reader import make_tiny_reader
+from tiny_refiner import make_tiny_refiner
 
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.refinement import scout as scout_module
@@ -184,8 +184,8 @@ def test_a_bar_is_measured_along_its_axis():
 
 
 def test_the_detector_adds_what_the_network_does_not_propose(tmp_path):
-    make_tiny_reader(tmp_path / "reader.onnx", "B_3")
-    metadata = replace(tiny_metadata(64, 64), reader="reader.onnx")
+    make_tiny_refiner(tmp_path / "refiner.onnx", "B_3")
+    metadata = replace(tiny_metadata(64, 64), refiner="refiner.onnx")
     model = make_tiny_model(tmp_path / "m.onnx", [], metadata)
     image = room(0, (64, 64))
     corners = plate(32, 32, 14, 2.2)

@@ -13,16 +13,16 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY
 from nanodet_kp_core.runtime.refinement.bars import BARS_KEY, END_SCALE, NUM_VALUES, BarsMetadata
 from nanodet_kp_core.runtime.refinement.crop_network import INPUT, OUTPUT
-from nanodet_kp_core.runtime.refinement.crops import BAR_SIZE, PATCH_SIZE
-from nanodet_kp_core.runtime.refinement.refiner import CORNER_SCALE, READER_KEY, ReaderMetadata
+from nanodet_kp_core.runtime.refinement.crops import BAR_SIZE, CROP_SIZE
+from nanodet_kp_core.runtime.refinement.refiner import CORNER_SCALE, REFINER_KEY, RefinerMetadata
 
 
-def make_tiny_reader(
+def make_tiny_refiner(
     path: Path, label: str = "R_3", shift: tuple[float, float] = (0.0, 0.0), per_blue: float = 0.0, logit: float = 4.0,
     metadata: str | None = None, values: int = 22, bars: str = "", number_logit: float = 9.0,
     number_per_blue: float = 0.0,
 ) -> Path:  # fmt: skip
-    """Writes a reader: every patch is `label` with all corners moved by `shift` patch pixels; the logit that it is a
+    """Writes a refiner: every crop is `label` with all corners moved by `shift` crop pixels; the logit that it is a
     plate is `logit` + `per_blue` * mean blue value, that of its number likewise, those of the other eight are 0."""
     answer = np.zeros((1, values), np.float32)
     color, number = divmod(ARMOR_CLASSES.index(label), 9)
@@ -30,12 +30,12 @@ def make_tiny_reader(
     answer[0, 14:22] = np.tile(shift, 4)[: len(answer[0, 14:22])] / CORNER_SCALE
     blue = np.zeros((1, values), np.float32)
     blue[0, 0], blue[0, 5 + number] = per_blue, number_per_blue
-    metadata = ReaderMetadata(ARMOR_CLASSES, 0.2, run_id="tiny", bars=bars).to_json() if metadata is None else metadata
-    return _save(path, answer, blue, PATCH_SIZE, READER_KEY, metadata)
+    metadata = RefinerMetadata(ARMOR_CLASSES, 0.2, run_id="tiny", bars=bars).to_json() if metadata is None else metadata
+    return _save(path, answer, blue, CROP_SIZE, REFINER_KEY, metadata)
 
 
-def name_reader(path: Path, name: object) -> Path:
-    """Makes the model of this path name a reader."""
+def name_refiner(path: Path, name: object) -> Path:
+    """Makes the model of this path name a refiner."""
     proto = onnx.load(path)
     (entry,) = (entry for entry in proto.metadata_props if entry.key == METADATA_KEY)
     entry.value = json.dumps({**json.loads(entry.value), "reader": name})
@@ -47,7 +47,7 @@ def make_tiny_bars(
     path: Path, shift: tuple[float, float] = (0.0, 0.0), per_blue: float = 0.0, metadata: str | None = None,
     values: int = NUM_VALUES,
 ) -> Path:  # fmt: skip
-    """Writes bars: both ends are moved by `shift` patch pixels, the upper one also by `per_blue` * mean blue value to
+    """Writes bars: both ends are moved by `shift` crop pixels, the upper one also by `per_blue` * mean blue value to
     the right."""
     answer = np.resize(np.array([*shift, *shift], np.float32) / END_SCALE, (1, values))
     blue = np.zeros((1, values), np.float32)
@@ -57,7 +57,7 @@ def make_tiny_bars(
 
 
 def _save(path: Path, answer: np.ndarray, blue: np.ndarray, size: tuple[int, int], key: str, metadata: str) -> Path:
-    """A network of patches [n, 3, height, width] -> answer + blue * mean blue value [n, values]."""
+    """A network of crops [n, 3, height, width] -> answer + blue * mean blue value [n, values]."""
     constants = {
         "answer": answer, "blue": blue, "first": np.array([0]), "last": np.array([1]), "channel": np.array([1]),
         "row": np.array([-1, 1]),

@@ -44,10 +44,10 @@ def dotted_sample(rng, middle=(100.0, 80.0), half=(30.0, 14.0)):
 def found_dot(gray, near, reach=6):
     """Centroid of the dot in a window around `near`, and its peak."""
     x0, y0 = np.round(near).astype(int) - reach
-    patch = gray[y0 : y0 + 2 * reach + 1, x0 : x0 + 2 * reach + 1]
-    patch = np.where(patch > 0.1 * patch.max(), patch, 0)
-    ys, xs = np.mgrid[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]]
-    return np.array([(xs * patch).sum(), (ys * patch).sum()]) / patch.sum(), patch.max()
+    crop = gray[y0 : y0 + 2 * reach + 1, x0 : x0 + 2 * reach + 1]
+    crop = np.where(crop > 0.1 * crop.max(), crop, 0)
+    ys, xs = np.mgrid[y0 : y0 + crop.shape[0], x0 : x0 + crop.shape[1]]
+    return np.array([(xs * crop).sum(), (ys * crop).sum()]) / crop.sum(), crop.max()
 
 
 @pytest.mark.parametrize("step", STEPS)

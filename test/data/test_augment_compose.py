@@ -46,11 +46,11 @@ def assert_dots_at_corners(sample, tolerance, borders=()):
             if seen < 2 or (np.abs(corner - edges) < 7).any():
                 continue
             x0, y0 = np.round(corner).astype(int) - 4
-            patch = excess[y0 : y0 + 9, x0 : x0 + 9]
-            assert patch.max() > 60, (label, corner)
-            patch = np.where(patch > 0.35 * patch.max(), patch, 0)
-            ys, xs = np.mgrid[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]]
-            found = np.array([(xs * patch).sum(), (ys * patch).sum()]) / patch.sum()
+            crop = excess[y0 : y0 + 9, x0 : x0 + 9]
+            assert crop.max() > 60, (label, corner)
+            crop = np.where(crop > 0.35 * crop.max(), crop, 0)
+            ys, xs = np.mgrid[y0 : y0 + crop.shape[0], x0 : x0 + crop.shape[1]]
+            found = np.array([(xs * crop).sum(), (ys * crop).sum()]) / crop.sum()
             assert np.linalg.norm(found - corner) < tolerance, (label, corner, found)
             checked += 1
     return checked

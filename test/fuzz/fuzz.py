@@ -23,7 +23,7 @@ SHARES = {
     "images": 0.18,
     "compressed images": 0.1,
     "model metadata": 0.2,
-    "reader metadata": 0.04,
+    "refiner metadata": 0.04,
     "bars metadata": 0.01,
     "model files": 0.1,
     "VOC": 0.05,

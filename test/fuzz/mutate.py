@@ -1,4 +1,4 @@
-"""Small damage to something valid, which gets further into a reader than noise does."""
+"""Small damage to something valid, which gets further into a refiner than noise does."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.runtime.models.metadata import ModelMetadata
 from nanodet_kp_core.runtime.models.model_file import has_outside_tensors
 from nanodet_kp_core.runtime.refinement.bars import BarsMetadata
-from nanodet_kp_core.runtime.refinement.refiner import ReaderMetadata
+from nanodet_kp_core.runtime.refinement.refiner import RefinerMetadata
 
 MODELS = (
     tiny_metadata(class_names=ARMOR_CLASSES[:9]),
@@ -34,15 +34,15 @@ def test_model_metadata():
     fuzz("model metadata", lambda rng: damaged_json(rng, rng.choice(documents)), use)
 
 
-def test_reader_metadata():
-    document = json.loads(ReaderMetadata(ARMOR_CLASSES, 0.05, 0.3, -1.0, "run", "bars.onnx").to_json())
+def test_refiner_metadata():
+    document = json.loads(RefinerMetadata(ARMOR_CLASSES, 0.05, 0.3, -1.0, "run", "bars.onnx").to_json())
 
     def use(text):
-        metadata = ReaderMetadata.from_json(text)
-        assert ReaderMetadata.from_json(metadata.to_json()) == metadata
+        metadata = RefinerMetadata.from_json(text)
+        assert RefinerMetadata.from_json(metadata.to_json()) == metadata
         assert math.isfinite(metadata.offset + metadata.detector_weight + metadata.proposal_score)
 
-    fuzz("reader metadata", lambda rng: damaged_json(rng, document), use)
+    fuzz("refiner metadata", lambda rng: damaged_json(rng, document), use)
 
 
 def test_bars_metadata():

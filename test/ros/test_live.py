@@ -13,7 +13,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
-from tiny_reader import make_tiny_reader, name_reader
+from tiny_refiner import make_tiny_refiner, name_refiner
 
 from nanodet_kp_core.runtime.models.session import usable_cores
 from nanodet_kp_core.synthetic.clip import clip_frames
@@ -71,8 +71,8 @@ def test_thresholds_are_live_and_a_rejected_value_says_the_range(start, peer, im
 
 def test_the_number_threshold_is_live(start, peer, image_model, tmp_path):
     """The second stage says R_3 of both plates, with a number score of 1 / (1 + 8 exp(-2)) = 0.480."""
-    model = name_reader(shutil.copy(image_model, tmp_path / "m.onnx"), "reader.onnx")
-    make_tiny_reader(tmp_path / "reader.onnx", "R_3", number_logit=2.0)
+    model = name_refiner(shutil.copy(image_model, tmp_path / "m.onnx"), "refiner.onnx")
+    make_tiny_refiner(tmp_path / "refiner.onnx", "R_3", number_logit=2.0)
     start("detector_node", "-p", f"model:={model}", "-p", "number_threshold:=0.4")
     peer.wait_for_detector()
     assert labels(peer, 0) == ["R_3", "R_3"]

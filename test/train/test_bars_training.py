@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from nanodet_kp_core.crops.bar_crops import LOOKS, BarPatches, bars_of
+from nanodet_kp_core.crops.bar_crops import LOOKS, BarCrops, bars_of
 from nanodet_kp_core.crops.crop_files import joined
 from nanodet_kp_core.crops.proposal_crops import shaken
 from nanodet_kp_core.errors import ModelError, TrainingError
-from nanodet_kp_core.export.crop_network_file import copy_reader, export_patch_network
+from nanodet_kp_core.export.crop_network_file import copy_refiner, export_crop_network
 from nanodet_kp_core.labels.sample import Sample
-from nanodet_kp_core.model.crop_networks import BarsNetwork, ReaderNetwork
+from nanodet_kp_core.model.crop_networks import BarsNetwork, RefinerNetwork
 from nanodet_kp_core.runtime.refinement.bars import Bars, BarsMetadata
 from nanodet_kp_core.runtime.refinement.crops import BAR_ENDS
-from nanodet_kp_core.runtime.refinement.refiner import Reader, ReaderMetadata
+from nanodet_kp_core.runtime.refinement.refiner import Refiner, RefinerMetadata
 from nanodet_kp_core.train.bar_training import BarsTraining
-from nanodet_kp_core.train.crop_training import PatchRecipe, load_patch_state, train_patches
+from nanodet_kp_core.train.crop_training import CropRecipe, load_crop_state, train_crops
 
 ROOT = Path(__file__).resolve().parents[2]
 PLATE = np.array([[40, 30], [44, 62], [104, 60], [100, 28]], np.float32)
@@ -62,7 +62,7 @@ def test_which_bars_teach(sample):
 
 
 @pytest.fixture(scope="module")
-def patches():
+def crops():
     rng = np.random.default_rng(2)
     samples = []
     for _ in range(25):
@@ -71,44 +71,44 @@ def patches():
     return joined([bars_of(sample, rng) for sample in samples])
 
 
-def test_it_overfits(patches, tmp_path):
+def test_it_overfits(crops, tmp_path):
     """Held out is a copy of what it learns from."""
-    recipe = PatchRecipe(steps=120, batch=32, warmup=5, decay=0.9, held_out=0.5, rate=0.003)
-    training = BarsTraining(joined([patches, patches]), recipe)
-    train_patches(training, tmp_path / "bars.pt")
+    recipe = CropRecipe(steps=120, batch=32, warmup=5, decay=0.9, held_out=0.5, rate=0.003)
+    training = BarsTraining(joined([crops, crops]), recipe)
+    train_crops(training, tmp_path / "bars.pt")
     figures = training.figures()
     assert figures["off"] < 0.4 * figures["off_before"]
     assert figures["px_middle"] < figures["off_before"] and figures["px_large"] == 0
-    again = BarsTraining(patches, recipe)
-    again.start_from(load_patch_state(tmp_path / "bars.pt", "bars"))
+    again = BarsTraining(crops, recipe)
+    again.start_from(load_crop_state(tmp_path / "bars.pt", "bars"))
     for name, value in training.average.model.state_dict().items():
         assert torch.equal(value, again.network.state_dict()[name]), name
 
 
-def test_too_few_bars_and_files_of_others(patches, tmp_path):
-    one = BarPatches(*(values[:1] for values in vars(patches).values()))
-    with pytest.raises(TrainingError, match="bars: expected patches to train on, got 1"):
-        BarsTraining(one, PatchRecipe())
-    torch.save({"kind": "reader"}, tmp_path / "reader.pt")
+def test_too_few_bars_and_files_of_others(crops, tmp_path):
+    one = BarCrops(*(values[:1] for values in vars(crops).values()))
+    with pytest.raises(TrainingError, match="bars: expected crops to train on, got 1"):
+        BarsTraining(one, CropRecipe())
+    torch.save({"kind": "reader"}, tmp_path / "refiner.pt")
     with pytest.raises(ModelError, match=r"expected a checkpoint of training/train_bars\.py, got another file"):
-        load_patch_state(tmp_path / "reader.pt", "bars")
+        load_crop_state(tmp_path / "refiner.pt", "bars")
 
 
-def test_exported_bars_find_what_torch_finds(patches, tmp_path):
+def test_exported_bars_find_what_torch_finds(crops, tmp_path):
     torch.manual_seed(0)
     network = BarsNetwork().eval()
-    worst = export_patch_network(network, tmp_path / "b.onnx", BarsMetadata("run"), patches.images)
+    worst = export_crop_network(network, tmp_path / "b.onnx", BarsMetadata("run"), crops.images)
     assert worst < 1e-3 and Bars(tmp_path / "b.onnx").metadata.run_id == "run"
 
 
-def test_a_reader_is_copied_with_its_bars(patches, tmp_path):
+def test_a_refiner_is_copied_with_its_bars(crops, tmp_path):
     (tmp_path / "model").mkdir()
-    export_patch_network(BarsNetwork(), tmp_path / "b.onnx", BarsMetadata("run"), patches.images[:2])
-    metadata = ReaderMetadata(("B_1", "B_2", "R_1", "R_2"), 0.2, bars="b.onnx")
+    export_crop_network(BarsNetwork(), tmp_path / "b.onnx", BarsMetadata("run"), crops.images[:2])
+    metadata = RefinerMetadata(("B_1", "B_2", "R_1", "R_2"), 0.2, bars="b.onnx")
     nothing = np.zeros((2, 40, 64, 3), np.uint8)
-    export_patch_network(ReaderNetwork(2, 2), tmp_path / "r.onnx", metadata, nothing)
-    assert copy_reader(tmp_path / "r.onnx", tmp_path / "model") == "r.onnx"
-    bars = Reader(tmp_path / "model" / "r.onnx").bars
+    export_crop_network(RefinerNetwork(2, 2), tmp_path / "r.onnx", metadata, nothing)
+    assert copy_refiner(tmp_path / "r.onnx", tmp_path / "model") == "r.onnx"
+    bars = Refiner(tmp_path / "model" / "r.onnx").bars
     assert bars is not None and bars.path == tmp_path / "model" / "b.onnx"
 
 
@@ -120,7 +120,7 @@ def test_the_script(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "step 2 of 2: loss" in done.stderr and "bars.onnx: torch and onnxruntime differ" in done.stdout
     assert Bars(tmp_path / "out" / "bars.onnx").metadata.run_id.startswith("2 steps on ")
-    # What another size would render is not what lies in OUT/patches.
+    # What another size would render is not what lies in OUT/crops.
     larger = subprocess.run([*command[:-1], "128x96"], capture_output=True, text=True, env=environment)
     assert larger.returncode != 0 and "128x96" in larger.stderr and "choose another folder" in larger.stderr
     wrong = subprocess.run([*command, "--steps", "0"], capture_output=True, text=True, env=environment)

@@ -9,17 +9,17 @@ import cv2
 import numpy as np
 import pytest
 from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
-from tiny_reader import make_tiny_reader, name_reader
+from tiny_refiner import make_tiny_refiner, name_refiner
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.evaluate.temperature import TEMPERATURES, fit_temperature, number_evidence
-from nanodet_kp_core.export.crop_network_file import shift_reader
+from nanodet_kp_core.export.crop_network_file import shift_refiner
 from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.labels import write_dataset
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
-from nanodet_kp_core.runtime.refinement.refiner import Reader, number_scores
+from nanodet_kp_core.runtime.refinement.refiner import Refiner, number_scores
 
 ROOT = Path(__file__).resolve().parents[2]
 QUAD = np.array([[20, 40], [20, 60], [60, 60], [60, 40]], np.float32)
@@ -48,7 +48,7 @@ def test_the_evidence_of_the_hits():
 
     class Known:
         metadata = SimpleNamespace(class_names=ARMOR_CLASSES, head=SimpleNamespace(has_corners=True))
-        reader, score_threshold, model_path = object(), 0.5, "m.onnx"
+        refiner, score_threshold, model_path = object(), 0.5, "m.onnx"
         number_logits = np.arange(27, dtype=np.float32).reshape(3, 9)
 
         def __call__(self, image):
@@ -68,24 +68,24 @@ def test_the_evidence_of_the_hits():
     assert (logits.tolist(), numbers.tolist()) == ([list(range(18, 27))], [3])
     logits, numbers = evidence(detector, [False, False])
     assert (logits.shape, numbers.shape) == ((0, 9), (0,))
-    detector.reader = None
-    with pytest.raises(ModelError, match="expected one that names a reader"):
+    detector.refiner = None
+    with pytest.raises(ModelError, match="expected one that names a refiner"):
         evidence(detector, [True, True])
 
 
 def test_a_shift_sets_the_temperature_or_leaves_it(tmp_path):
-    path = make_tiny_reader(tmp_path / "r.onnx")
-    assert shift_reader(path, 0.5, 0.61234).number_temperature == 0.6123
-    shift_reader(path, 0.5)
-    assert (Reader(path).metadata.number_temperature, Reader(path).metadata.offset) == (0.6123, 1.0)
+    path = make_tiny_refiner(tmp_path / "r.onnx")
+    assert shift_refiner(path, 0.5, 0.61234).number_temperature == 0.6123
+    shift_refiner(path, 0.5)
+    assert (Refiner(path).metadata.number_temperature, Refiner(path).metadata.offset) == (0.6123, 1.0)
 
 
 @pytest.mark.parametrize(("label", "known"), [("R_3", 10), ("R_?", 0)])
 def test_the_script(tmp_path, label, known):
-    """Ten pictures with a plate that this reader takes for a 3."""
+    """Ten pictures with a plate that this refiner takes for a 3."""
     plate = TinyPlate("B_1", 0.9, QUAD)
-    model = name_reader(make_tiny_model(tmp_path / "m.onnx", [plate], tiny_metadata(128, 128)), "reader.onnx")
-    make_tiny_reader(tmp_path / "reader.onnx", "R_3", number_logit=5.0)
+    model = name_refiner(make_tiny_model(tmp_path / "m.onnx", [plate], tiny_metadata(128, 128)), "refiner.onnx")
+    make_tiny_refiner(tmp_path / "refiner.onnx", "R_3", number_logit=5.0)
     records = []
     for k in range(10):
         path = tmp_path / f"{k}.png"
@@ -101,7 +101,7 @@ def test_the_script(tmp_path, label, known):
         [*command, str(tmp_path / "data/labels.json")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    temperature = Reader(tmp_path / "reader.onnx").metadata.number_temperature
+    temperature = Refiner(tmp_path / "refiner.onnx").metadata.number_temperature
     assert f"number temperature {temperature:g}, from {known} plates whose number is known" in done.stdout
     (score,) = Detector(model)(np.zeros((128, 128, 3), np.uint8)).number_scores
     assert score == pytest.approx(1 - 1 / 12 if known else 1 / (1 + 8 * np.exp(-5)), abs=0.01)

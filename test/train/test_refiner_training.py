@@ -14,32 +14,32 @@ import pytest
 import torch
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.crops import crop_files as patch_files
+from nanodet_kp_core.crops import crop_files as crop_files
 from nanodet_kp_core.crops import proposal_crops as proposals
 from nanodet_kp_core.crops.crop_files import collect, joined
-from nanodet_kp_core.crops.proposal_crops import Patches, patches_of, patches_of_records, quads_of, shaken
+from nanodet_kp_core.crops.proposal_crops import Crops, crops_of, crops_of_records, quads_of, shaken
 from nanodet_kp_core.errors import DataError, ModelError, TrainingError
 from nanodet_kp_core.evaluate.calibrate import offset_for
-from nanodet_kp_core.export.crop_network_file import export_patch_network, shift_reader
+from nanodet_kp_core.export.crop_network_file import export_crop_network, shift_refiner
 from nanodet_kp_core.export.onnx_file import export_onnx
 from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.labels.sample import Sample
-from nanodet_kp_core.model.crop_networks import BarsNetwork, ReaderNetwork
+from nanodet_kp_core.model.crop_networks import BarsNetwork, RefinerNetwork
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.refinement.bars import BarsMetadata
 from nanodet_kp_core.runtime.refinement.crops import (
-    PATCH_CORNERS,
-    PATCH_SIZE,
+    CROP_CORNERS,
+    CROP_SIZE,
     cut,
     plate_transforms,
+    to_crop,
     to_image,
-    to_patch,
 )
-from nanodet_kp_core.runtime.refinement.refiner import Reader, ReaderMetadata
+from nanodet_kp_core.runtime.refinement.refiner import Refiner, RefinerMetadata
 from nanodet_kp_core.synthetic.records import RenderedRecord, RenderedRecords
-from nanodet_kp_core.train.crop_training import PatchRecipe, load_patch_state, train_patches
+from nanodet_kp_core.train.crop_training import CropRecipe, load_crop_state, train_crops
 from nanodet_kp_core.train.loop import train
-from nanodet_kp_core.train.refiner_training import UNLIT_WEIGHT, ReaderTraining
+from nanodet_kp_core.train.refiner_training import UNLIT_WEIGHT, RefinerTraining
 
 ROOT = Path(__file__).resolve().parents[2]
 QUAD = np.array([[0, 0], [0, 20], [40, 20], [40, 0]], np.float32)
@@ -97,14 +97,14 @@ def test_a_bar_of_a_plate_and_a_half_seen_one_make_none(sample):
 
 
 def test_targets_lead_back_to_the_labels(sample):
-    patches = patches_of(sample, [sample.corners + 3.0], 9, np.random.default_rng(2))
-    assert patches.plate[:2].all() and len(patches) >= 4
-    assert patches.colors[:2].tolist() == [1, 0]
-    assert patches.numbers[:2].tolist() == [3, -1]
+    crops = crops_of(sample, [sample.corners + 3.0], 9, np.random.default_rng(2))
+    assert crops.plate[:2].all() and len(crops) >= 4
+    assert crops.colors[:2].tolist() == [1, 0]
+    assert crops.numbers[:2].tolist() == [3, -1]
     transforms = plate_transforms((sample.corners + 3.0).astype(np.float32))
-    assert np.allclose(to_image(PATCH_CORNERS + patches.offsets[:2], transforms), sample.corners, atol=1e-3)
-    wrong = ~patches.plate
-    assert (patches.colors[wrong] == -1).all() and (patches.offsets[wrong] == 0).all()
+    assert np.allclose(to_image(CROP_CORNERS + crops.offsets[:2], transforms), sample.corners, atol=1e-3)
+    wrong = ~crops.plate
+    assert (crops.colors[wrong] == -1).all() and (crops.offsets[wrong] == 0).all()
 
 
 def test_shaking_stays_near(sample):
@@ -128,26 +128,26 @@ def detector(tiny_config, tmp_path_factory):
 
 
 def test_collection_goes_on_where_it_stopped(tmp_path, detector, monkeypatch):
-    monkeypatch.setattr(patch_files, "CHUNK", 3)
+    monkeypatch.setattr(crop_files, "CHUNK", 3)
     records = RenderedRecords(6, 300, (96, 96), (20, 60))
-    make = partial(patches_of_records, detector, 9)
-    first = joined(list(collect(tmp_path, records, make, Patches, "model", 5, 1)))
+    make = partial(crops_of_records, detector, 9)
+    first = joined(list(collect(tmp_path, records, make, Crops, "model", 5, 1)))
     files = sorted(tmp_path.glob("*.npz"))
     assert len(files) == 2 and first.plate.any()
     stamp = files[0].stat().st_mtime_ns
     files[1].unlink()
-    second = joined(list(collect(tmp_path, records, make, Patches, "model", 5, 1)))
+    second = joined(list(collect(tmp_path, records, make, Crops, "model", 5, 1)))
     assert files[0].stat().st_mtime_ns == stamp
     assert np.array_equal(first.images, second.images) and np.array_equal(first.offsets, second.offsets)
     with pytest.raises(DataError, match="choose another folder"):
-        list(collect(tmp_path, RenderedRecords(6, 301, (96, 96)), make, Patches, "model", 5, 1))
+        list(collect(tmp_path, RenderedRecords(6, 301, (96, 96)), make, Crops, "model", 5, 1))
     with pytest.raises(DataError, match="choose another folder"):
-        list(collect(tmp_path, records, make, Patches, "another model", 5, 1))
+        list(collect(tmp_path, records, make, Crops, "another model", 5, 1))
 
 
 @pytest.fixture(scope="module")
-def patches():
-    """Sixty bright quadrilaterals, cut out somewhat beside where they are, and twenty patches of nothing."""
+def crops():
+    """Sixty bright quadrilaterals, cut out somewhat beside where they are, and twenty crops of nothing."""
     rng = np.random.default_rng(4)
     images, offsets = [], []
     for k in range(80):
@@ -157,43 +157,43 @@ def patches():
             for x in (50, 90):
                 cv2.line(image, (x, 40), (x, 60), (250, 80, 40) if k % 2 else (40, 80, 250), 4)
         transforms = plate_transforms(shaken(rng, corners, 0.6)[None])
-        images.append(cut(image, transforms, PATCH_SIZE)[0])
-        offsets.append(to_patch(corners[None].astype(np.float64), transforms)[0] - PATCH_CORNERS)
+        images.append(cut(image, transforms, CROP_SIZE)[0])
+        offsets.append(to_crop(corners[None].astype(np.float64), transforms)[0] - CROP_CORNERS)
     order, plate = rng.permutation(80), np.arange(80) < 60
     colors = np.where(plate, 1 - np.arange(80) % 2, -1)
     shifts = np.where(plate[:, None, None], np.array(offsets), 0).astype(np.float32)
     numbers = np.where(plate, np.arange(80) % 3, -1)
-    return Patches(np.array(images)[order], plate[order], colors[order], numbers[order], shifts[order])
+    return Crops(np.array(images)[order], plate[order], colors[order], numbers[order], shifts[order])
 
 
-def test_a_reader_overfits(patches, tmp_path):
+def test_a_refiner_overfits(crops, tmp_path):
     """Held out is a copy of what it learns from."""
-    recipe = PatchRecipe(steps=150, batch=32, warmup=5, decay=0.9, held_out=0.5)
-    training = ReaderTraining(joined([patches, patches]), 4, 9, recipe)
-    train_patches(training, tmp_path / "reader.pt")
+    recipe = CropRecipe(steps=150, batch=32, warmup=5, decay=0.9, held_out=0.5)
+    training = RefinerTraining(joined([crops, crops]), 4, 9, recipe)
+    train_crops(training, tmp_path / "refiner.pt")
     figures = training.figures()
     assert figures["precision"] > 0.9 and figures["recall"] > 0.9 and figures["color"] > 0.9
     assert figures["err"] < 0.4 * figures["err_before"]
 
 
-def test_rendered_plates_without_light_count_less_in_what_is_a_plate(patches):
-    dark = int(patches.colors[patches.plate][0])
-    recipe = PatchRecipe(steps=1, batch=64, warmup=1)
-    alike, lighter = ReaderTraining(patches, 4, 9, recipe), ReaderTraining(patches, 4, 9, recipe, dark)
-    certain = torch.zeros(len(patches), 22)
+def test_rendered_plates_without_light_count_less_in_what_is_a_plate(crops):
+    dark = int(crops.colors[crops.plate][0])
+    recipe = CropRecipe(steps=1, batch=64, warmup=1)
+    alike, lighter = RefinerTraining(crops, 4, 9, recipe), RefinerTraining(crops, 4, 9, recipe, dark)
+    certain = torch.zeros(len(crops), 22)
     certain[:, 0] = -10.0  # nothing is a plate, says a network that has no corners to correct
-    chosen = torch.arange(len(patches))
+    chosen = torch.arange(len(crops))
     less = alike.loss(certain, chosen) - lighter.loss(certain, chosen)
-    share = float((patches.colors[patches.plate] == dark).sum()) / len(patches)
+    share = float((crops.colors[crops.plate] == dark).sum()) / len(crops)
     assert float(less) == pytest.approx(10 * (1 - UNLIT_WEIGHT) * share, rel=1e-3)
 
 
-def test_where_no_number_can_be_read_all_are_to_be_equally_likely(patches):
-    training = ReaderTraining(replace(patches, numbers=np.full(len(patches), -1)), 4, 9, PatchRecipe(steps=1, warmup=1))
-    chosen = torch.arange(len(patches))
+def test_where_no_number_can_be_read_all_are_to_be_equally_likely(crops):
+    training = RefinerTraining(replace(crops, numbers=np.full(len(crops), -1)), 4, 9, CropRecipe(steps=1, warmup=1))
+    chosen = torch.arange(len(crops))
     losses = []
     for sure in (0.0, 2.0, 4.0):
-        values = torch.zeros(len(patches), 22)
+        values = torch.zeros(len(crops), 22)
         values[:, 5] = sure
         losses.append(float(training.loss(values, chosen)))
     assert losses[0] < losses[1] < losses[2]
@@ -214,46 +214,46 @@ def test_a_proposal_of_the_scout_is_learned_from_too(tmp_path, detector):
             )  # fmt: skip
 
     record = Drawn(path=Path("x"), name="x", width=96, height=96, seed=0, plate_px=(8, 9))
-    found = patches_of_records(detector, 9, [record], np.random.default_rng(0))
-    alone = patches_of(record.load(), [], 9, np.random.default_rng(0))
+    found = crops_of_records(detector, 9, [record], np.random.default_rng(0))
+    alone = crops_of(record.load(), [], 9, np.random.default_rng(0))
     assert found.plate.sum() > alone.plate.sum()
-    assert np.abs(found.offsets[found.plate]).max(axis=(1, 2)).min() < 4  # half a bar's width in its patch
+    assert np.abs(found.offsets[found.plate]).max(axis=(1, 2)).min() < 4  # half a bar's width in its crop
 
 
-def test_a_stopped_training_goes_on(patches, tmp_path):
-    recipe = PatchRecipe(steps=4, batch=8, warmup=1)
-    whole, stopped = ReaderTraining(patches, 4, 9, recipe), ReaderTraining(patches, 4, 9, recipe)
+def test_a_stopped_training_goes_on(crops, tmp_path):
+    recipe = CropRecipe(steps=4, batch=8, warmup=1)
+    whole, stopped = RefinerTraining(crops, 4, 9, recipe), RefinerTraining(crops, 4, 9, recipe)
     losses = [whole.train_step() for _ in range(4)]
     assert losses[:2] == [stopped.train_step() for _ in range(2)]
-    torch.save(stopped.state(), tmp_path / "reader.pt")
-    again = ReaderTraining(patches, 4, 9, recipe)
-    again.restore(load_patch_state(tmp_path / "reader.pt", "reader"))
+    torch.save(stopped.state(), tmp_path / "refiner.pt")
+    again = RefinerTraining(crops, 4, 9, recipe)
+    again.restore(load_crop_state(tmp_path / "refiner.pt", "reader"))
     assert losses[2:] == [again.train_step() for _ in range(2)]
     for name, value in whole.average.model.state_dict().items():
         assert torch.equal(value, again.average.model.state_dict()[name]), name
 
 
-def test_patches_without_plates_and_files_of_others(patches, tmp_path):
-    nothing = Patches(*(values[~patches.plate] for values in vars(patches).values()))
-    with pytest.raises(TrainingError, match="expected patches to train on, got 20, none of plates"):
-        ReaderTraining(nothing, 4, 9, PatchRecipe())
+def test_crops_without_plates_and_files_of_others(crops, tmp_path):
+    nothing = Crops(*(values[~crops.plate] for values in vars(crops).values()))
+    with pytest.raises(TrainingError, match="expected crops to train on, got 20, none of plates"):
+        RefinerTraining(nothing, 4, 9, CropRecipe())
     (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
     torch.save({"model": {}}, tmp_path / "other.pt")
     for name in ("bad.pt", "other.pt", "none.pt"):
-        with pytest.raises(ModelError, match=r"expected a checkpoint of training/train_reader\.py"):
-            load_patch_state(tmp_path / name, "reader")
+        with pytest.raises(ModelError, match=r"expected a checkpoint of training/train_refiner\.py"):
+            load_crop_state(tmp_path / name, "reader")
 
 
-def test_an_exported_reader_reads_as_torch_does(patches, tmp_path):
+def test_an_exported_refiner_reads_as_torch_does(crops, tmp_path):
     torch.manual_seed(0)
-    network = ReaderNetwork(4, 9).eval()
-    worst = export_patch_network(network, tmp_path / "r.onnx", ReaderMetadata(ARMOR_CLASSES, 0.2), patches.images)
+    network = RefinerNetwork(4, 9).eval()
+    worst = export_crop_network(network, tmp_path / "r.onnx", RefinerMetadata(ARMOR_CLASSES, 0.2), crops.images)
     assert worst < 1e-3
-    reader = Reader(tmp_path / "r.onnx")
+    refiner = Refiner(tmp_path / "r.onnx")
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     quads = np.stack([QUAD + (20, 30), QUAD + (80, 60), QUAD + (60, 20)]).astype(np.float32)
-    found = reader(image, quads, np.full(3, 0.5, np.float32))
-    seen = cut(image, plate_transforms(quads), PATCH_SIZE)
+    found = refiner(image, quads, np.full(3, 0.5, np.float32))
+    seen = cut(image, plate_transforms(quads), CROP_SIZE)
     with torch.inference_mode():
         logit = network(torch.from_numpy(seen).permute(0, 3, 1, 2))[:, 0]
     assert np.allclose(found.scores, logit.sigmoid().numpy(), atol=1e-4)
@@ -262,13 +262,13 @@ def test_an_exported_reader_reads_as_torch_does(patches, tmp_path):
 def test_a_shift_adds_up(tmp_path):
     path = tmp_path / "r.onnx"
     nothing = np.zeros((2, 40, 64, 3), np.uint8)
-    export_patch_network(ReaderNetwork(4, 9), path, ReaderMetadata(ARMOR_CLASSES, 0.2), nothing)
+    export_crop_network(RefinerNetwork(4, 9), path, RefinerMetadata(ARMOR_CLASSES, 0.2), nothing)
     image, half = np.zeros((64, 64, 3), np.uint8), np.full(1, 0.5, np.float32)
     quad = (QUAD + 10)[None]
-    before = Reader(path)(image, quad, half).scores
-    assert shift_reader(path, 1.5).offset == 1.5
-    assert shift_reader(path, -0.5).offset == 1.0
-    after = Reader(path)(image, quad, half).scores
+    before = Refiner(path)(image, quad, half).scores
+    assert shift_refiner(path, 1.5).offset == 1.5
+    assert shift_refiner(path, -0.5).offset == 1.0
+    after = Refiner(path)(image, quad, half).scores
     assert np.log(after / (1 - after)) == pytest.approx(np.log(before / (1 - before)) + 1.0, abs=1e-3)
 
 
@@ -277,7 +277,7 @@ def test_calibration_finds_the_threshold(sample):
 
     class Known:
         metadata = SimpleNamespace(class_names=ARMOR_CLASSES, head=SimpleNamespace(has_corners=True))
-        reader = None
+        refiner = None
 
         def __call__(self, image):
             corners = np.stack([sample.corners[0], QUAD + (150, 90), sample.corners[1], QUAD + (0, 90)])
@@ -296,18 +296,18 @@ def test_the_script(tmp_path, detector):
     command = [sys.executable, str(ROOT / "training/train_refiner.py"), str(detector), str(tmp_path / "out")]
     command += ["--pictures", "6", "--steps", "2", "--workers", "1", "--threads", "1", "--seed", "7", "--size", "96x96"]
     bars = tmp_path / "bars.onnx"
-    export_patch_network(BarsNetwork(), bars, BarsMetadata(), np.zeros((2, 56, 24, 3), np.uint8))
+    export_crop_network(BarsNetwork(), bars, BarsMetadata(), np.zeros((2, 56, 24, 3), np.uint8))
     command += ["--bars", str(bars)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert Reader(tmp_path / "out" / "reader.onnx").bars is not None
-    assert "step 2 of 2: loss" in done.stderr and "reader.onnx: torch and onnxruntime differ" in done.stdout
-    assert Reader(tmp_path / "out" / "reader.onnx").metadata.class_names == ARMOR_CLASSES
+    assert Refiner(tmp_path / "out" / "refiner.onnx").bars is not None
+    assert "step 2 of 2: loss" in done.stderr and "refiner.onnx: torch and onnxruntime differ" in done.stdout
+    assert Refiner(tmp_path / "out" / "refiner.onnx").metadata.class_names == ARMOR_CLASSES
     broken = subprocess.run([*command, "--start", str(detector)], capture_output=True, text=True, env=environment)
     assert broken.returncode == 0  # the finished run is there: nothing is left to start
     calibrate = [sys.executable, str(ROOT / "training/calibrate_refiner.py"), str(detector), "--labels", "none.json"]
     alone = subprocess.run(calibrate, capture_output=True, text=True, env=environment)
-    assert alone.returncode == 2 and "expected one that names a reader" in alone.stderr
+    assert alone.returncode == 2 and "expected one that names a refiner" in alone.stderr
     other = subprocess.run([*command, "--steps", "0"], capture_output=True, text=True, env=environment)
     assert other.returncode == 2 and "must be positive" in other.stderr

@@ -19,7 +19,7 @@ from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_core.runtime.models.metadata import ModelMetadata
 from nanodet_kp_core.runtime.models.session import Session, load_session
 from nanodet_kp_core.runtime.refinement.bar_rules import obeying, unclaimed
-from nanodet_kp_core.runtime.refinement.refiner import MOST_PROPOSALS, Reader, Readings, number_scores
+from nanodet_kp_core.runtime.refinement.refiner import MOST_PROPOSALS, Refinements, Refiner, number_scores
 from nanodet_kp_core.runtime.refinement.scout import Scout
 
 SECOND_CHANCE = 0.05
@@ -51,11 +51,11 @@ class Detector:
         merge_corners: whether corners are the weighted mean of all candidates that suppression finds on the plate, down
             to half of the score threshold, instead of those of the best one: 10 % nearer on real frames
             (docs/runtime.md). Which plates are found, their scores and boxes do not depend on it. Proposals for a
-            reader are not merged: it sees for itself.
+            refiner are not merged: it sees for itself.
         merge_floor: lowest score of the candidates that are merged; None takes half of the score threshold. For who
             lowers the threshold to see more, but wants the same corners of what was above it before.
         times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS), "scout", "reader" (the
-            second stage); the last two are 0 without a reader. Empty before the first.
+            second stage); the last two are 0 without a refiner. Empty before the first.
         number_logits: float32 [K, numbers] of the last image's detections, for calibration: what the second stage says
             of their numbers before the temperature. [0, 0] without one.
         clock: what `times` are taken from; `time.process_time` tells the work apart from a busy machine's waiting.
@@ -78,7 +78,7 @@ class Detector:
         number_threshold: float = 0.0,
     ) -> None:
         """Load the model; None takes the bundled one. `threads` and `spin`: see `load_session`. `session` replaces
-        loading: evaluation puts a torch model there. `second_stage` False leaves out the reader that the model names,
+        loading: evaluation puts a torch model there. `second_stage` False leaves out the refiner that the model names,
         `scout` False the proposals from light bars.
 
         Raises:
@@ -94,12 +94,12 @@ class Detector:
         self._session = session or load_session(bundled_model() if model is None else model, threads, spin)
         self._preprocess = Preprocessor(self.metadata.input)
         self._decoder = Decoder(self.metadata)
-        self.reader: Reader | None = None
+        self.refiner: Refiner | None = None
         if second_stage and self.metadata.reader:
-            self.reader = Reader(self.model_path.parent / self.metadata.reader)
-            if self.reader.metadata.class_names != self.metadata.class_names:
-                raise ModelError(f"model {self.reader.path}: expected the class names of {self.model_path}, got others")
-        self.scout = Scout() if scout and self.reader is not None else None
+            self.refiner = Refiner(self.model_path.parent / self.metadata.reader)
+            if self.refiner.metadata.class_names != self.metadata.class_names:
+                raise ModelError(f"model {self.refiner.path}: expected the class names of {self.model_path}, got others")
+        self.scout = Scout() if scout and self.refiner is not None else None
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
@@ -168,11 +168,11 @@ class Detector:
         return found
 
     def _decode(self, output: np.ndarray, placed: Letterbox) -> Detections:
-        """Detections, or with a reader the proposals for it."""
+        """Detections, or with a refiner the proposals for it."""
         score, most = self.score_threshold, self.max_detections
-        if self.reader is not None:
-            score, most = self.reader.metadata.proposal_score, MOST_PROPOSALS
-        merges = self.merge_corners and self.metadata.head.has_corners and self.reader is None
+        if self.refiner is not None:
+            score, most = self.refiner.metadata.proposal_score, MOST_PROPOSALS
+        merges = self.merge_corners and self.metadata.head.has_corners and self.refiner is None
         floor = score / 2 if self.merge_floor is None else self.merge_floor
         found = self._decoder(output, min(score, floor) if merges else score)
         if merges:
@@ -197,12 +197,12 @@ class Detector:
 
     def _with_scout(self, image: np.ndarray, proposals: Detections, halved: np.ndarray | None = None) -> Detections:
         """The proposals of the network and those of the scout that are new."""
-        if self.scout is None or self.reader is None:
+        if self.scout is None or self.refiner is None:
             return proposals
         pairs = unclaimed(self.scout(image, halved), proposals.corners, proposals.scores)
         if not len(pairs):
             return proposals
-        scores = np.full(len(pairs), self.reader.metadata.scout_score, np.float32)
+        scores = np.full(len(pairs), self.refiner.metadata.scout_score, np.float32)
         return Detections(
             scores=np.concatenate([proposals.scores, scores]),
             class_ids=np.concatenate([proposals.class_ids, np.zeros(len(pairs), np.int64)]),
@@ -214,26 +214,26 @@ class Detector:
     def _look_again(
         self, image: np.ndarray, proposals: Detections, channel_order: str, halved: np.ndarray | None = None
     ) -> Detections:
-        """What the reader makes of the proposals; they themselves without a reader.
+        """What the refiner makes of the proposals; they themselves without a refiner.
 
         It looks twice: from corners that are nearly right it reads and corrects better than from those of the network.
         Then each bar is looked at alone; where that follows, plates that are clear at once need no second look.
         """
-        reader = self.reader
+        refiner = self.refiner
         self.number_logits = np.zeros((0, 0), np.float32)
-        if reader is None or not len(proposals):
+        if refiner is None or not len(proposals):
             return proposals
-        found = reader(image, proposals.corners, proposals.scores, channel_order, halved)
+        found = refiner(image, proposals.corners, proposals.scores, channel_order, halved)
         found = found.part(self._apart(found, min(SECOND_CHANCE, self.score_threshold)))
-        clear = np.inf if reader.bars is None else max(CLEAR, self.score_threshold)
+        clear = np.inf if refiner.bars is None else max(CLEAR, self.score_threshold)
         unclear = np.flatnonzero(found.scores < clear)
         if len(unclear):
             corners, proposed = found.corners[unclear], found.proposed[unclear]
-            found.replace(unclear, reader(image, corners, proposed, channel_order, halved))
+            found.replace(unclear, refiner(image, corners, proposed, channel_order, halved))
             found = found.part(self._apart(found, self.score_threshold))
         corners = found.corners
-        if reader.bars is not None:
-            corners = reader.bars(image, corners, channel_order, halved)
+        if refiner.bars is not None:
+            corners = refiner.bars(image, corners, channel_order, halved)
         kept = obeying(corners)
         self.number_logits = found.number_logits[kept]
         return Detections(
@@ -242,12 +242,12 @@ class Detector:
             boxes=boxes_of_corners(corners[kept]),
             corners=corners[kept],
             class_names=self.metadata.class_names,
-            number_scores=number_scores(self.number_logits, reader.metadata.number_temperature),
+            number_scores=number_scores(self.number_logits, refiner.metadata.number_temperature),
             number_threshold=self.number_threshold,
         )
 
-    def _apart(self, found: Readings, least: float) -> np.ndarray:
-        """Which of the readings score at least so much and stay in suppression, best first."""
+    def _apart(self, found: Refinements, least: float) -> np.ndarray:
+        """Which of the refinements score at least so much and stay in suppression, best first."""
         likely = np.flatnonzero(found.scores >= least)
         boxes = boxes_of_corners(found.corners[likely])
         return likely[nms(boxes, found.scores[likely], self.nms_threshold, self.max_detections)]

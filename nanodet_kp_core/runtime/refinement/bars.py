@@ -1,6 +1,6 @@
 """The last look: each bar of a plate alone, upright and large, for where exactly it ends.
 
-In the reader's patch a bar is 16 pixels long, whatever the camera has of it. A corner is the end of a bar, and nothing
+In the refiner's crop a bar is 16 pixels long, whatever the camera has of it. A corner is the end of a bar, and nothing
 far from the bar helps to find it: so a second, smaller picture with the bar alone shows more in the same time.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nanodet_kp_core.errors import ModelError, shown
-from nanodet_kp_core.runtime.refinement.crop_network import PatchNetwork
+from nanodet_kp_core.runtime.refinement.crop_network import CropNetwork
 from nanodet_kp_core.runtime.refinement.crops import (
     BAR_ENDS,
     BAR_SIZE,
@@ -31,14 +31,14 @@ BARS_KEY = "nanodet_kp_bars"
 BARS_VERSION = 1
 
 END_SCALE = 4.0
-"""Patch pixels of an output of 1."""
+"""Crop pixels of an output of 1."""
 
 LOOKS = 2
 """At each bar. The second one, from where the first saw the ends, is 7 % nearer, for 0.1 ms a plate. Left out where the
-first moved the ends by less than a pixel of the patch, it brings a third of that."""
+first moved the ends by less than a pixel of the crop, it brings a third of that."""
 
 AGREED = 1.0
-"""Patch pixels. A second look that moves an end farther contradicts the first, which then counts."""
+"""Crop pixels. A second look that moves an end farther contradicts the first, which then counts."""
 
 NUM_VALUES = 4
 """x and y of the upper end, then of the lower one, minus BAR_ENDS, over END_SCALE."""
@@ -59,13 +59,13 @@ class BarsMetadata:
         """Raises ModelError when it is not what to_json of this version writes."""
         try:
             values = json.loads(text)
-            version, patch, run_id = values["format_version"], tuple(values["patch"]), values["run_id"]
+            version, crop, run_id = values["format_version"], tuple(values["patch"]), values["run_id"]
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ModelError(f"bars: expected the metadata of bars, got {shown(text)} ({shown(error)})") from None
-        if (version, patch) != (BARS_VERSION, BAR_SIZE):
+        if (version, crop) != (BARS_VERSION, BAR_SIZE):
             raise ModelError(
-                f"bars: expected version {BARS_VERSION} with patches of {BAR_SIZE}, got {shown(version)} with "
-                f"{shown(patch)}; export it again"
+                f"bars: expected version {BARS_VERSION} with crops of {BAR_SIZE}, got {shown(version)} with "
+                f"{shown(crop)}; export it again"
             )
         if not isinstance(run_id, str):
             raise ModelError(f"bars: run_id: expected a text, got {shown(run_id)}")
@@ -73,13 +73,13 @@ class BarsMetadata:
 
 
 class Bars:
-    """Corrects corners by looking at the bars; one thread at a time. network: of the patches.
+    """Corrects corners by looking at the bars; one thread at a time. network: of the crops.
 
     Raises ModelError when the file is missing, is another network, or its tensors are not those of one.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.network = PatchNetwork(path, BARS_KEY, BAR_SIZE)
+        self.network = CropNetwork(path, BARS_KEY, BAR_SIZE)
         try:
             self.metadata = BarsMetadata.from_json(self.network.text)
         except ModelError as error:
@@ -98,7 +98,7 @@ class Bars:
 
         Args:
             image: uint8 [height, width, 3], or [height, width] for "mono".
-            halved: the image at half its size, see patches.cut.
+            halved: the image at half its size, see crops.cut.
         """
         if not len(corners):
             return corners

@@ -1,4 +1,4 @@
-"""An ONNX network that looks at small pictures, many at a time: what reader and bars have in common."""
+"""An ONNX network that looks at small pictures, many at a time: what refiner and bars have in common."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ INPUT, OUTPUT = "patches", "values"
 """Names of the tensors."""
 
 
-class PatchNetwork:
-    """Network of uint8 patches [N, 3, height, width], BGR -> float32 [N, values]; one thread at a time.
+class CropNetwork:
+    """Network of uint8 crops [N, 3, height, width], BGR -> float32 [N, values]; one thread at a time.
 
     text: its metadata, the entry `key` of the file; what it means is the user's business.
     Raises ModelError when the file is missing or is no ONNX model with that entry.
@@ -35,29 +35,29 @@ class PatchNetwork:
         self._size = size
 
     def check(self, num_values: int) -> None:
-        """Raises ModelError when the network fails on two patches, or gives another number of values for each."""
+        """Raises ModelError when the network fails on two crops, or gives another number of values for each."""
         width, height = self._size
         try:
             output = self.run(np.zeros((2, 3, height, width), np.uint8))
         except Exception as error:  # onnxruntime's own errors share no base class but Exception
             reason = " ".join(str(error).split())
             raise ModelError(
-                f"model {self.path}: expected a network of uint8 patches of {width}x{height}, got one that fails on "
+                f"model {self.path}: expected a network of uint8 crops of {width}x{height}, got one that fails on "
                 f"them ({reason}); export it again"
             ) from None
         if output.shape != (2, num_values):
-            raise ModelError(f"model {self.path}: expected {num_values} values a patch, got {output.shape}")
+            raise ModelError(f"model {self.path}: expected {num_values} values a crop, got {output.shape}")
 
-    def __call__(self, patches: np.ndarray, channel_order: str) -> np.ndarray:
-        """Values of patches uint8 [N, height, width, 3], or [N, height, width] for the channel order "mono"."""
+    def __call__(self, crops: np.ndarray, channel_order: str) -> np.ndarray:
+        """Values of crops uint8 [N, height, width, 3], or [N, height, width] for the channel order "mono"."""
         width, height = self._size
-        blob = np.empty((len(patches), 3, height, width), np.uint8)
+        blob = np.empty((len(crops), 3, height, width), np.uint8)
         if channel_order == "mono":
-            blob[:] = patches[:, None]
+            blob[:] = crops[:, None]
         else:
             order = (2, 1, 0) if channel_order == "rgb" else (0, 1, 2)
-            for patch, planes in zip(patches, blob):
-                cv2.split(patch, [planes[channel] for channel in order])
+            for crop, planes in zip(crops, blob):
+                cv2.split(crop, [planes[channel] for channel in order])
         return self.run(blob)
 
     def run(self, blob: np.ndarray) -> np.ndarray:

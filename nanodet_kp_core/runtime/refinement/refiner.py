@@ -17,20 +17,20 @@ from nanodet_kp_core.classes import UNLIT, factors
 from nanodet_kp_core.errors import ModelError, shown
 from nanodet_kp_core.runtime.models.metadata import is_file_name
 from nanodet_kp_core.runtime.refinement.bars import Bars
-from nanodet_kp_core.runtime.refinement.crop_network import PatchNetwork
+from nanodet_kp_core.runtime.refinement.crop_network import CropNetwork
 from nanodet_kp_core.runtime.refinement.crops import (
-    PATCH_CORNERS,
-    PATCH_SIZE,
+    CROP_CORNERS,
+    CROP_SIZE,
     are_usable,
     cut,
     plate_transforms,
     to_image,
 )
 
-READER_KEY = "nanodet_kp_reader"
-"""Key in the ONNX `metadata_props` that holds the JSON text of ReaderMetadata."""
+REFINER_KEY = "nanodet_kp_reader"
+"""Key in the ONNX `metadata_props` that holds the JSON text of RefinerMetadata."""
 
-READER_VERSION = 2  # 1: patches cut with perspective
+REFINER_VERSION = 2  # 1: crops cut with perspective
 
 _RANGES = (
     ("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100), ("scout_score", 0, 1),
@@ -38,19 +38,19 @@ _RANGES = (
 )  # fmt: skip
 
 CORNER_SCALE = 4.0
-"""Patch pixels of a corner output of 1."""
+"""Crop pixels of a corner output of 1."""
 
 MOST_PROPOSALS = 16
-"""Of the network, best first. With those of the scout they bound the reader's time."""
+"""Of the network, best first. With those of the scout they bound the refiner's time."""
 
 
 @dataclass(frozen=True)
-class ReaderMetadata:
-    """What a reader says about itself.
+class RefinerMetadata:
+    """What a refiner says about itself.
 
     class_names: every COLOR_NUMBER pair, color by color, as the detector's.
     proposal_score: detections of the first stage from this score on are looked at again, in 0..1.
-    detector_weight, offset: the final logit is the reader's, plus detector_weight times the detector's, plus offset.
+    detector_weight, offset: the final logit is the refiner's, plus detector_weight times the detector's, plus offset.
         The detector has seen more of the surroundings; the offset makes 0.5 the threshold to use.
     number_temperature: divides the logits of the numbers, so that their softmax says how often a number is right.
     run_id: of the training.
@@ -74,42 +74,42 @@ class ReaderMetadata:
     def __post_init__(self) -> None:
         if factors(self.class_names) is None:
             got = shown(self.class_names[:4])
-            raise ModelError(f"reader: expected class names that are COLOR_NUMBER pairs, got {got}")
+            raise ModelError(f"refiner: expected class names that are COLOR_NUMBER pairs, got {got}")
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
-                raise ModelError(f"reader: {name}: expected a number in {low}..{high}, got {shown(value)}")
+                raise ModelError(f"refiner: {name}: expected a number in {low}..{high}, got {shown(value)}")
         if not isinstance(self.run_id, str):
-            raise ModelError(f"reader: run_id: expected a text, got {shown(self.run_id)}")
+            raise ModelError(f"refiner: run_id: expected a text, got {shown(self.run_id)}")
         if not is_file_name(self.bars):
-            raise ModelError(f"reader: bars: expected the name of a file in the same folder, got {shown(self.bars)}")
+            raise ModelError(f"refiner: bars: expected the name of a file in the same folder, got {shown(self.bars)}")
 
     def to_json(self) -> str:
         """The text for `metadata_props`."""
-        return json.dumps({"format_version": READER_VERSION, "patch": PATCH_SIZE, **asdict(self)}, allow_nan=False)
+        return json.dumps({"format_version": REFINER_VERSION, "patch": CROP_SIZE, **asdict(self)}, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> ReaderMetadata:
+    def from_json(cls, text: str) -> RefinerMetadata:
         """Raises ModelError when it is not what to_json of this version writes. A key that an older file
         lacks has its default."""
         try:
             values = json.loads(text)
-            version, patch = values.pop("format_version"), tuple(values.pop("patch"))
+            version, crop = values.pop("format_version"), tuple(values.pop("patch"))
             names = tuple(str(name) for name in values.pop("class_names"))
             made = cls(class_names=names, **values)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ModelError(f"reader: expected the metadata of a reader, got {shown(text)} ({shown(error)})") from None
-        if (version, patch) != (READER_VERSION, PATCH_SIZE):
+            raise ModelError(f"refiner: expected the metadata of a refiner, got {shown(text)} ({shown(error)})") from None
+        if (version, crop) != (REFINER_VERSION, CROP_SIZE):
             raise ModelError(
-                f"reader: expected version {READER_VERSION} with patches of {PATCH_SIZE}, got {shown(version)} with "
-                f"{shown(patch)}; train it again"
+                f"refiner: expected version {REFINER_VERSION} with crops of {CROP_SIZE}, got {shown(version)} with "
+                f"{shown(crop)}; train it again"
             )
         return made
 
 
 @dataclass(frozen=True)
-class Readings:
-    """What the reader makes of K proposals: scores float32 [K] in 0..1 that each is a plate, class_ids int64 [K],
+class Refinements:
+    """What the refiner makes of K proposals: scores float32 [K] in 0..1 that each is a plate, class_ids int64 [K],
     corners float32 [K, 4, 2] in pixels of the image, number_logits float32 [K, numbers]. proposed: float32 [K], the
     detector's scores."""
 
@@ -119,27 +119,27 @@ class Readings:
     proposed: np.ndarray
     number_logits: np.ndarray
 
-    def part(self, chosen: np.ndarray) -> Readings:
+    def part(self, chosen: np.ndarray) -> Refinements:
         """Those with the indices `chosen`."""
-        return Readings(*(rows[chosen] for rows in vars(self).values()))
+        return Refinements(*(rows[chosen] for rows in vars(self).values()))
 
-    def replace(self, chosen: np.ndarray, others: Readings) -> None:
+    def replace(self, chosen: np.ndarray, others: Refinements) -> None:
         """Put others where the indices `chosen` say."""
         for name, rows in vars(self).items():
             rows[chosen] = getattr(others, name)
 
 
-class Reader:
+class Refiner:
     """Reads proposals; one thread at a time.
 
-    network: of the patches. bars: the last look at what was found; None where the metadata name none.
-    Raises ModelError when a file is missing, is no reader, or its tensors are not those of one.
+    network: of the crops. bars: the last look at what was found; None where the metadata name none.
+    Raises ModelError when a file is missing, is no refiner, or its tensors are not those of one.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.network = PatchNetwork(path, READER_KEY, PATCH_SIZE)
+        self.network = CropNetwork(path, REFINER_KEY, CROP_SIZE)
         try:
-            self.metadata = ReaderMetadata.from_json(self.network.text)
+            self.metadata = RefinerMetadata.from_json(self.network.text)
         except ModelError as error:
             raise ModelError(f"model {path}: {error}") from None
         pair = factors(self.metadata.class_names)
@@ -163,25 +163,25 @@ class Reader:
         proposed: np.ndarray,
         channel_order: str = "bgr",
         halved: np.ndarray | None = None,
-    ) -> Readings:
+    ) -> Refinements:
         """Read the proposals of an image.
 
         Args:
             image: uint8 [height, width, 3], or [height, width] for "mono".
             corners: float32 [K, 4, 2], pixels of the image. Proposals that cannot be turned upright score 0.
             proposed: float32 [K], the detector's scores in 0..1.
-            halved: the image at half its size, see patches.cut.
+            halved: the image at half its size, see crops.cut.
         """
         usable = are_usable(corners)
-        upright = np.where(usable[:, None, None], corners, PATCH_CORNERS)  # the others are looked at in vain
+        upright = np.where(usable[:, None, None], corners, CROP_CORNERS)  # the others are looked at in vain
         transforms = plate_transforms(upright)
-        values = self.network(cut(image, transforms, PATCH_SIZE, halved), channel_order)
+        values = self.network(cut(image, transforms, CROP_SIZE, halved), channel_order)
         found = read_values(values, self._colors, self._numbers)
         refined = to_image(found.corners, transforms).astype(np.float32)
         usable &= are_usable(refined)
         logits = found.logits + self.metadata.detector_weight * _logit(proposed) + self.metadata.offset
         logits += self.metadata.unlit_offset * (found.class_ids // self._numbers == self._unlit)
-        return Readings(
+        return Refinements(
             scores=np.where(usable, _sigmoid(logits), 0).astype(np.float32),
             class_ids=found.class_ids,
             corners=np.where(usable[:, None, None], refined, corners),
@@ -192,7 +192,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Values:
-    """The network's output in words: logits float64 [K], class_ids int64 [K], corners [K, 4, 2] of the patch,
+    """The network's output in words: logits float64 [K], class_ids int64 [K], corners [K, 4, 2] of the crop,
     number_logits float32 [K, numbers]."""
 
     logits: np.ndarray
@@ -206,7 +206,7 @@ def read_values(values: np.ndarray, colors: int, numbers: int) -> Values:
     color = values[:, 1 : 1 + colors].argmax(axis=1)
     number_logits = values[:, 1 + colors : 1 + colors + numbers]
     class_ids = (color * numbers + number_logits.argmax(axis=1)).astype(np.int64)
-    corners = PATCH_CORNERS + CORNER_SCALE * values[:, 1 + colors + numbers :].reshape(-1, 4, 2)
+    corners = CROP_CORNERS + CORNER_SCALE * values[:, 1 + colors + numbers :].reshape(-1, 4, 2)
     return Values(values[:, 0].astype(np.float64), class_ids, corners, number_logits)
 
 
