@@ -48,7 +48,7 @@ from nanodet_kp_core.runtime.refinement.crop_network import CropNetwork
 from nanodet_kp_core.synthetic.clip import clip_frames
 
 ROOT = Path(__file__).resolve().parent.parent
-STAGES = ("preprocess", "network", "decode", "scout", "reader")
+STAGES = ("preprocess", "network", "decode", "scout", "refiner")
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 _START = """

@@ -7,9 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-PARTS = {"preprocess": "#edae49", "network": "#1b6ca8", "decode": "#2e933c", "scout": "#3aa6a0", "reader": "#8d6a9f"}
+PARTS = {"preprocess": "#edae49", "network": "#1b6ca8", "decode": "#2e933c", "scout": "#3aa6a0", "refiner": "#8d6a9f"}
 PARTS |= {"postprocess": "#d1495b"}
-LABELS = {"decode": "decode + NMS", "scout": "light-bar scout", "reader": "second stage"}
+LABELS = {"decode": "decode + NMS", "scout": "light-bar scout", "refiner": "second stage"}
 LABELS |= {"postprocess": "published post-processing"}
 
 

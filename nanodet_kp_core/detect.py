@@ -125,24 +125,18 @@ def _line(frame: Frame, detections: Detections) -> str:
     return f"{frame.name}: {plates or 'nothing'}"
 
 
-def _print_summary(
-    source: Source, results: dict[str, list[dict[str, Any]]], times: list[dict[str, float]]
-) -> None:
+def _print_summary(source: Source, results: dict[str, list[dict[str, Any]]], times: list[dict[str, float]]) -> None:
     plates = sum(len(entries) for entries in results.values())
     skipped = f", {len(source.unreadable)} unreadable" if source.unreadable else ""
     # Medians: the first images and a busy machine would distort means.
-    stages = ", ".join(
-        f"{stage} {np.median([t[stage] for t in times]):.1f}" for stage in (times[0] if times else ())
-    )
+    stages = ", ".join(f"{stage} {np.median([t[stage] for t in times]):.1f}" for stage in (times[0] if times else ()))
     print(f"{len(times)} frames, {plates} plates{skipped}; median ms per frame: {stages or 'none'}")
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse outputs that cannot be written before the work is done, not after."""
     if args.json is not None and (args.json.is_dir() or not args.json.parent.is_dir()):
-        raise ConfigError(
-            f"--json: expected a file in an existing folder, got {args.json}; create the folder first"
-        )
+        raise ConfigError(f"--json: expected a file in an existing folder, got {args.json}; create the folder first")
     if args.save is not None and args.save.exists() and not args.save.is_dir():
         raise ConfigError(f"--save: expected a folder, got the file {args.save}; choose another name")
     path = Path(args.source)
@@ -159,9 +153,7 @@ def _check_window() -> None:
     has_display = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     try:
         if not has_display:  # OpenCV with Qt would abort the whole process instead of raising
-            raise ConfigError(
-                "--show: expected a display, got neither DISPLAY nor WAYLAND_DISPLAY; use --save DIR"
-            )
+            raise ConfigError("--show: expected a display, got neither DISPLAY nor WAYLAND_DISPLAY; use --save DIR")
         cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL)
     except cv2.error:
         raise ConfigError(
@@ -199,36 +191,23 @@ def _number(text: str, kind: type[int] | type[float], expected: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m nanodet_kp_core.detect", description="Detect armor plates."
-    )
+    parser = argparse.ArgumentParser(prog="python -m nanodet_kp_core.detect", description="Detect armor plates.")
     parser.add_argument(
-        "source", metavar="SOURCE",
+        "source",
+        metavar="SOURCE",
         help="image, folder (with sub-folders), pattern ('*.png', img_%%04d.png), video, stream or camera index",
     )
-    parser.add_argument(
-        "--model", type=Path, help="ONNX made by training/export.py (default: the bundled one)"
-    )
-    parser.add_argument(
-        "--json", type=Path, metavar="OUT", help="write the plates of every frame to this file"
-    )
+    parser.add_argument("--model", type=Path, help="ONNX made by training/export.py (default: the bundled one)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the plates of every frame to this file")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write annotated frames to this folder")
-    parser.add_argument(
-        "--show", action="store_true", help="show annotated frames; q or Esc ends, any key goes on"
-    )
-    parser.add_argument(
-        "--score", type=_fraction, default=0.5, help="lowest score, 0..1 (default: %(default)s)"
-    )
+    parser.add_argument("--show", action="store_true", help="show annotated frames; q or Esc ends, any key goes on")
+    parser.add_argument("--score", type=_fraction, default=0.5, help="lowest score, 0..1 (default: %(default)s)")
     parser.add_argument(
         "--number-score", type=_fraction, default=NUMBER_THRESHOLD,
         help="lowest number score; below it the label is the color alone, 0..1 (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--nms", type=_fraction, default=0.5, help="highest overlap IoU, 0..1 (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--threads", type=_count, default=1, help="threads of the network (default: %(default)s)"
-    )
+    parser.add_argument("--nms", type=_fraction, default=0.5, help="highest overlap IoU, 0..1 (default: %(default)s)")
+    parser.add_argument("--threads", type=_count, default=1, help="threads of the network (default: %(default)s)")
     parser.add_argument(
         "--no-scout", action="store_true", help="leave out the proposals from light bars: far plates, for 1 to 2.5 ms"
     )

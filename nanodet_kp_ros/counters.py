@@ -15,7 +15,7 @@ FATES = ("received", "answered", "lost", "replaced", "malformed", "failed")
 numbers or stamps tell; replaced: a newer one came before the detector was free; malformed: it is no image;
 failed: the detector raised an error."""
 
-STAGES = ("transport", "wait", "convert", "preprocess", "network", "decode", "scout", "reader", "pose", "publish")
+STAGES = ("transport", "wait", "convert", "preprocess", "network", "decode", "scout", "refiner", "pose", "publish")
 """In their order: from the stamp to the node, in the slot, to pixels, the detector's five, poses, publishing."""
 
 _LATE_S = 0.5  # that a timer may be

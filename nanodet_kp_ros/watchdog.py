@@ -104,7 +104,9 @@ class Watchdog:
             (name, kind)
             for name, types in found.items()
             for kind in types
-            if kind in IMAGE_TYPES and name != self._topic and not name.lower().endswith("depth")
+            if kind in IMAGE_TYPES
+            and name != self._topic
+            and not name.lower().endswith("depth")
             # What only detectors publish, we or others, is a drawing.
             and any(_owner(info) not in detectors for info in self._infos(name))
         ]

@@ -60,9 +60,7 @@ class Checks:
         """
         ours, theirs = np.asarray(got, np.float64), np.asarray(want, np.float64)
         if ours.shape != theirs.shape:
-            self.done.append(
-                Check(f"{name}: shape {ours.shape}, expected {theirs.shape}", float("inf"), tolerance)
-            )
+            self.done.append(Check(f"{name}: shape {ours.shape}, expected {theirs.shape}", float("inf"), tolerance))
             return
         differs, is_finite = ours != theirs, np.isfinite(ours) & np.isfinite(theirs)
         if (differs & ~is_finite).any():

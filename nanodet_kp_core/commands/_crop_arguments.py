@@ -54,7 +54,7 @@ def collected(args: argparse.Namespace, records: Sequence[Record], make: Maker[P
     if args.labels is None:
         wanted += f" generator {VERSION} {args.size[0]}x{args.size[1]}"
     parts = []
-    for part in collect(args.out / "patches", records, make, kind, wanted, args.seed, args.workers):
+    for part in collect(args.out / "crops", records, make, kind, wanted, args.seed, args.workers):
         parts.append(part)
         print(f"\rcrops of {len(parts)} parts", end="", flush=True)
     print()

@@ -74,4 +74,3 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="ONNX made by training/export.py (default: the bundled one)")
     parser.add_argument("--score", type=float, default=0.4, help="lowest score of a label (default: %(default)s)")
     return parser.parse_args()
-

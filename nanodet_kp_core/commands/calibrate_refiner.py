@@ -2,8 +2,8 @@
 
     python training/calibrate_refiner.py models/armor_s.onnx --labels val/labels.json --precision 0.97
 
-The model with its refiner runs over labeled pictures; the offset in the refiner's metadata is changed so that 0.5 is the
-lowest threshold with that precision there. Then the temperature of the number scores is changed so that the true
+The model with its refiner runs over labeled pictures; the offset in the refiner's metadata is changed so that 0.5 is
+the lowest threshold with that precision there. Then the temperature of the number scores is changed so that the true
 numbers of the hits are likeliest, where the labels know them. Models that share a refiner share both.
 """
 
@@ -32,7 +32,7 @@ def main() -> int:
     detector = Detector(args.model, score_threshold=0.05)
     refiner = detector.refiner
     if refiner is None:
-        raise ModelError(f"model {args.model}: expected one that names a refiner, got one without; see docs/second_stage.md")
+        raise ModelError(f"model {args.model}: expected one with a refiner, got one without; see docs/second_stage.md")
     records = records_of(args, detector.metadata.class_names)
     shift = 0.0
     for _ in range(2):  # which proposals get a second look depends on the shift, so the second time is nearer
@@ -46,4 +46,3 @@ def main() -> int:
     print(f"{refiner.path}: offset {metadata.offset:+.2f}; at score 0.5: {score.line()}")
     print(f"number temperature {metadata.number_temperature:g}, from {len(numbers)} plates whose number is known")
     return 0
-

@@ -45,4 +45,3 @@ def main() -> int:
         write_histograms(args.picture, report, str(labels))
         print(args.picture)
     return 1 if report.errors else 0
-

@@ -16,7 +16,7 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, class_names_of, dataset_of
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.labels import SHORT_NAMES, read_labels, write_labels, written_paths
-from nanodet_kp_core.labels.labels import LabeledImage, label_of, raise_faults, unknown_class
+from nanodet_kp_core.labels.labels import Fault, LabeledImage, label_of, raise_faults, unknown_class
 from nanodet_kp_core.labels.lossy_conversions import losses, without_losses
 
 
@@ -38,7 +38,8 @@ def main() -> int:
     parser.add_argument("--pictures", choices=("copy", "link", "none"), default="copy", help="(default: copy)")
     args = parser.parse_args()
     name, labels, folder = dataset_of(args)
-    target, faults = SHORT_NAMES[args.to], []
+    target = SHORT_NAMES[args.to]
+    faults: list[Fault] = []
     images = read_labels(name, folder, labels, faults)
     class_names = class_names_of(args) or names_in(images)
     plates = [plate for image in images for plate in image.plates if not plate.ignore]
@@ -54,4 +55,3 @@ def main() -> int:
     print(f"{written_labels}: {len(images)} images, {kept} plates" + (f"; lost: {', '.join(lost)}" if lost else ""))
     print(f"next: python training/check.py --format {args.to} --labels {written_labels} --images {written_images}")
     return 0
-

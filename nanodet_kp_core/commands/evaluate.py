@@ -106,4 +106,3 @@ def _cameras(calibration: Path | None, labels: Path, records: list[Record]) -> d
         return label_cameras(labels)
     camera = read_calibration(calibration).camera
     return {record.name: camera for record in records}
-

@@ -47,20 +47,43 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help=".ckpt or .pth of the published training code")
     parser.add_argument("out", type=Path, help="our checkpoint (.pt) to write")
-    parser.add_argument("--weights", choices=CHOICES, default="average",
-                        help="of a .ckpt: the moving average (default) or the weights that were trained")
-    parser.add_argument("--classes", type=names, metavar="NAMES",
-                        help="class names of the checkpoint, in order (default: armor names for 36, COCO's for 80)")
+    parser.add_argument(
+        "--weights",
+        choices=CHOICES,
+        default="average",
+        help="of a .ckpt: the moving average (default) or the weights that were trained",
+    )
+    parser.add_argument(
+        "--classes",
+        type=names,
+        metavar="NAMES",
+        help="class names of the checkpoint, in order (default: armor names for 36, COCO's for 80)",
+    )
     parser.add_argument("--config", type=Path, metavar="YAML", help="the configuration it was trained with")
-    parser.add_argument("--keep-ratio", action=argparse.BooleanOptionalAction,
-                        help="it was trained on letterboxed, not stretched, pictures (default: that of --config, else "
-                             "stretched for NanoDet-Plus, letterboxed for the first NanoDet)")
-    parser.add_argument("--new-classes", type=names, metavar="NAMES",
-                        help="class names of the result: equal names keep their weights, others start fresh")
-    parser.add_argument("--corners", choices=CORNER_CHOICES, default="keep",
-                        help="corner codec of the result; corners that the checkpoint lacks start as those of the box")
-    parser.add_argument("--target", type=Path, metavar="YAML",
-                        help="our training configuration that the result is to start: classes and corners are its own")
+    parser.add_argument(
+        "--keep-ratio",
+        action=argparse.BooleanOptionalAction,
+        help="it was trained on letterboxed, not stretched, pictures (default: that of --config, else "
+        "stretched for NanoDet-Plus, letterboxed for the first NanoDet)",
+    )
+    parser.add_argument(
+        "--new-classes",
+        type=names,
+        metavar="NAMES",
+        help="class names of the result: equal names keep their weights, others start fresh",
+    )
+    parser.add_argument(
+        "--corners",
+        choices=CORNER_CHOICES,
+        default="keep",
+        help="corner codec of the result; corners that the checkpoint lacks start as those of the box",
+    )
+    parser.add_argument(
+        "--target",
+        type=Path,
+        metavar="YAML",
+        help="our training configuration that the result is to start: classes and corners are its own",
+    )
     args = parser.parse_args()
     if args.out.suffix != ".pt":
         parser.error(f"out: expected a path that ends in .pt, got {args.out}")
@@ -91,4 +114,3 @@ def main() -> int:
         print(f"{args.out}: next python training/export.py {args.out} OUT.onnx --images PICTURES")
         print(f"{recipe}: to train on, set data.train and data.val in it")
     return 0
-

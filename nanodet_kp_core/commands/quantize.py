@@ -31,4 +31,3 @@ def main() -> int:
     print(f"network    {found.milliseconds[0]:.2f} -> {found.milliseconds[1]:.2f} ms, {args.threads} thread(s)")
     print(f"{args.int8}: {args.int8.stat().st_size / 1e6:.2f} MB")
     return 0
-

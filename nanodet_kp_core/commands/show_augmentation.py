@@ -112,4 +112,3 @@ def main() -> int:
         raise DataError(f"{args.out}: expected a path that can be written")
     print(args.out)
     return 0
-

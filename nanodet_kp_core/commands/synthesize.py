@@ -45,11 +45,21 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=20000, help="pictures of the data set (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="first seed (default %(default)s)")
     parser.add_argument("--size", type=size, help="WIDTHxHEIGHT (default 256x256, clip 640x480)")
-    parser.add_argument("--plate-px", type=float, nargs=2, default=PLATE_PX, metavar=("LOW", "HIGH"),
-                        help="width of a small plate seen from the front, pixels (default 8 200)")
+    parser.add_argument(
+        "--plate-px",
+        type=float,
+        nargs=2,
+        default=PLATE_PX,
+        metavar=("LOW", "HIGH"),
+        help="width of a small plate seen from the front, pixels (default 8 200)",
+    )
     parser.add_argument("--exact", action="store_true", help="plates built to the letter, for measuring poses")
-    parser.add_argument("--format", choices=sorted(SHORT_NAMES), default="coco",
-                        help="write OUT/FORMAT too, with links to the pictures (default: COCO alone)")
+    parser.add_argument(
+        "--format",
+        choices=sorted(SHORT_NAMES),
+        default="coco",
+        help="write OUT/FORMAT too, with links to the pictures (default: COCO alone)",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the clip (default %(default)s)")
     parser.add_argument("--fps", type=float, default=30.0, help="frames a second of the clip (default %(default)s)")
@@ -80,4 +90,3 @@ def _dataset(args: argparse.Namespace, options: RenderOptions) -> None:
     if args.format != "coco":
         lost = write_as(args.out, SHORT_NAMES[args.format], args.out / args.format)
         print(f"{args.out / args.format}" + (f"; without {', '.join(lost)}" if lost else ""))
-

@@ -1,8 +1,8 @@
 """Train a four-corner detector.
 
-    python training/train.py config/armor_s.yaml
-    python training/train.py config/armor_s.yaml --resume
-    torchrun --nproc_per_node=2 training/train.py config/armor_s.yaml       (two GPUs, or two processes on the CPU)
+python training/train.py config/armor_s.yaml
+python training/train.py config/armor_s.yaml --resume
+torchrun --nproc_per_node=2 training/train.py config/armor_s.yaml       (two GPUs, or two processes on the CPU)
 """
 
 from __future__ import annotations
@@ -34,4 +34,3 @@ def main() -> int:
         print(f"{run.folder}: trained {run.step} steps; {run.folder}/model.onnx is best.pt for the node; for scores")
         print(f"that mean something: python training/export.py {run.folder}/best.pt OUT.onnx --calibrate 0.975")
     return 0
-

@@ -38,4 +38,3 @@ def main() -> int:
     worst = export_crop_network(training.average.model, args.out / "bars.onnx", metadata, crops.images[:64])
     print(f"{args.out / 'bars.onnx'}: torch and onnxruntime differ by {worst:.1e} at most")
     return 0
-

@@ -34,8 +34,10 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder for crops, checkpoint and refiner.onnx")
     add_crop_arguments(parser, seed=20_000_000, side=256)
     parser.add_argument(
-        "--proposal-score", type=float, default=LOOKED_AT,
-        help=f"of detections that are looked at, kept in refiner.onnx (%(default)s; it learns from {PROPOSAL_SCORE} on)",
+        "--proposal-score",
+        type=float,
+        default=LOOKED_AT,
+        help=f"of detections that are refined, kept in refiner.onnx (%(default)s; it learns from {PROPOSAL_SCORE} on)",
     )
     parser.add_argument(
         "--detector-weight",
@@ -74,4 +76,3 @@ def main() -> int:
         write_atomically(args.out / bars, args.bars.read_bytes())
     print(f"{args.out / 'refiner.onnx'}: torch and onnxruntime differ by {worst:.1e} at most")
     return 0
-

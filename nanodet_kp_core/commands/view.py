@@ -18,6 +18,7 @@ from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, d
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.labels import read_labels
 from nanodet_kp_core.labels.draw_labels import draw_labels
+from nanodet_kp_core.labels.labels import Fault
 from nanodet_kp_core.labels.pixels import read_pixels
 
 
@@ -50,7 +51,7 @@ def main() -> int:
     if not 0.1 <= args.scale <= 16:
         parser.error(f"--scale: expected 0.1 to 16, got {args.scale:g}")
     name, labels, folder = dataset_of(args)
-    faults = []
+    faults: list[Fault] = []
     images = read_labels(name, folder, labels, faults)[: args.count]
     for image in images:
         picture = draw_labels(read_pixels(image.path), image.plates, args.scale)
@@ -63,4 +64,3 @@ def main() -> int:
     if args.save:
         print(f"{args.save}: {len(images)} pictures")
     return 0
-

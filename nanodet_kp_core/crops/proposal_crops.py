@@ -202,9 +202,7 @@ def crops_of(sample: Sample, proposals: Sequence[np.ndarray], numbers: int, rng:
     return Crops(images, plate, colors, read, offsets)
 
 
-def crops_of_records(
-    detector: Path, numbers: int, records: Sequence[Record], rng: np.random.Generator
-) -> Crops:
+def crops_of_records(detector: Path, numbers: int, records: Sequence[Record], rng: np.random.Generator) -> Crops:
     """The same for some pictures with the proposals of a detector and of the scout, for crop_files.collect."""
     propose = Detector(detector, threads=1, score_threshold=PROPOSAL_SCORE, nms_threshold=0.6, second_stage=False)
     scout = Scout()

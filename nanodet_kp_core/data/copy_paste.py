@@ -87,9 +87,7 @@ def _whole_plates(donor: Sample) -> np.ndarray:
     return inside & alone & (donor.visible == 2).all(axis=1)
 
 
-def _places(
-    rng: np.random.Generator, corners: np.ndarray, ratio: float, size: tuple[int, int]
-) -> Iterator[np.ndarray]:
+def _places(rng: np.random.Generator, corners: np.ndarray, ratio: float, size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Matrices [3, 3] from the donor's pixels to random places in a picture of `size`."""
     middle = corners.mean(axis=0)
     for _ in range(TRIES):

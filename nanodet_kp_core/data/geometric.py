@@ -111,9 +111,7 @@ def warp_points(points: np.ndarray, matrix: np.ndarray, clip_size: Sequence[int]
     return mapped if clip_size is None else np.clip(mapped, 0, np.asarray(clip_size, np.float64))
 
 
-def warp_corners(
-    corners: np.ndarray, matrix: np.ndarray, clip_size: Sequence[int] | None = None
-) -> np.ndarray:
+def warp_corners(corners: np.ndarray, matrix: np.ndarray, clip_size: Sequence[int] | None = None) -> np.ndarray:
     """Corners [K, 4, 2] through `matrix`. A mirror does not re-order them: see geometry.MIRROR_LEFT_RIGHT."""
     return warp_points(np.reshape(corners, (-1, 4, 2)), matrix, clip_size)
 
@@ -134,9 +132,7 @@ def warp_image(
 ) -> np.ndarray:
     """Image [H, W, 3] through `matrix` into (width, height), bilinear; `border` fills what has no source."""
     value = (border,) * 3 if isinstance(border, (int, float)) else tuple(border)
-    return cv2.warpPerspective(
-        image, matrix, dsize=tuple(int(side) for side in target_size), borderValue=value
-    )
+    return cv2.warpPerspective(image, matrix, dsize=tuple(int(side) for side in target_size), borderValue=value)
 
 
 def normalise(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:

@@ -24,7 +24,7 @@ from nanodet_kp_core.runtime.refinement.refiner import REFINER_KEY, Refiner, Ref
 def export_crop_network(
     network: CropNet, target: Path, metadata: RefinerMetadata | BarsMetadata, crops: np.ndarray
 ) -> float:
-    """Write `target`; returns the worst difference to torch on `patches` (uint8 [N, height, width, 3]).
+    """Write `target`; returns the worst difference to torch on `crops` (uint8 [N, height, width, 3]).
 
     Raises ModelError, and writes nothing, when that is above TOLERANCE.
     """

@@ -77,7 +77,7 @@ def export_onnx(
     model, config, run_id = load_model(checkpoint)
     shift_scores(model, size, offset)
     raw = describe(config, size, run_id, metrics)
-    raw = replace(raw, input=replace(raw.input, dtype="uint8", batch=batch), refiner=refiner)
+    raw = replace(raw, input=replace(raw.input, dtype="uint8", batch=batch), reader=refiner)
     rows = sum(min(ROWS_PER_LEVEL, -(-size[0] // stride) * -(-size[1] // stride)) for stride in raw.strides)
     output = OutputSpec(layout="NKD", scores="sigmoid", rows=rows) if decoded else raw.output
     metadata = replace(raw, output=output)

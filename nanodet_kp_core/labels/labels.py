@@ -240,9 +240,7 @@ def from_plates(plates: Plates, class_names: Sequence[str]) -> list[Plate]:
 
 def from_records(records: Iterable[Record], class_names: Sequence[str]) -> list[LabeledImage]:
     """Records as a writer takes them."""
-    return [
-        LabeledImage(r.name, r.path, r.width, r.height, r.name, from_plates(r, class_names)) for r in records
-    ]
+    return [LabeledImage(r.name, r.path, r.width, r.height, r.name, from_plates(r, class_names)) for r in records]
 
 
 def _shortest(value: np.floating) -> float:

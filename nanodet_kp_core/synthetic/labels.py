@@ -62,7 +62,7 @@ def _margin(plate: PlateView) -> np.ndarray:
 
 
 def _verdict(picture: np.ndarray, owner: np.ndarray, plate: PlateView, exposure: Exposure) -> str:
-    """"plate", "ignore" (somebody could argue) or "outside"."""
+    """ "plate", "ignore" (somebody could argue) or "outside"."""
     h, w = owner.shape
     c = plate.corners
     share = np.linspace(0.08, 0.92, 7)[:, None]

@@ -62,6 +62,4 @@ class RenderedRecords(Sequence[RenderedRecord]):
     def _record(self, seed: int) -> RenderedRecord:
         width, height = self.size
         name = str(seed)
-        return RenderedRecord(
-            path=Path(name), name=name, width=width, height=height, seed=seed, plate_px=self.plate_px
-        )
+        return RenderedRecord(path=Path(name), name=name, width=width, height=height, seed=seed, plate_px=self.plate_px)

@@ -52,7 +52,7 @@ class CropTraining(ABC):
             raise TrainingError(f"{self.kind}: expected crops to train on, got {len(images)}")
         self.recipe = recipe
         self.images = torch.from_numpy(images)
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: CropNet = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = WeightAverage(self.network, recipe.decay)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), recipe.rate, weight_decay=recipe.weight_decay)
         self.step = 0
@@ -144,9 +144,7 @@ class CropLog:
         speed = training.recipe.batch * len(self.losses) / (time.monotonic() - self.started)
         shown = " ".join(f"{name} {value:.4f}" for name, value in training.figures().items())
         mean = sum(self.losses) / len(self.losses)
-        log.info(
-            "step %d of %d: loss %.3f %s (%.0f crops/s)", training.step, training.recipe.steps, mean, shown, speed
-        )
+        log.info("step %d of %d: loss %.3f %s (%.0f crops/s)", training.step, training.recipe.steps, mean, shown, speed)
         self.losses.clear()
         self.started = time.monotonic()
         return True

@@ -24,9 +24,7 @@ def run(script, **options):
 @pytest.mark.parametrize("count", [3, 200_000])
 def test_a_closed_pipe_ends_quietly(count):
     script = DOOR.format(count=count, line="number")
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     error = process.stderr.read()
     assert process.wait(30) == 141

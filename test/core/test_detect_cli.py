@@ -207,9 +207,7 @@ def test_wrong_values_name_the_option_and_the_value(model, folder, option, value
 
 
 def test_outputs_are_checked_before_the_work(model, folder, tmp_path):
-    assert "--json: expected a file" in _refused(
-        folder, "--model", model, "--json", tmp_path / "no" / "o.json"
-    )
+    assert "--json: expected a file" in _refused(folder, "--model", model, "--json", tmp_path / "no" / "o.json")
     assert "--json: expected a file" in _refused(folder, "--model", model, "--json", tmp_path)
     assert "--save: expected a folder" in _refused(folder, "--model", model, "--save", model)
 
@@ -282,9 +280,6 @@ def test_importing_the_command_loads_neither_torch_nor_ros():
 
 
 def test_the_package_itself_imports_nothing():
-    code = (
-        "import sys; before = set(sys.modules); import nanodet_kp_core\n"
-        "print(sorted(set(sys.modules) - before))"
-    )
+    code = "import sys; before = set(sys.modules); import nanodet_kp_core\nprint(sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['nanodet_kp_core']"

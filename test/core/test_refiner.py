@@ -158,7 +158,7 @@ def test_the_detector_says_what_the_refiner_says(model, tmp_path):
     assert len(Detector(model, score_threshold=0.96)(image)) == 0
     alone = Detector(model, second_stage=False, score_threshold=0.2)
     assert alone(image).labels == ["B_1"]
-    assert alone.times["reader"] == pytest.approx(0, abs=1)
+    assert alone.times["refiner"] == pytest.approx(0, abs=1)
 
 
 def sure(logit, temperature=1.0):
@@ -249,8 +249,8 @@ GOOD = json.loads(RefinerMetadata(ARMOR_CLASSES, 0.2).to_json())
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no json", "expected the metadata of a refiner"),
-        ("[1]", "expected the metadata of a refiner"),
+        ("no json", "refiner: expected its metadata"),
+        ("[1]", "refiner: expected its metadata"),
         (json.dumps({**GOOD, "format_version": 1}), r"expected version 2 .*got 1"),
         (json.dumps({**GOOD, "patch": [32, 32]}), r"got 2 with \(32, 32\)"),
         (json.dumps({**GOOD, "class_names": ["a", "b"]}), "COLOR_NUMBER"),
@@ -258,7 +258,7 @@ GOOD = json.loads(RefinerMetadata(ARMOR_CLASSES, 0.2).to_json())
         (json.dumps({**GOOD, "offset": "1"}), r"offset: expected a number in -100..100, got '1'"),
         (json.dumps({**GOOD, "number_temperature": 0}), "number_temperature: expected a number in 0.01..100, got 0"),
         (json.dumps({**GOOD, "number_temperature": None}), "number_temperature: expected a number"),
-        (json.dumps({**GOOD, "more": 2}), "expected the metadata of a refiner"),
+        (json.dumps({**GOOD, "more": 2}), "refiner: expected its metadata"),
     ],
 )
 def test_wrong_metadata_of_a_refiner(tmp_path, text, message):
@@ -290,7 +290,7 @@ def test_a_refiner_of_other_crops(tmp_path, change):
 def test_a_refiner_for_other_classes(model, tmp_path):
     names = tuple(f"{color}_{number}" for color in "BR" for number in "12345678")
     make_tiny_refiner(tmp_path / "refiner.onnx", metadata=RefinerMetadata(names, 0.2).to_json(), values=19)
-    with pytest.raises(ModelError, match="expected the class names of"):
+    with pytest.raises(ModelError, match="expected the classes of"):
         Detector(model)
 
 

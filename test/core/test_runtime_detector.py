@@ -134,7 +134,7 @@ def test_times_of_the_last_call(model):
     assert detector.times == {}
     detector.clock = iter([1.0, 1.25, 1.75, 2.75, 2.75, 2.75]).__next__
     detector(GREY)
-    assert detector.times == {"preprocess": 250, "network": 500, "decode": 1000, "scout": 0, "reader": 0}
+    assert detector.times == {"preprocess": 250, "network": 500, "decode": 1000, "scout": 0, "refiner": 0}
 
 
 @pytest.mark.parametrize(

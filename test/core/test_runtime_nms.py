@@ -62,9 +62,7 @@ def test_exactly_the_definition(seed, count, iou):
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1), count=st.integers(1, 40), iou=st.floats(0, 1), limit=st.integers(-1, 12)
-)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 40), iou=st.floats(0, 1), limit=st.integers(-1, 12))
 def test_properties(seed, count, iou, limit):
     boxes, scores = _random_boxes(seed, count)
     kept = nms(boxes, scores, iou, limit)

@@ -59,9 +59,7 @@ def config(tmp_path_factory):
     for name, sample in samples:
         cv2.imwrite(str(folder / name), sample.image)
     write_atomically(folder / "labels.json", json.dumps(coco_document(samples, ARMOR_CLASSES)).encode())
-    return DataConfig(
-        img_path=folder, ann_path=folder / "labels.json", input_size=(128, 96), pipeline=dict(PIPELINE)
-    )
+    return DataConfig(img_path=folder, ann_path=folder / "labels.json", input_size=(128, 96), pipeline=dict(PIPELINE))
 
 
 def same(first, second):

@@ -204,6 +204,4 @@ def test_class_names_that_are_no_line_of_text_are_refused(pictures, tmp_path):
 def test_pictures_can_be_linked(name, pictures, tmp_path):
     write_labels(name, tmp_path / "out", labeled(pictures, {"sub/b.png": []}), ARMOR_CLASSES, pictures="link")
     assert (tmp_path / "out/images/sub/b.png").is_symlink()
-    assert [image.name for image in read_labels(name, *written_paths(name, tmp_path / "out"), [])] == (
-        ["sub/b.png"]
-    )
+    assert [image.name for image in read_labels(name, *written_paths(name, tmp_path / "out"), [])] == (["sub/b.png"])

@@ -42,9 +42,7 @@ def test_every_recorded_file_passes(shared_dir):
     result = run(shared_dir / "golden")
     assert result.returncode == 0, result.stdout + result.stderr
     for name in COVERED:
-        assert [line for line in result.stdout.splitlines() if line.split()[:2] == [name, "PASS"]], (
-            result.stdout
-        )
+        assert [line for line in result.stdout.splitlines() if line.split()[:2] == [name, "PASS"]], result.stdout
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_the_nodes_load_no_torch(name):
     assert not names & {"torch", "onnx", "pydantic", "tqdm"}
 
 
-@pytest.mark.parametrize("module", ["nanodet_kp_core", "nanodet_kp_core.detect", "nanodet_kp_core.runtime.detection.detector"])
+@pytest.mark.parametrize("module", [CORE, f"{CORE}.detect", f"{CORE}.runtime.detection.detector"])
 def test_the_core_loads_no_ros_and_the_runtime_no_torch(module):
     names = loaded(module)
     assert "nanodet_kp_core" in names

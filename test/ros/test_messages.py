@@ -58,9 +58,7 @@ def test_color_and_number(label, color, number):
 
 
 def test_a_number_below_the_threshold_is_empty():
-    found = replace(
-        detections(["B_3", "R_Bb"]), number_scores=np.array([0.25, 0.75], np.float32), number_threshold=0.5
-    )
+    found = replace(detections(["B_3", "R_Bb"]), number_scores=np.array([0.25, 0.75], np.float32), number_threshold=0.5)
     first, second = to_armor_array(found, Header(), 640, 480).armors
     assert (first.label, first.color, first.number, first.number_score) == ("B", Armor.COLOR_BLUE, "", 0.25)
     assert (second.label, second.color, second.number, second.number_score) == ("R_Bb", Armor.COLOR_RED, "Bb", 0.75)

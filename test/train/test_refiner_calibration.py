@@ -69,7 +69,7 @@ def test_the_evidence_of_the_hits():
     logits, numbers = evidence(detector, [False, False])
     assert (logits.shape, numbers.shape) == ((0, 9), (0,))
     detector.refiner = None
-    with pytest.raises(ModelError, match="expected one that names a refiner"):
+    with pytest.raises(ModelError, match="expected one with a refiner"):
         evidence(detector, [True, True])
 
 
@@ -97,9 +97,7 @@ def test_the_script(tmp_path, label, known):
         records.append(record)
     write_dataset("CocoDataset", tmp_path / "data", records, ARMOR_CLASSES)
     command = [sys.executable, str(ROOT / "training/calibrate_refiner.py"), str(model), "--labels"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "data/labels.json")], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*command, str(tmp_path / "data/labels.json")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     temperature = Refiner(tmp_path / "refiner.onnx").metadata.number_temperature
     assert f"number temperature {temperature:g}, from {known} plates whose number is known" in done.stdout

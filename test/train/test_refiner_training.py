@@ -308,6 +308,6 @@ def test_the_script(tmp_path, detector):
     assert broken.returncode == 0  # the finished run is there: nothing is left to start
     calibrate = [sys.executable, str(ROOT / "training/calibrate_refiner.py"), str(detector), "--labels", "none.json"]
     alone = subprocess.run(calibrate, capture_output=True, text=True, env=environment)
-    assert alone.returncode == 2 and "expected one that names a refiner" in alone.stderr
+    assert alone.returncode == 2 and "expected one with a refiner" in alone.stderr
     other = subprocess.run([*command, "--steps", "0"], capture_output=True, text=True, env=environment)
     assert other.returncode == 2 and "must be positive" in other.stderr

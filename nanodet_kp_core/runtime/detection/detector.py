@@ -54,7 +54,7 @@ class Detector:
             refiner are not merged: it sees for itself.
         merge_floor: lowest score of the candidates that are merged; None takes half of the score threshold. For who
             lowers the threshold to see more, but wants the same corners of what was above it before.
-        times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS), "scout", "reader" (the
+        times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS), "scout", "refiner" (the
             second stage); the last two are 0 without a refiner. Empty before the first.
         number_logits: float32 [K, numbers] of the last image's detections, for calibration: what the second stage says
             of their numbers before the temperature. [0, 0] without one.
@@ -98,7 +98,7 @@ class Detector:
         if second_stage and self.metadata.reader:
             self.refiner = Refiner(self.model_path.parent / self.metadata.reader)
             if self.refiner.metadata.class_names != self.metadata.class_names:
-                raise ModelError(f"model {self.refiner.path}: expected the class names of {self.model_path}, got others")
+                raise ModelError(f"model {self.refiner.path}: expected the classes of {self.model_path}, got others")
         self.scout = Scout() if scout and self.refiner is not None else None
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
@@ -147,7 +147,7 @@ class Detector:
             "network": 1000 * (computed - prepared),
             "decode": 1000 * (decoded - computed),
             "scout": 1000 * (scouted - decoded),
-            "reader": 1000 * (done - scouted),
+            "refiner": 1000 * (done - scouted),
         }
         return detections
 

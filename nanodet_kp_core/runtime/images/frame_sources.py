@@ -131,9 +131,7 @@ class VideoSource:
             yield Frame(f"frame_{index:06d}", image, time_s)
             index, image = index + 1, None
         if self.live:
-            raise SourceError(
-                f"{self._name}: expected a next image, got none; check the cable and other users of it"
-            )
+            raise SourceError(f"{self._name}: expected a next image, got none; check the cable and other users of it")
 
     def close(self) -> None:
         """Release the file or the camera."""

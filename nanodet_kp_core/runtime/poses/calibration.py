@@ -167,8 +167,11 @@ def _flat(value: Any, name: str, where: str) -> Any:
             raise ConfigError(f"{where}: expected {name} with `data`, got {got}; {_WRITE}")
         numbers = _flat(entries["data"], name, where)
         rows, columns = entries.get("rows"), entries.get("cols")
-        if isinstance(rows, int) and isinstance(columns, int) and isinstance(numbers, list) and (
-            name not in _MATRIX and rows * columns != len(numbers)
+        if (
+            isinstance(rows, int)
+            and isinstance(columns, int)
+            and isinstance(numbers, list)
+            and (name not in _MATRIX and rows * columns != len(numbers))
         ):
             got = f"{shown_numbers(rows)} x {shown_numbers(columns)} and {len(numbers)} numbers"
             raise ConfigError(f"{where}: expected as many numbers in {name} as rows times cols, got {got}")

@@ -98,7 +98,7 @@ class RefinerMetadata:
             names = tuple(str(name) for name in values.pop("class_names"))
             made = cls(class_names=names, **values)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ModelError(f"refiner: expected the metadata of a refiner, got {shown(text)} ({shown(error)})") from None
+            raise ModelError(f"refiner: expected its metadata, got {shown(text)} ({shown(error)})") from None
         if (version, crop) != (REFINER_VERSION, CROP_SIZE):
             raise ModelError(
                 f"refiner: expected version {REFINER_VERSION} with crops of {CROP_SIZE}, got {shown(version)} with "
