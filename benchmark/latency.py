@@ -39,11 +39,11 @@ from nanodet_kp_core.command import open_door
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.runtime.detection.decode import Decoder
 from nanodet_kp_core.runtime.detection.detector import Detector
-from nanodet_kp_core.runtime.detection.nms import nms
 from nanodet_kp_core.runtime.images.frame_sources import open_source
 from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_core.runtime.models.metadata import InputSpec, ModelMetadata
 from nanodet_kp_core.runtime.models.session import session_options
+from nanodet_kp_core.runtime.nms import nms
 from nanodet_kp_core.runtime.refinement.crop_network import CropNetwork
 from nanodet_kp_core.synthetic.clip import clip_frames
 

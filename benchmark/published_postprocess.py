@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nanodet_kp_core.geometry import make_priors
 from nanodet_kp_core.layout import HeadLayout
-from nanodet_kp_core.runtime.detection.nms import nms
+from nanodet_kp_core.runtime.nms import nms
 
 SCORE, IOU, MOST = 0.05, 0.6, 100
 """Threshold, overlap and number of detections of the published configuration."""

@@ -29,7 +29,7 @@ from nanodet_kp_core.labels.sample import Sample
 from nanodet_kp_core.layout import CORNER_SIGNS
 from nanodet_kp_core.model.build import build_criterion, build_detector
 from nanodet_kp_core.runtime.detection.decode import decode
-from nanodet_kp_core.runtime.detection.nms import nms
+from nanodet_kp_core.runtime.nms import nms
 from nanodet_kp_core.synthetic.generator import render
 
 SIZE = 128

@@ -11,8 +11,8 @@ from parity import Checks
 from parity_network import read_images
 
 from nanodet_kp_core.errors import NanodetKpError
-from nanodet_kp_core.model.importer.import_weights import load_published
-from nanodet_kp_core.model.importer.weights_file import load_safely, select_weights
+from nanodet_kp_core.importer.import_weights import load_published
+from nanodet_kp_core.importer.weights_file import load_safely, select_weights
 
 TOLERANCE = 1e-3
 

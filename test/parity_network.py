@@ -11,16 +11,16 @@ import torch
 from parity import Checks, prefixes
 
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
+from nanodet_kp_core.importer.import_weights import load_published
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.loss.criterion import BatchAssignment, DetectionCriterion, LossWeights, Targets
 from nanodet_kp_core.model.codec import HeadCodec
 from nanodet_kp_core.model.detector import OneStageDetector
 from nanodet_kp_core.model.ghost_pan import GhostPAN
 from nanodet_kp_core.model.heads import NanoDetPlusHead, SimpleConvHead
-from nanodet_kp_core.model.importer.import_weights import load_published
 from nanodet_kp_core.model.published.ghostnet import GhostNet
 from nanodet_kp_core.model.shufflenet import ShuffleNetV2
-from nanodet_kp_core.runtime.detection.nms import multiclass_nms
+from nanodet_kp_core.runtime.nms import multiclass_nms
 
 SCORE_THRESHOLD, IOU_THRESHOLD, MAX_DETECTIONS = 0.05, 0.6, 20
 ZERO_GRADIENT = 1e-3

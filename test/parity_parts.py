@@ -19,7 +19,7 @@ from nanodet_kp_core.loss.distribution_focal import distribution_focal_each, dis
 from nanodet_kp_core.loss.giou import giou_each, giou_loss
 from nanodet_kp_core.loss.quality_focal import quality_focal_each, quality_focal_loss
 from nanodet_kp_core.model import codec
-from nanodet_kp_core.runtime.detection.nms import multiclass_nms
+from nanodet_kp_core.runtime.nms import multiclass_nms
 
 WARP_ORDER = ("perspective", "scale", "stretch", "rotation", "shear", "flip", "translate", "resize")
 CONFLICT_MARGIN = 5e-5

@@ -17,9 +17,9 @@ import yaml
 from nanodet_kp_core.config import TrainConfig, load_config
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.model.importer.configs import CORNER_CHOICES, ImportOptions
-from nanodet_kp_core.model.importer.import_weights import import_weights, save_imported
-from nanodet_kp_core.model.importer.weights_file import CHOICES
+from nanodet_kp_core.importer.configs import CORNER_CHOICES, ImportOptions
+from nanodet_kp_core.importer.import_weights import import_weights, save_imported
+from nanodet_kp_core.importer.weights_file import CHOICES
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.geometry import box_iou
-from nanodet_kp_core.runtime.detection.nms import merge_corners, multiclass_nms, nms
+from nanodet_kp_core.runtime.nms import merge_corners, multiclass_nms, nms
 
 
 def _random_boxes(seed, count):

@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from published import NAMES, arch, first_nanodet, save_ckpt, save_pth, tensors
 
 from nanodet_kp_core.errors import ConfigError, ModelError, NanodetKpError
-from nanodet_kp_core.model.importer.configs import ImportOptions, valid_arch
-from nanodet_kp_core.model.importer.import_weights import import_weights, load_published
-from nanodet_kp_core.model.importer.recognize import recognize
-from nanodet_kp_core.model.importer.weights_file import read_weights
+from nanodet_kp_core.importer.configs import ImportOptions, valid_arch
+from nanodet_kp_core.importer.import_weights import import_weights, load_published
+from nanodet_kp_core.importer.recognize import recognize
+from nanodet_kp_core.importer.weights_file import read_weights
 
 HERE = Path("a.ckpt")
 

@@ -18,10 +18,10 @@ from nanodet_kp_core.config import load_config
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
 from nanodet_kp_core.geometry import BOX_CORNERS
+from nanodet_kp_core.importer.configs import ImportOptions
+from nanodet_kp_core.importer.import_weights import Imported, import_weights, save_imported
 from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.model.codec import HeadCodec
-from nanodet_kp_core.model.importer.configs import ImportOptions
-from nanodet_kp_core.model.importer.import_weights import Imported, import_weights, save_imported
 from nanodet_kp_core.runtime.detection.detector import Detector
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "import_weights.py"

@@ -13,11 +13,11 @@ from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.runtime.detection.decode import Decoder
 from nanodet_kp_core.runtime.detection.detections import Detections
-from nanodet_kp_core.runtime.detection.nms import merge_corners, nms
 from nanodet_kp_core.runtime.detection.preprocess import Letterbox, Preprocessor
 from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_core.runtime.models.metadata import ModelMetadata
 from nanodet_kp_core.runtime.models.session import Session, load_session
+from nanodet_kp_core.runtime.nms import merge_corners, nms
 from nanodet_kp_core.runtime.refinement.bar_rules import obeying, unclaimed
 from nanodet_kp_core.runtime.refinement.refiner import MOST_PROPOSALS, Refinements, Refiner, number_scores
 from nanodet_kp_core.runtime.refinement.scout import Scout

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from nanodet_kp_core.geometry import boxes_of_corners
-from nanodet_kp_core.runtime.detection.nms import nms
+from nanodet_kp_core.runtime.nms import nms
 
 NO_PAIRS = np.zeros((0, 4, 2), np.float32)
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import ArchConfig, TrainConfig
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.model.importer.coco_names import COCO_CLASSES
-from nanodet_kp_core.model.importer.recognize import Recognized
+from nanodet_kp_core.importer.coco_names import COCO_CLASSES
+from nanodet_kp_core.importer.recognize import Recognized
 
 CORNER_CHOICES = ("keep", "none", "unsigned", "signed")
 
