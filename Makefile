@@ -61,7 +61,9 @@ test: $(STAMPS)/test
 
 lint: $(STAMPS)/test
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo > /dev/null || $(VENV)/bin/lint-imports
 
 clean:
 	rm -rf $(VENV) demo_out build

@@ -31,11 +31,12 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.data.augment import warp_sample
+from nanodet_kp_core.data.dataset import read_dataset
 from nanodet_kp_core.data.geometric import translation_matrix
 from nanodet_kp_core.evaluate.metrics import Hit, Matches, match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.labels import read_dataset, write_dataset
+from nanodet_kp_core.labels import write_dataset
 from nanodet_kp_core.labels.sample import Plates, Record, Sample
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.synthetic.generator import render

@@ -37,7 +37,8 @@ from nanodet_kp_core.command import open_door
 from nanodet_kp_core.config import load_config
 from nanodet_kp_core.errors import NanodetKpError
 from nanodet_kp_core.geometry import BOX_CORNERS
-from nanodet_kp_core.model.build import build_criterion, build_detector
+from nanodet_kp_core.loss.build import build_criterion
+from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.model.codec import prior_tensor
 from nanodet_kp_core.train.schedule import build_optimizer
 

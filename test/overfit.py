@@ -27,7 +27,8 @@ from nanodet_kp_core.data.dataset import sample_targets
 from nanodet_kp_core.geometry import BOX_CORNERS
 from nanodet_kp_core.labels.sample import Sample
 from nanodet_kp_core.layout import CORNER_SIGNS
-from nanodet_kp_core.model.build import build_criterion, build_detector
+from nanodet_kp_core.loss.build import build_criterion
+from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.runtime.detection.decode import decode
 from nanodet_kp_core.runtime.nms import nms
 from nanodet_kp_core.synthetic.generator import render

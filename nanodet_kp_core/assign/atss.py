@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nanodet_kp_core.assign.overlap import aligned_iou, box_area
 from nanodet_kp_core.assign.targets import Assignment, GroundTruths, Matches, center_distance, least_of_rows
-from nanodet_kp_core.loss.giou import aligned_iou, box_area
 
 INSIDE_MARGIN = 0.01
 """Pixels that a positive's center must lie inside its ground truth."""

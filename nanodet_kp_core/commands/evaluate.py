@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, records_of
 from nanodet_kp_core.commands._sizes import size
+from nanodet_kp_core.data.dataset import read_dataset
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.evaluate.cameras import label_cameras
 from nanodet_kp_core.evaluate.html_report import write_report
@@ -22,7 +23,6 @@ from nanodet_kp_core.evaluate.summary import summary
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.export.onnx_file import load_model
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.labels import read_dataset
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.poses.calibration import read_calibration

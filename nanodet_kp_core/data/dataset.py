@@ -20,11 +20,16 @@ from nanodet_kp_core.data.geometric import resize_matrix
 from nanodet_kp_core.data.mosaic import mosaic
 from nanodet_kp_core.data.photometric import change_light
 from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.labels import read_dataset
+from nanodet_kp_core.labels import read_records
 from nanodet_kp_core.labels.sample import Record, Sample
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.loss.criterion import Targets
 from nanodet_kp_core.synthetic.records import RenderedRecords
+
+
+def read_dataset(data: DataConfig, class_names: Sequence[str]) -> list[Record]:
+    """read_records of the data set that a configuration names."""
+    return read_records(data.name, data.img_path, data.ann_path, class_names)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from nanodet_kp_core.config import TrainConfig
+from nanodet_kp_core.data.dataset import read_dataset
 from nanodet_kp_core.errors import TrainingError
 from nanodet_kp_core.evaluate.metrics import Score, match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
-from nanodet_kp_core.labels import read_dataset
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detector
 

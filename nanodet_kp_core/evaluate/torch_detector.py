@@ -12,9 +12,9 @@ from torch import nn
 
 from nanodet_kp_core.config import DataConfig, TrainConfig
 from nanodet_kp_core.config.describe import describe
+from nanodet_kp_core.data.dataset import read_dataset
 from nanodet_kp_core.evaluate.coco import coco_score, with_average
 from nanodet_kp_core.evaluate.metrics import Prediction, Score, score_predictions
-from nanodet_kp_core.labels import read_dataset
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.labels import coco, label_robomaster, py_label_robomaster, voc, yolo_pose
@@ -24,9 +24,6 @@ from nanodet_kp_core.labels.labels import (
 )
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.paths import names_below
-
-if TYPE_CHECKING:
-    from nanodet_kp_core.config import DataConfig
 
 Pictures = Literal["copy", "link", "move", "none"]
 
@@ -113,11 +110,6 @@ def read_records(name: str, images: Path, labels: Path, class_names: Sequence[st
     records = to_records(labeled, class_names, faults)
     raise_faults(faults + corner_faults(labeled, turned=False))
     return records
-
-
-def read_dataset(data: DataConfig, class_names: Sequence[str]) -> list[Record]:
-    """read_records of the data set that a configuration names."""
-    return read_records(data.name, data.img_path, data.ann_path, class_names)
 
 
 def guess_format(labels: Path) -> str:

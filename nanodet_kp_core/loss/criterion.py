@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from nanodet_kp_core.assign.atss import ATSSAssigner
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
+from nanodet_kp_core.assign.overlap import aligned_iou
 from nanodet_kp_core.assign.targets import GroundTruths, Matches, Targets, inside_boxes
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.loss.distribution_focal import distribution_focal_loss
-from nanodet_kp_core.loss.giou import aligned_iou, giou_loss
+from nanodet_kp_core.loss.giou import giou_loss
 from nanodet_kp_core.loss.quality_focal import quality_focal_loss
 from nanodet_kp_core.loss.reduction import mean_over_ranks, weighted_average, world_size
 from nanodet_kp_core.model.codec import HeadCodec

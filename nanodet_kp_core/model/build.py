@@ -1,15 +1,12 @@
-"""Detector and criterion from a training configuration (nanodet_kp_core.config)."""
+"""The detector from a training configuration (nanodet_kp_core.config)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nanodet_kp_core.assign.atss import ATSSAssigner
-from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
 from nanodet_kp_core.config import ArchConfig, layout_of
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.layout import HeadLayout
-from nanodet_kp_core.loss.criterion import DetectionCriterion, LossWeights
 from nanodet_kp_core.model.detector import Backbone, Head, Neck, OneStageDetector
 from nanodet_kp_core.model.ghost_pan import GhostPAN
 from nanodet_kp_core.model.heads import NanoDetHead, NanoDetPlusHead, SimpleConvHead
@@ -48,21 +45,6 @@ def build_detector(arch: ArchConfig, class_names: Sequence[str], pretrained: boo
     return OneStageDetector(backbone, _build_fpn(arch, backbone), head, aux_fpn, aux_head, arch.detach_epoch)
 
 
-def build_criterion(arch: ArchConfig, class_names: Sequence[str]) -> DetectionCriterion:
-    """The training loss that belongs to `build_detector(arch, class_names)`."""
-    loss = arch.head.loss
-    weights = LossWeights(
-        qfl=loss.loss_qfl.loss_weight,
-        qfl_beta=loss.loss_qfl.beta,
-        giou=loss.loss_bbox.loss_weight,
-        dfl=loss.loss_dfl.loss_weight,
-        dfl_coordinates=loss.dfl_coordinates,
-        number=loss.number_weight,
-        corner=loss.corner_weight,
-    )
-    return DetectionCriterion(layout_of(arch.head, class_names), _build_assigner(arch), weights)
-
-
 def _build_backbone(arch: ArchConfig) -> Backbone:
     backbone = arch.backbone
     if backbone.name == "GhostNet":
@@ -92,21 +74,6 @@ def _build_head(arch: ArchConfig, layout: HeadLayout) -> Head:
     if head.name == "NanoDetHead":
         return NanoDetHead(*shape, head.share_cls_reg, head.strides, head.activation)
     return NanoDetPlusHead(*shape, head.kernel_size, head.strides, head.activation)
-
-
-def _build_assigner(arch: ArchConfig) -> DynamicSoftLabelAssigner | ATSSAssigner:
-    head, assigner = arch.head, arch.head.assigner
-    if assigner.name == "ATSSAssigner":
-        scale = head.octave_base_scale if head.name == "NanoDetHead" else ATSSAssigner.octave_base_scale
-        return ATSSAssigner(assigner.topk, scale)
-    return DynamicSoftLabelAssigner(
-        topk=assigner.topk,
-        iou_factor=assigner.iou_factor,
-        corner_cost=assigner.corner_cost,
-        corner_factor=assigner.corner_factor,
-        inside_own_gt=assigner.inside_own_gt,
-        soft_center_radius=assigner.soft_center_radius,
-    )
 
 
 def _check_fit(arch: ArchConfig, backbone: Backbone) -> None:

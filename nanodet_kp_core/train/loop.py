@@ -18,12 +18,11 @@ from tqdm import tqdm
 
 from nanodet_kp_core.checkpoint import load_checkpoint, save_checkpoint
 from nanodet_kp_core.config import TrainConfig
-from nanodet_kp_core.data.dataset import require_corners
+from nanodet_kp_core.data.dataset import read_dataset, require_corners
 from nanodet_kp_core.errors import TrainingError
 from nanodet_kp_core.evaluate.metrics import SCORE_NAMES
 from nanodet_kp_core.export.onnx_file import export_onnx
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.labels import read_dataset
 from nanodet_kp_core.train.curves import plot_results
 from nanodet_kp_core.train.distributed import Place, join
 from nanodet_kp_core.train.provenance import write_run

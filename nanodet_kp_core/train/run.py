@@ -20,9 +20,10 @@ from nanodet_kp_core.data.dataset import Batch, EpochBatches, PlateDataset, coll
 from nanodet_kp_core.errors import DataError, TrainingError
 from nanodet_kp_core.evaluate.metrics import Score
 from nanodet_kp_core.evaluate.torch_detector import evaluate, torch_detector
+from nanodet_kp_core.loss.build import build_criterion
 from nanodet_kp_core.loss.criterion import Targets
 from nanodet_kp_core.loss.reduction import mean_over_ranks
-from nanodet_kp_core.model.build import build_criterion, build_detector
+from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.train.distributed import Place, choose_device
 from nanodet_kp_core.train.ema import WeightAverage

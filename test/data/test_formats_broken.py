@@ -11,8 +11,8 @@ from format_helpers import write_image
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import DataConfig
+from nanodet_kp_core.data.dataset import read_dataset
 from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.labels import read_dataset
 from nanodet_kp_core.labels.check import check_dataset
 
 BROKEN = Path(__file__).parent / "broken"

@@ -14,9 +14,10 @@ from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
 from nanodet_kp_core.checkpoint import save_checkpoint
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import TrainConfig
+from nanodet_kp_core.data.dataset import read_dataset
 from nanodet_kp_core.evaluate.torch_detector import evaluate, evaluate_images, torch_detector
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
-from nanodet_kp_core.labels import read_dataset, write_dataset, written_paths
+from nanodet_kp_core.labels import write_dataset, written_paths
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.synthetic.generator import render

@@ -7,11 +7,12 @@ import torch
 
 from nanodet_kp_core.assign.atss import ATSSAssigner
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
+from nanodet_kp_core.assign.overlap import aligned_iou
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.loss.criterion import DetectionCriterion, LossWeights, Targets
-from nanodet_kp_core.loss.giou import aligned_iou, giou_each
+from nanodet_kp_core.loss.giou import giou_each
 from nanodet_kp_core.loss.quality_focal import quality_focal_each
 from nanodet_kp_core.model.codec import prior_tensor
 

@@ -9,7 +9,8 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import ArchConfig
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.layout import HeadLayout
-from nanodet_kp_core.model.build import build_criterion, build_detector
+from nanodet_kp_core.loss.build import build_criterion
+from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.model.detector import OneStageDetector
 from nanodet_kp_core.model.layers import ACTIVATIONS, make_activation
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from nanodet_kp_core.assign.overlap import aligned_iou
 from nanodet_kp_core.loss.distribution_focal import distribution_focal_each
-from nanodet_kp_core.loss.giou import aligned_iou, giou_each
+from nanodet_kp_core.loss.giou import giou_each
 from nanodet_kp_core.loss.quality_focal import quality_focal_each, quality_focal_loss
 from nanodet_kp_core.loss.reduction import weighted_average
 

@@ -11,7 +11,8 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import ArchConfig, load_config
 from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.layout import HeadLayout
-from nanodet_kp_core.model.build import build_criterion, build_detector
+from nanodet_kp_core.loss.build import build_criterion
+from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.model.heads import NanoDetHead, SimpleConvHead
 from nanodet_kp_core.model.pretrained import load_pretrained
 from nanodet_kp_core.model.published.ghostnet import GhostNet

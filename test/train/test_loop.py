@@ -14,13 +14,12 @@ import torch
 from nanodet_kp_core.checkpoint import load_checkpoint
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import load_config
-from nanodet_kp_core.data.dataset import require_corners
+from nanodet_kp_core.data.dataset import read_dataset, require_corners
 from nanodet_kp_core.errors import ConfigError, DataError
 from nanodet_kp_core.evaluate.calibrate import calibrate
 from nanodet_kp_core.evaluate.metrics import score_predictions
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
-from nanodet_kp_core.labels import read_dataset
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.train.loop import train
 from nanodet_kp_core.train.provenance import PACKAGE, git_revision, write_run
