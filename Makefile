@@ -63,7 +63,7 @@ lint: $(STAMPS)/test
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
-	@$(VENV)/bin/lint-imports --no-logo > /dev/null || $(VENV)/bin/lint-imports
+	@$(VENV)/bin/lint-imports --no-logo --no-cache
 
 clean:
 	rm -rf $(VENV) demo_out build
