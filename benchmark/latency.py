@@ -7,9 +7,9 @@
 
 *Network* is the detector's own; *all networks* are those of the second stage as well, what is left of a call is code
 around them. The calls of all combinations take turns, so that a busy machine disturbs them alike; compare within one
-run only. Figures are medians, where nothing else is said. A lamp wall is a picture full of lights, 1280x1024: the most
+run only. Figures are medians, where nothing else is said. A lamp wall is an image full of lights, 1280x1024: the most
 that the scout and the second stage are given to do. --clock cpu counts the processor's time instead of the clock on the
-wall: on a busy machine that is the time one thread would take on a quiet one. Pictures are rendered by the generator.
+wall: on a busy machine that is the time one thread would take on a quiet one. Images are rendered by the generator.
 """
 
 from __future__ import annotations
@@ -102,13 +102,13 @@ def main() -> int:
 
 
 def clip_pictures(size: str) -> list[np.ndarray]:
-    """Four pictures of the demo's clip, WIDTHxHEIGHT."""
+    """Four images of the demo's clip, WIDTHxHEIGHT."""
     width, height = (int(side) for side in size.split("x"))
     return list(clip_frames(1.0, 4, 5, (width, height)))
 
 
 def lamp_wall() -> np.ndarray:
-    """Bars of 20 pixels in rows and columns: a picture full of lights, with more pairs than are looked at."""
+    """Bars of 20 pixels in rows and columns: an image full of lights, with more pairs than are looked at."""
     image = np.zeros((1024, 1280, 3), np.uint8)
     for row in range(20, 1000, 60):
         for column in range(20, 1260, 50):
@@ -119,7 +119,7 @@ def lamp_wall() -> np.ndarray:
 def call_jobs(
     models: list[str], threads: list[int], pictures: dict[str, list[np.ndarray]], clock: str, spin: bool
 ) -> tuple[dict[Any, Callable[[], object]], dict[Any, TimedDetector]]:
-    """Whole calls by (model, threads, name of the pictures), and the detector of each."""
+    """Whole calls by (model, threads, name of the images), and the detector of each."""
     jobs: dict[Any, Callable[[], object]] = {}
     owners: dict[Any, TimedDetector] = {}
     for model, count in itertools.product(models, threads):

@@ -1,12 +1,12 @@
-"""What a training learns, compared between configurations on the same rendered pictures.
+"""What a training learns, compared between configurations on the same rendered images.
 
     python benchmark/learning.py systems runs/learning     the published configuration against our default
     python benchmark/learning.py codec runs/learning       signed against unsigned corners, corrected against published
                                                            weights, on plates tilted up to 45 degrees
     python benchmark/learning.py report runs/learning --out docs
 
-Every arm sees the same pictures in the same order. After each epoch the averaged weights are measured on the validation
-pictures; an arm that is complete is not trained again. `report` prints tables and writes learning_*.png.
+Every arm sees the same images in the same order. After each epoch the averaged weights are measured on the validation
+images; an arm that is complete is not trained again. `report` prints tables and writes learning_*.png.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def configuration(what: str, raw: dict[str, Any], folder: Path, save_dir: Path, 
 
 
 def make_data(what: str, folder: Path) -> None:
-    """Training and validation pictures, rendered once; those of `codec` are validated turned by up to 45 degrees."""
+    """Training and validation images, rendered once; those of `codec` are validated turned by up to 45 degrees."""
     sizes = {"systems": (3000, 160, 400, 128, (14.0, 80.0)), "codec": (5000, 192, 600, 160, (20.0, 110.0))}
     count, size, val_count, val_size, plate_px = sizes[what]
     tilt = 45.0 if what == "codec" else 0.0
@@ -107,7 +107,7 @@ def make_data(what: str, folder: Path) -> None:
         out = folder / f"{what}_{part}"
         if (out / "labels.json").exists():
             continue
-        print(f"{out}: rendering {pictures} pictures", flush=True)
+        print(f"{out}: rendering {pictures} images", flush=True)
         with tempfile.TemporaryDirectory() as rendered:
             records = [
                 _rendered(Path(rendered), number, side, turn, plate_px) for number in range(first, first + pictures)
@@ -124,7 +124,7 @@ def _rendered(folder: Path, seed: int, side: int, turn: float, plate_px: tuple[f
 
 
 def _turned(seed: int, side: int, turn: float, plate_px: tuple[float, float]) -> Sample:
-    """A picture turned about its middle, cut from a larger one so that no border shows."""
+    """An image turned about its middle, cut from a larger one so that no border shows."""
     whole = int(side * 1.42)
     angle = np.radians(np.random.default_rng(seed).uniform(-turn, turn))
     rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])

@@ -2,7 +2,7 @@
 
     python benchmark/loader.py --config config/own_data.yaml --workers 0 1 2 --size 1280x1024
 
-Pictures are rendered and written as JPEG (what cameras' recordings are); decoding is part of what is measured. The step
+Images are rendered and written as JPEG (what cameras' recordings are); decoding is part of what is measured. The step
 is the configured one (model, loss, optimizer, average) on the device that the configuration chooses, run alone: a
 loader with a ratio above 1 keeps that device busy as long as its workers have cores of their own. Rows that start with
 "+" are the configuration with that one key raised to its dearest value. Medians; compare within one run only. The CPU
@@ -48,7 +48,7 @@ ROWS: dict[str, dict[str, Any] | None] = {
 
 
 def rendered_set(folder: Path, count: int, size: tuple[int, int]) -> Path:
-    """Label file of `count` rendered pictures of `size` (width, height)."""
+    """Label file of `count` rendered images of `size` (width, height)."""
     samples = [(f"{seed}.jpg", render(seed, size, (20.0, 160.0))) for seed in range(count)]
     for name, sample in samples:
         cv2.imwrite(str(folder / name), sample.image, [cv2.IMWRITE_JPEG_QUALITY, 92])
@@ -129,8 +129,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="config/own_data.yaml", help="training configuration (default %(default)s)")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the pictures (default %(default)s)")
-    parser.add_argument("--pictures", type=int, default=16, help="rendered pictures (default %(default)s)")
+    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the images (default %(default)s)")
+    parser.add_argument("--pictures", type=int, default=16, help="rendered images (default %(default)s)")
     parser.add_argument("--repeat", type=int, default=8, help="times each is read in a pass (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="counted passes of each cell (default %(default)s)")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A camera for benchmark/node.py: rendered pictures at a fixed rate, from the moment that the node listens.
+"""A camera for benchmark/node.py: rendered images at a fixed rate, from the moment that the node listens.
 
 Waits for a subscriber, sends COUNT images, each stamped when it is sent, prints how many and its own processor time.
 """

@@ -60,7 +60,7 @@ class Choice:
 
 
 def scenes(count: int) -> Iterator[tuple[Camera, list[View]]]:
-    """Rendered pictures: every plate with the size of its sticker."""
+    """Rendered images: every plate with the size of its sticker."""
     for seed in range(FIRST_SEED, FIRST_SEED + count):
         scene = render_scene(seed, (256, 256), (14.0, 120.0), exact=True)
         plates = zip(scene.sample.corners, scene.sample.labels, scene.poses)
@@ -94,7 +94,7 @@ def drive(seed: int, frames: int, spin: float) -> Iterator[tuple[Camera, list[Vi
 def film(seed: int, frames: int, detector: Detector) -> Iterator[tuple[Camera, list[View]]]:
     """What the detector finds of three robots in a rendered clip, with the true pose of each plate it hits.
 
-    Robots that do not lean by 15 degrees are left out: the same three stay in the picture for the whole clip.
+    Robots that do not lean by 15 degrees are left out: the same three stay in the image for the whole clip.
     """
     w, h = 640, 480
     paths = np.random.default_rng(seed)
@@ -211,7 +211,7 @@ def calibrations(count: int, noise: float) -> Iterator[str]:
 
 
 def sizes(count: int, noise: float) -> str:
-    """How often the size is right where the class does not say it, in single pictures."""
+    """How often the size is right where the class does not say it, in single images."""
     right: dict[bool, list[bool]] = {False: [], True: []}
     for seed in range(count):
         rng = np.random.default_rng([seed, 4])
@@ -225,7 +225,7 @@ def sizes(count: int, noise: float) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=700, help="rendered pictures (default: %(default)s)")
+    parser.add_argument("--scenes", type=int, default=700, help="rendered images (default: %(default)s)")
     parser.add_argument("--drives", type=int, default=24, help="sequences of each kind (default: %(default)s)")
     parser.add_argument("--films", type=int, default=32, help="rendered clips (default: %(default)s)")
     parser.add_argument("--calibrations", action="store_true", help="instead: what wrong calibrations look like")
@@ -244,7 +244,7 @@ def main() -> int:
     for noise in NOISES:
         rng = np.random.default_rng(2)
         choices = [c for camera, views in rendered for c in choose(PlatePoses(), camera, noisy(views, noise, rng), 0.0)]
-        print(row(f"single pictures, corners off by {noise:.1%}", choices), flush=True)
+        print(row(f"single images, corners off by {noise:.1%}", choices), flush=True)
     for spin in (0.0, 1.5, 6.0):
         for noise in NOISES:
             choices = follow(lambda seed, spin=spin: drive(seed, 60, spin), args.drives, noise)
@@ -252,7 +252,7 @@ def main() -> int:
     detector = Detector(threads=1)
     films = [list(film(seed, 12, detector)) for seed in range(args.films)]
     single = [c for images in films for camera, views in images for c in choose(PlatePoses(), camera, views, 0.0)]
-    print(row("detector, single pictures of clips", single))
+    print(row("detector, single images of clips", single))
     print(row("detector, clips", follow(lambda seed: iter(films[seed]), args.films, 0.0)))
     return 0
 

@@ -1,4 +1,4 @@
-"""What looking at the region of interest gains: labeled pictures, first whole, then around what was found.
+"""What looking at the region of interest gains: labeled images, first whole, then around what was found.
 
     python benchmark/region.py --labels labels.json --images images/ --model models/armor_s.onnx
 
@@ -46,7 +46,7 @@ def main() -> int:
             found[turn] |= predict(detector, [record])
             taken[turn].append(sum(detector.times.values()))
         regions += detector.region is not None
-    print(f"{len(records)} pictures, {regions} with a region in the second turn")
+    print(f"{len(records)} images, {regions} with a region in the second turn")
     print("| | precision | recall | recall of far plates | err | number | ms |\n|---|---|---|---|---|---|---|")
     for turn in TURNS:
         matches = match(records, found[turn], 0.5)

@@ -20,8 +20,8 @@ def camera_from_info(message: CameraInfo, size: tuple[int, int] | None = None, r
     The message's matrix holds for the whole sensor, before the region of interest is cut out and the pixels are binned.
 
     size: (width, height) of the image, where it is known. An image of the whole sensor's size is taken as that, and one
-    with the same ratio of the sides as a scaled picture.
-    rectified: of the pictures that image_proc makes; they have the projection matrix and no distortion.
+    with the same ratio of the sides as a scaled image.
+    rectified: of the images that image_proc makes; they have the projection matrix and no distortion.
     Raises ConfigError, one sentence that begins with `camera_info`, when there is no such camera. A camera that is not
     calibrated publishes zeros.
     """
@@ -52,7 +52,7 @@ def _raw(message: CameraInfo) -> Camera:
 
 def _rectified(message: CameraInfo) -> Camera:
     projection = [float(value) for value in message.p]
-    if not any(projection) and not any(message.d):  # a simulator's, whose raw pictures are rectified
+    if not any(projection) and not any(message.d):  # a simulator's, whose raw images are rectified
         return _raw(message)
     if not any(projection):
         raise ConfigError(

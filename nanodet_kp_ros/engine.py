@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.roi import RoiDetector
-from nanodet_kp_core.runtime.images.image_message import Picture
+from nanodet_kp_core.runtime.images.image_message import ImageView
 from nanodet_kp_ros.keep import select, wanted_classes
 from nanodet_kp_ros.parameters import Value
 
@@ -40,7 +40,7 @@ class Engine:
     wanted: frozenset[int] | None
     recording: bool
 
-    def __call__(self, picture: Picture) -> Found:
+    def __call__(self, picture: ImageView) -> Found:
         """Raises ImageError, ModelError as the detector does."""
         detector = self.detector
         detector.score_threshold = max(0.0, self.score_threshold - UNSURE) if self.recording else self.score_threshold
@@ -79,8 +79,8 @@ def _load(values: Mapping[str, Value]) -> Detector:
     return Detector(model, threads=threads, spin=spin, scout=scout)
 
 
-def prove(engine: Engine, picture: Picture | None) -> Engine:
-    """The engine, after it has answered this picture, if there is one. Raises ModelError when it cannot."""
+def prove(engine: Engine, picture: ImageView | None) -> Engine:
+    """The engine, after it has answered this image, if there is one. Raises ModelError when it cannot."""
     if picture is None:
         return engine
     try:

@@ -10,7 +10,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
-from nanodet_kp_core.runtime.images.image_message import Picture, check_compressed, view_compressed
+from nanodet_kp_core.runtime.images.image_message import ImageView, check_compressed, view_compressed
 from nanodet_kp_ros.images import check_image, view_image
 from nanodet_kp_ros.qos import image_qos
 
@@ -36,7 +36,7 @@ class ImageInput:
         self._message_type = CompressedImage if compressed else Image
         self.type_name = f"sensor_msgs/msg/{self._message_type.__name__}"
         self.check: Callable[[Any], None] = check_compressed if compressed else check_image
-        self.view: Callable[[Any], Picture] = view_compressed if compressed else view_image
+        self.view: Callable[[Any], ImageView] = view_compressed if compressed else view_image
         # Depth 1: the slot holds the latest image, and more of them in the middleware would only be older.
         self.qos = image_qos(reliability)  # after the first subscription: as the user's qos_overrides have it
 

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 
 from nanodet_kp_core.errors import ImageError
 from nanodet_kp_core.runtime.images import image_message
-from nanodet_kp_core.runtime.images.image_message import DEPTH_ENCODINGS, ENCODINGS, Picture, check_size, describe
+from nanodet_kp_core.runtime.images.image_message import DEPTH_ENCODINGS, ENCODINGS, ImageView, check_size, describe
 
 
 def check_image(message: Image) -> None:
@@ -21,14 +21,14 @@ def check_image(message: Image) -> None:
         check_size(message)
 
 
-def view_image(message: Image) -> Picture:
+def view_image(message: Image) -> ImageView:
     """As image_message.view_image; encodings that are not known there go through cv_bridge, where it is installed."""
     bridge = _bridge(message.encoding)
     if bridge is None:
         return image_message.view_image(message)
     check_size(message)
     try:
-        return Picture(np.ascontiguousarray(bridge().imgmsg_to_cv2(message, "bgr8")), "bgr")
+        return ImageView(np.ascontiguousarray(bridge().imgmsg_to_cv2(message, "bgr8")), "bgr")
     except Exception as error:  # its several versions raise CvBridgeError, KeyError, TypeError and cv2.error
         raise ImageError(f"{describe(message)} cannot be converted by cv_bridge to bgr8: {error}") from None
 

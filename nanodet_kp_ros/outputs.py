@@ -11,7 +11,7 @@ from visualization_msgs.msg import MarkerArray
 
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.detection.draw import draw
-from nanodet_kp_core.runtime.images.image_message import Picture
+from nanodet_kp_core.runtime.images.image_message import ImageView
 from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros import vision
 from nanodet_kp_ros.images import to_image
@@ -51,7 +51,7 @@ class Outputs:
         self._armors.publish(to_armor_array(detections, header, width, height, poses))
 
     def publish_views(
-        self, picture: Picture, detections: Detections, poses: Sequence[Pose | None], header: Header
+        self, picture: ImageView, detections: Detections, poses: Sequence[Pose | None], header: Header
     ) -> None:
         """The same for other nodes and for people, as far as they listen."""
         if self._boxes is not None and self._boxes.get_subscription_count() > 0:

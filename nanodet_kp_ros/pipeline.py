@@ -12,7 +12,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from nanodet_kp_core.errors import ImageError
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.images.image_bytes import dark_sentence
-from nanodet_kp_core.runtime.images.image_message import Picture
+from nanodet_kp_core.runtime.images.image_message import ImageView
 from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros.camera_source import CameraSource
 from nanodet_kp_ros.counters import Counters
@@ -41,13 +41,13 @@ class Pipeline:
     """convert -> detect -> pose -> publish; the rest (drawing, recording) when the plates are out.
 
     engine: may be replaced at any time, the next image takes the new one.
-    picture: the latest image, to try a new model on. debug: one log line for each image.
+    image: the latest image, to try a new model on. debug: one log line for each image.
     """
 
     def __init__(
         self,
         engine: Engine,
-        view: Callable[[ImageMessage], Picture],
+        view: Callable[[ImageMessage], ImageView],
         outputs: Outputs,
         cameras: CameraSource,
         recorder: Recorder | None,
@@ -57,7 +57,7 @@ class Pipeline:
         logger: RcutilsLogger,
     ) -> None:
         self.engine = engine
-        self.picture: Picture | None = None
+        self.picture: ImageView | None = None
         self.debug = False
         self._view = view
         self._outputs = outputs
@@ -68,7 +68,7 @@ class Pipeline:
         self._clock = clock
         self._logger = logger
         self._poses = PlatePoses()
-        self._bits = 0  # the most that a picture of 16 bits has used: a dark one says nothing about the next
+        self._bits = 0  # the most that an image of 16 bits has used: a dark one says nothing about the next
 
     def process(self, frame: Frame) -> None:
         """Answers the image. Raises ImageError for one that cannot be used, and what the detector raises."""
@@ -130,7 +130,7 @@ class Pipeline:
             self._complaints.warning("calibration", self._poses.warning)
         return poses
 
-    def _record(self, picture: Picture, detections: Detections, stamp_s: float) -> None:
+    def _record(self, picture: ImageView, detections: Detections, stamp_s: float) -> None:
         if self._recorder is None:
             return
         self._recorder.offer(picture.bgr, detections, stamp_s)

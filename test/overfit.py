@@ -1,8 +1,8 @@
-"""Does every system learn? Trains configurations on a few rendered pictures until they know them by heart.
+"""Does every system learn? Trains configurations on a few rendered images until they know them by heart.
 
     python test/overfit.py config/nanodet_plus_four.yaml config/rtmdet_four.yaml
 
-The network is that of the configuration (--small: narrow, with the same head, assigner, losses and codec); the pictures
+The network is that of the configuration (--small: narrow, with the same head, assigner, losses and codec); the images
 are small. Printed are the loss before and after, and the mean corner error of what the robot's own decode finds. Exit
 status 1 when a loss does not fall to half, a plate is missed or the error is a pixel or more.
 """
@@ -72,7 +72,7 @@ def shrink(config: TrainConfig, width: int = 64) -> TrainConfig:
 
 
 def pictures(count: int = PICTURES) -> list[Sample]:
-    """Rendered pictures with plates that every codec can express."""
+    """Rendered images with plates that every codec can express."""
     found: list[Sample] = []
     seed = 0
     while len(found) < count:

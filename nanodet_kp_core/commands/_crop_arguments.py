@@ -1,4 +1,4 @@
-"""What the scripts that train the second stage are told: pictures, steps, processes."""
+"""What the scripts that train the second stage are told: images, steps, processes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from nanodet_kp_core.train.crop_training import CropRecipe, CropTraining, load_c
 
 
 def add_crop_arguments(parser: argparse.ArgumentParser, seed: int, side: int) -> None:
-    """Arguments of both scripts; seed and side of the rendered pictures are their own."""
+    """Arguments of both scripts; seed and side of the rendered images are their own."""
     add_dataset_arguments(parser, required=False)
     parser.add_argument("--pictures", type=int, default=20000, help="rendered ones, without --labels (%(default)s)")
-    parser.add_argument("--seed", type=int, default=seed, help="of the first rendered picture (%(default)s)")
+    parser.add_argument("--seed", type=int, default=seed, help="of the first rendered image (%(default)s)")
     parser.add_argument(
-        "--size", type=size, default=(side, side), help=f"WIDTHxHEIGHT of rendered pictures ({side}x{side})"
+        "--size", type=size, default=(side, side), help=f"WIDTHxHEIGHT of rendered images ({side}x{side})"
     )
     parser.add_argument("--steps", type=int, default=CropRecipe.steps, help="of training (%(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as torch chooses")
@@ -43,14 +43,14 @@ def prepare(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 
 
 def pictures(args: argparse.Namespace, names: tuple[str, ...], smallest: float) -> Sequence[Record]:
-    """Those of --labels, or rendered ones with plates from `smallest` pixels wide to nearly all of the picture."""
+    """Those of --labels, or rendered ones with plates from `smallest` pixels wide to nearly all of the image."""
     if args.labels is not None:
         return records_of(args, names)
     return RenderedRecords(args.pictures, args.seed, args.size, (smallest, 0.86 * args.size[0]))
 
 
 def collected(args: argparse.Namespace, records: Sequence[Record], make: Maker[P], kind: type[P], wanted: str) -> P:
-    """All crops of the pictures, kept in OUT/crops. wanted: what else than the pictures they depend on."""
+    """All crops of the images, kept in OUT/crops. wanted: what else than the images they depend on."""
     if args.labels is None:
         wanted += f" generator {VERSION} {args.size[0]}x{args.size[1]}"
     parts = []

@@ -25,7 +25,7 @@ from nanodet_kp_core.runtime.images.rosbag_reader import IMAGE_TYPES, Bag
 
 
 class Decoder:
-    """The image of a message, as the node sees it. bits: the most that pictures of 16 bits have used; 16 for others."""
+    """The image of a message, as the node sees it. bits: the most that images of 16 bits have used; 16 for others."""
 
     def __init__(self) -> None:
         self.bits = 0

@@ -2,7 +2,7 @@
 
     python training/calibrate_refiner.py models/armor_s.onnx --labels val/labels.json --precision 0.97
 
-The model with its refiner runs over labeled pictures; the offset in the refiner's metadata is changed so that 0.5 is
+The model with its refiner runs over labeled images; the offset in the refiner's metadata is changed so that 0.5 is
 the lowest threshold with that precision there. Then the temperature of the number scores is changed so that the true
 numbers of the hits are likeliest, where the labels know them. Models that share a refiner share both.
 """

@@ -83,7 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--camera", type=Path, help="calibration (YAML) of the camera that took all the images")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write DIR/index.html with plots and a gallery")
-    parser.add_argument("--gallery", type=int, default=24, metavar="N", help="pictures of each kind (default 24)")
+    parser.add_argument("--gallery", type=int, default=24, metavar="N", help="images of each kind (default 24)")
     args = parser.parse_args()
     if any(not 0 < threshold < 1 for threshold in args.score):
         parser.error(f"--score: expected thresholds between 0 and 1, got {args.score}")

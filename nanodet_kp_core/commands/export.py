@@ -2,7 +2,7 @@
 
     python training/export.py runs/armor_s/last.pt models/armor_s.onnx --size 640x480
 
-torch and onnxruntime are compared on real images (--images, else on the validation pictures of the run).
+torch and onnxruntime are compared on real images (--images, else on the validation images of the run).
 """
 
 from __future__ import annotations

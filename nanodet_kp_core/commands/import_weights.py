@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument(
         "--keep-ratio",
         action=argparse.BooleanOptionalAction,
-        help="it was trained on letterboxed, not stretched, pictures (default: that of --config, else "
+        help="it was trained on letterboxed, not stretched, images (default: that of --config, else "
         "stretched for NanoDet-Plus, letterboxed for the first NanoDet)",
     )
     parser.add_argument(

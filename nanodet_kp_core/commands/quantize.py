@@ -2,7 +2,7 @@
 
     python training/quantize.py models/armor_s.onnx runs/armor_s_int8.onnx --labels labels.json --images images/
 
-Some of the labeled pictures give the ranges of the values, the others judge. The model must have the raw output
+Some of the labeled images give the ranges of the values, the others judge. The model must have the raw output
 (training/export.py --output raw, the default).
 """
 

@@ -1,9 +1,9 @@
-"""Show what training sees: a sheet of augmented pictures with their labels.
+"""Show what training sees: a sheet of augmented images with their labels.
 
     python training/show_augmentation.py OUT.jpg --config config/own_data.yaml
     python training/show_augmentation.py OUT.jpg
 
-With --config the pictures of its data.train as they are in --epoch; without, rendered pictures, a row for each kind of
+With --config the images of its data.train as they are in --epoch; without, rendered images, a row for each kind of
 augmentation. The same arguments give the same sheet.
 """
 
@@ -46,11 +46,11 @@ KINDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 TILE = (224, 160)
 FEWEST_PLATES, DARKEST = 2, 45.0
-"""Which rendered pictures are shown: on a dark one there is nothing to see."""
+"""Which rendered images are shown: on a dark one there is nothing to see."""
 
 
 def kinds_sheet(columns: int, epoch: int) -> list[np.ndarray]:
-    """Rows of `columns` rendered pictures, one for each of KINDS, its name written on the first."""
+    """Rows of `columns` rendered images, one for each of KINDS, its name written on the first."""
     layout = HeadLayout(ARMOR_CLASSES, "factored")
     tiles = []
     with tempfile.TemporaryDirectory() as folder:
@@ -74,14 +74,14 @@ def _drawn(sample: Sample, class_names: Sequence[str]) -> np.ndarray:
 
 
 def contact_sheet(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Equally large pictures [H, W, 3] in rows of `columns`; what is left over of the last row is black."""
+    """Equally large images [H, W, 3] in rows of `columns`; what is left over of the last row is black."""
     missing = -len(pictures) % columns
     cells = [*pictures, *[np.zeros_like(pictures[0])] * missing]
     return np.vstack([np.hstack(cells[k : k + columns]) for k in range(0, len(cells), columns)])
 
 
 def _pictures() -> Iterator[Sample]:
-    """Rendered pictures with enough to see on them."""
+    """Rendered images with enough to see on them."""
     for seed in itertools.count():
         sample = render(seed, (2 * TILE[0], 2 * TILE[1]), (20.0, 140.0))
         if len(sample.labels) >= FEWEST_PLATES and sample.image.mean() > DARKEST:
@@ -91,10 +91,10 @@ def _pictures() -> Iterator[Sample]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help=".jpg or .png")
-    parser.add_argument("--config", help="training configuration (YAML); default: rendered pictures, a row a kind")
-    parser.add_argument("--count", type=int, default=12, help="pictures of --config (default %(default)s)")
-    parser.add_argument("--columns", type=int, default=4, help="pictures in a row (default %(default)s)")
-    parser.add_argument("--epoch", type=int, default=0, help="the epoch whose pictures are drawn (default 0)")
+    parser.add_argument("--config", help="training configuration (YAML); default: rendered images, a row a kind")
+    parser.add_argument("--count", type=int, default=12, help="images of --config (default %(default)s)")
+    parser.add_argument("--columns", type=int, default=4, help="images in a row (default %(default)s)")
+    parser.add_argument("--epoch", type=int, default=0, help="the epoch whose images are drawn (default 0)")
     args = parser.parse_args()
     if args.out.suffix not in (".jpg", ".png"):
         parser.error(f"expected a path that ends in .jpg or .png, got {args.out}")

@@ -30,7 +30,7 @@ from nanodet_kp_core.synthetic.generator import PLATE_PX, SIZE, render
 
 
 def contact_sheet(path: Path, seed: int, tile: tuple[int, int], plate_px: tuple[float, float]) -> None:
-    """Eight by five pictures with their labels."""
+    """Eight by five images with their labels."""
     samples = [render(seed + k, tile, plate_px) for k in range(40)]
     tiles = [draw_labels(sample.image, from_plates(sample, ARMOR_CLASSES)) for sample in samples]
     rows = np.vstack([np.hstack(tiles[k : k + 8]) for k in range(0, 40, 8)])
@@ -42,7 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("dataset", "clip", "sheet"))
     parser.add_argument("out", type=Path)
-    parser.add_argument("--count", type=int, default=20000, help="pictures of the data set (default %(default)s)")
+    parser.add_argument("--count", type=int, default=20000, help="images of the data set (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="first seed (default %(default)s)")
     parser.add_argument("--size", type=size, help="WIDTHxHEIGHT (default 256x256, clip 640x480)")
     parser.add_argument(
@@ -58,7 +58,7 @@ def main() -> int:
         "--format",
         choices=sorted(SHORT_NAMES),
         default="coco",
-        help="write OUT/FORMAT too, with links to the pictures (default: COCO alone)",
+        help="write OUT/FORMAT too, with links to the images (default: COCO alone)",
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the clip (default %(default)s)")

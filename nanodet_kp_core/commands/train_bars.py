@@ -3,7 +3,7 @@
     python training/train_bars.py runs/bars --pictures 20000
     python training/train_bars.py runs/mine --labels labels.json --start models/armor_bars.pt
 
-Pictures are rendered, or labeled ones of your own. Bars of their plates are cut out and kept in OUT/crops.
+Images are rendered, or labeled ones of your own. Bars of their plates are cut out and kept in OUT/crops.
 OUT/bars.onnx is then named in a refiner with `training/train_refiner.py --bars OUT/bars.onnx`. A stopped run goes on
 where it was.
 """

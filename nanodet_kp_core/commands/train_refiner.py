@@ -3,7 +3,7 @@
     python training/train_refiner.py models/armor_s.onnx runs/refiner --pictures 20000
     python training/train_refiner.py my.onnx runs/mine --labels labels.json --start models/armor_reader.pt
 
-Pictures are rendered, or labeled ones of your own. The detector runs over them once; its proposals and the labeled
+Images are rendered, or labeled ones of your own. The detector runs over them once; its proposals and the labeled
 plates are cut out and kept in OUT/crops. OUT/refiner.onnx is then named in an export of the detector with
 `training/export.py --refiner OUT/refiner.onnx`. A stopped run goes on where it was.
 """
@@ -67,7 +67,7 @@ def main() -> int:
     training = RefinerTraining(crops, colors, numbers, CropRecipe(steps=args.steps), unlit)
     train(training, args)
     run_id = f"{training.step} steps on {len(crops)} crops"
-    rare = UNLIT_OFFSET if args.labels is None else 0.0  # one's own pictures show what is rare
+    rare = UNLIT_OFFSET if args.labels is None else 0.0  # one's own images show what is rare
     metadata = RefinerMetadata(
         names, args.proposal_score, args.detector_weight, run_id=run_id, bars=bars, unlit_offset=rare
     )

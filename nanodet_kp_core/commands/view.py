@@ -23,14 +23,14 @@ from nanodet_kp_core.labels.pixels import read_pixels
 
 
 def save(path: Path, picture: np.ndarray) -> None:
-    """Write a picture in the format that its name says."""
+    """Write an image in the format that its name says."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), picture):
         raise DataError(f"{path}: expected a path that can be written, got one that cannot")
 
 
 def show(title: str, picture: np.ndarray) -> bool:
-    """Show a picture and wait for a key; False when the user wants to end."""
+    """Show an image and wait for a key; False when the user wants to end."""
     try:
         cv2.imshow("labels", picture)
         cv2.setWindowTitle("labels", title)
@@ -43,9 +43,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_dataset_arguments(parser)
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--save", type=Path, metavar="DIR", help="write the pictures into a folder")
+    where.add_argument("--save", type=Path, metavar="DIR", help="write the images into a folder")
     where.add_argument("--show", action="store_true", help="show them in a window")
-    parser.add_argument("--scale", type=float, default=1.0, help="enlarge the pictures, for small plates (default 1)")
+    parser.add_argument("--scale", type=float, default=1.0, help="enlarge the images, for small plates (default 1)")
     parser.add_argument("--count", type=int, metavar="N", help="the first N images only")
     args = parser.parse_args()
     if not 0.1 <= args.scale <= 16:
@@ -62,5 +62,5 @@ def main() -> int:
     if faults:
         print(f"{len(faults)} faults in the labels, such as {faults[0]}; training/check.py lists them all")
     if args.save:
-        print(f"{args.save}: {len(images)} pictures")
+        print(f"{args.save}: {len(images)} images")
     return 0

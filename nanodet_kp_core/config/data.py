@@ -1,4 +1,4 @@
-"""data.*: where labels and pictures are, and what happens to a training sample."""
+"""data.*: where labels and images are, and what happens to a training sample."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PipelineConfig(Strict):
     stretch: tuple[Factors, Factors] = ((1.0, 1.0), (1.0, 1.0))
     rotation: float = Field(0.0, ge=0, le=180)  # degrees, either way
     shear: float = Field(0.0, ge=0, lt=90)  # degrees, either way
-    translate: float = Field(0.0, ge=0, le=1)  # share of the picture, either way
+    translate: float = Field(0.0, ge=0, le=1)  # share of the image, either way
     flip: Probability = 0.0  # left-right, corners re-ordered; a mirrored sticker is another symbol
     brightness: float = Field(0.0, ge=0, le=1)
     contrast: Factors = (1.0, 1.0)
@@ -69,7 +69,7 @@ DatasetName: TypeAlias = Literal[
 
 
 class PicturesConfig(Strict):
-    """What all kinds of pictures share."""
+    """What all kinds of images share."""
 
     class_names: tuple[str, ...] | None = None  # the guide repeats them here; must equal the top-level ones
     input_size: tuple[int, int] = (416, 416)  # width, height
@@ -93,17 +93,17 @@ class DataConfig(PicturesConfig):
 
 
 class SyntheticConfig(PicturesConfig):
-    """Pictures rendered while training runs: fresh ones in every epoch, nothing on disk. Training only."""
+    """Images rendered while training runs: fresh ones in every epoch, nothing on disk. Training only."""
 
     name: Literal["SyntheticDataset"] = "SyntheticDataset"
     pictures: int = Field(ge=1)  # of an epoch
-    first_seed: int = Field(0, ge=0)  # epoch e shows the seeds from first_seed + e * pictures on
+    first_seed: int = Field(0, ge=0)  # epoch e shows the seeds from first_seed + e * images on
     size: tuple[int, int] = (256, 256)  # width, height as rendered
     plate_px: Factors = (8.0, 200.0)  # width of a small plate seen from the front, at that size
 
 
 def _kind(section: Any) -> str:
-    """Tag of data.train: one for all formats on disk (that of the format by default), one for rendered pictures."""
+    """Tag of data.train: one for all formats on disk (that of the format by default), one for rendered images."""
     name = section.get("name") if isinstance(section, dict) else getattr(section, "name", None)
     return "SyntheticDataset" if name == "SyntheticDataset" else "CocoDataset"
 

@@ -174,4 +174,4 @@ def _synthetic_disagreements(config: TrainConfig) -> Iterator[str]:
         names = ", ".join(config.class_names[:3])
         yield f"class_names: expected the 36 of the rendered plates (leave the key out), got {names}..."
     if train.pipeline.copy_paste:
-        yield "data.train.pipeline.copy_paste: expected 0 for rendered pictures, which hold several robots already"
+        yield "data.train.pipeline.copy_paste: expected 0 for rendered images, which hold several robots already"

@@ -64,7 +64,7 @@ class EvaluatorConfig(Strict):
 class LogConfig(Strict):
     interval: int = Field(10, ge=1)
     tensorboard: bool = True  # ours
-    images: int = Field(8, ge=0)  # ours: validation pictures shown in TensorBoard
+    images: int = Field(8, ge=0)  # ours: validation images shown in TensorBoard
 
 
 class TrainConfig(Strict):

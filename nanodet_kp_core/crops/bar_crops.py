@@ -38,7 +38,7 @@ class BarCrops:
 
 
 def bars_of(sample: Sample, rng: np.random.Generator) -> BarCrops:
-    """The bars of a picture's plates whose corners are all labeled."""
+    """The bars of an image's plates whose corners are all labeled."""
     plates = sample.corners[(sample.visible > 0).all(axis=1)].astype(np.float64)
     lengths = np.linalg.norm(np.diff(ends_of(plates), axis=1), axis=2).reshape(-1, 2)
     plates = plates[(lengths >= SHORTEST).all(axis=1)]
@@ -53,5 +53,5 @@ def bars_of(sample: Sample, rng: np.random.Generator) -> BarCrops:
 
 
 def bars_of_records(records: Sequence[Record], rng: np.random.Generator) -> BarCrops:
-    """The same for some pictures, for crop_files.collect."""
+    """The same for some images, for crop_files.collect."""
     return joined([bars_of(record.load(), rng) for record in records])

@@ -1,4 +1,4 @@
-"""Crops of many pictures, collected by several processes and kept in files: a stopped collection goes on."""
+"""Crops of many images, collected by several processes and kept in files: a stopped collection goes on."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels.sample import Record
 
 CHUNK = 500
-"""Pictures of a file."""
+"""Images of a file."""
 
 P = TypeVar("P")
 """A dataclass of arrays with a row a crop."""
 
 Maker = Callable[[Sequence[Record], np.random.Generator], P]
-"""Makes the crops of some pictures. It is sent to the processes, so it must be a function of a module, or a
+"""Makes the crops of some images. It is sent to the processes, so it must be a function of a module, or a
 functools.partial of one."""
 
 

@@ -1,4 +1,4 @@
-"""What the refiner learns from: proposals of a detector and of the scout on labeled pictures, and plates with shaken
+"""What the refiner learns from: proposals of a detector and of the scout on labeled images, and plates with shaken
 corners.
 
 Proposals show the mistakes that detector and scout really make: which lights they take for plates, and how far off
@@ -33,7 +33,7 @@ PROPOSAL_SCORE = 0.12
 
 LOOKED_AT = 0.18
 """Detections from this score on are looked at by a refiner that has learned from them. From 0.2 on there are a fifth
-fewer crops than from PROPOSAL_SCORE on, for 0.005 less recall on rendered pictures."""
+fewer crops than from PROPOSAL_SCORE on, for 0.005 less recall on rendered images."""
 
 HIT, MISS = 0.35, 0.45
 """Mean corner distance in diagonals: a proposal below HIT of a plate is that plate, for the second look puts it right;
@@ -43,7 +43,7 @@ BORROWED = 0.12
 """Distance in diagonals up to which the bar of a proposal is the one of a plate beside it."""
 
 MOST_HITS, MOST_FALSE = 5, 6
-"""Proposals taken of a picture, of detector and scout each."""
+"""Proposals taken of an image, of detector and scout each."""
 
 AMOUNTS = (0.3, 1.0, 1.0, 2.0)
 """How far shaken corners are off: as after a first look, as usual, and as the worst that a detector proposes."""
@@ -163,7 +163,7 @@ def _pairs_with_half_seen(rng: np.random.Generator, plates: np.ndarray, ignore_b
 
 
 def _anywhere(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """A quadrilateral of a plate's proportions somewhere in the picture: what all the rest looks like."""
+    """A quadrilateral of a plate's proportions somewhere in the image: what all the rest looks like."""
     height = float(np.exp(rng.uniform(np.log(6), np.log(60))))
     box = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) / 2 * (height * rng.uniform(2.0, 4.3), height)
     return shaken(rng, box + rng.uniform(0, 1, 2) * (shape[1], shape[0]), 1.0)
@@ -188,7 +188,7 @@ def _ignored(quad: np.ndarray, ignore_boxes: np.ndarray) -> bool:
 
 
 def crops_of(sample: Sample, proposals: Sequence[np.ndarray], numbers: int, rng: np.random.Generator) -> Crops:
-    """Crops of one picture; class id = color * numbers + number."""
+    """Crops of one image; class id = color * numbers + number."""
     quads, owners = quads_of(sample, proposals, rng)
     transforms = plate_transforms(quads)
     images = cut(sample.image, transforms, CROP_SIZE)
@@ -203,7 +203,7 @@ def crops_of(sample: Sample, proposals: Sequence[np.ndarray], numbers: int, rng:
 
 
 def crops_of_records(detector: Path, numbers: int, records: Sequence[Record], rng: np.random.Generator) -> Crops:
-    """The same for some pictures with the proposals of a detector and of the scout, for crop_files.collect."""
+    """The same for some images with the proposals of a detector and of the scout, for crop_files.collect."""
     propose = Detector(detector, threads=1, score_threshold=PROPOSAL_SCORE, nms_threshold=0.6, second_stage=False)
     scout = Scout()
     parts = []

@@ -1,4 +1,4 @@
-"""Random warps of a training sample: one matrix and one warp move the picture, its corners and its boxes."""
+"""Random warps of a training sample: one matrix and one warp move the image, its corners and its boxes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ MIN_SIDE = 6.0
 """Plates narrower than this many input pixels are neither plate nor background."""
 
 MIN_SHARE = 0.8
-"""A plate of whose box less than this share lies in the picture is neither plate nor background."""
+"""A plate of whose box less than this share lies in the image is neither plate nor background."""
 
 HULL_TOLERANCE = 1.0
 """A labeled box this near to the hull of its corners, in pixels, is their hull; label tools round to whole pixels."""
 
 STEEPEST_TILT = 0.6
-"""Most that a perspective may add to or take from the depth (1) inside the picture: the horizon stays outside."""
+"""Most that a perspective may add to or take from the depth (1) inside the image: the horizon stays outside."""
 
 
 def random_matrix(
@@ -81,10 +81,10 @@ def _sometimes(rng: np.random.Generator, drawn: np.ndarray, neutral: float) -> n
 
 
 def warp_sample(sample: Sample, matrix: np.ndarray, target: tuple[int, int]) -> Sample:
-    """The sample through `matrix`, in a picture of `target` (width, height).
+    """The sample through `matrix`, in an image of `target` (width, height).
 
-    Corners outside the picture stay what they are and count as not seen (visible 1). In a mirror left and right change
-    names. A plate that leaves the picture by more than a fifth, or that became too small, turns into an ignore box; one
+    Corners outside the image stay what they are and count as not seen (visible 1). In a mirror left and right change
+    names. A plate that leaves the image by more than a fifth, or that became too small, turns into an ignore box; one
     that is outside altogether is dropped, and so are ignore boxes. What is left of those ends at the border.
     """
     source = (sample.image.shape[1], sample.image.shape[0])
@@ -123,14 +123,14 @@ def warp_plate_boxes(boxes: np.ndarray, before: np.ndarray, after: np.ndarray, m
 
 
 def share_inside(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Share [K] of each box's area that lies in a picture of `size` (width, height)."""
+    """Share [K] of each box's area that lies in an image of `size` (width, height)."""
     low, high = np.maximum(boxes[:, :2], 0), np.minimum(boxes[:, 2:], size)
     inside = np.clip(high - low, 0, None).prod(axis=1)
     return inside / np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-6)
 
 
 def _inside(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Mask [G, 4] of corners [G, 4, 2] that lie in a picture of `size`."""
+    """Mask [G, 4] of corners [G, 4, 2] that lie in an image of `size`."""
     return np.all((corners >= 0) & (corners < np.array(size, np.float32)), axis=-1)
 
 

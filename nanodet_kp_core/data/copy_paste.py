@@ -1,4 +1,4 @@
-"""Plates of another picture pasted into this one: more plates, on backgrounds that they were not labeled on."""
+"""Plates of another image pasted into this one: more plates, on backgrounds that they were not labeled on."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ GAMMA = (0.6, 1.7)
 
 
 def paste_plates(rng: np.random.Generator, sample: Sample, donor: Sample, most: int = 3) -> Sample:
-    """The sample with up to `most` plates of `donor`; they are painted into the sample's picture, which is not copied.
+    """The sample with up to `most` plates of `donor`; they are painted into the sample's image, which is not copied.
 
-    A pasted plate has about the size that its picture would have in this one, is turned and distorted a little, and
+    A pasted plate has about the size that its image would have in this one, is turned and distorted a little, and
     lies clear of all plates with their stickers and of ignore boxes; where there is no room it is left out. Its cut-out
     ends in a soft border, and a tone curve that keeps black and white fits it to its surroundings.
     """
@@ -78,7 +78,7 @@ def _square_to(corners: np.ndarray) -> np.ndarray:
 
 
 def _whole_plates(donor: Sample) -> np.ndarray:
-    """Mask [G] of plates that can be cut out: every corner seen, all in the picture, and nothing else comes with it."""
+    """Mask [G] of plates that can be cut out: every corner seen, all in the image, and nothing else comes with it."""
     height, width = donor.image.shape[:2]
     hulls = _hulls(donor.corners)
     inside = (hulls >= 0).all(axis=1) & (hulls <= (width - 1, height - 1) * 2).all(axis=1)
@@ -88,7 +88,7 @@ def _whole_plates(donor: Sample) -> np.ndarray:
 
 
 def _places(rng: np.random.Generator, corners: np.ndarray, ratio: float, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Matrices [3, 3] from the donor's pixels to random places in a picture of `size`."""
+    """Matrices [3, 3] from the donor's pixels to random places in an image of `size`."""
     middle = corners.mean(axis=0)
     for _ in range(TRIES):
         zoom, angle = ratio * np.exp(rng.uniform(*np.log(SCALE))), np.radians(rng.uniform(-TURN, TURN))
@@ -102,7 +102,7 @@ def _places(rng: np.random.Generator, corners: np.ndarray, ratio: float, size: t
 
 
 def _is_free(image: np.ndarray, hull: np.ndarray, taken: np.ndarray) -> bool:
-    """Whether box `hull` [1, 4] lies in the picture, clear of the `taken` boxes [K, 4], and not mostly in padding."""
+    """Whether box `hull` [1, 4] lies in the image, clear of the `taken` boxes [K, 4], and not mostly in padding."""
     height, width = image.shape[:2]
     if (hull < 0).any() or (hull > (width - 1, height - 1) * 2).any() or (box_iou(hull, taken) > 0).any():
         return False

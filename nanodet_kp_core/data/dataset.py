@@ -75,10 +75,10 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
 
     The epoch travels with the index, so that persistent workers draw the right augmentation. The order depends on
     (seed, epoch) only; step s is order[s * world * batch : (s + 1) * world * batch], of which process `rank` of `world`
-    takes the rank-th contiguous part: the pictures of a step are the same whatever the number of processes, as long as
+    takes the rank-th contiguous part: the images of a step are the same whatever the number of processes, as long as
     world * batch is. An incomplete last batch is left out; it is drawn anew in the next epoch.
 
-    length: pictures in the data set; batch: pictures of one process. Raises DataError when there are fewer pictures
+    length: images in the data set; batch: images of one process. Raises DataError when there are fewer images
     than a step takes.
     """
 
@@ -121,7 +121,7 @@ def init_worker(_: int) -> None:
 class PlateDataset(Dataset[tuple[Tensor, Targets, str]]):
     """Records read, warped to the input size and turned into targets; the key of an item is (epoch, index).
 
-    Augmentation is drawn from (seed, epoch, index) alone, so that a resumed run sees the same pictures. Mosaic and
+    Augmentation is drawn from (seed, epoch, index) alone, so that a resumed run sees the same images. Mosaic and
     copy-paste end `mosaic_off_epochs` before `total_epochs` (never when that is None). `augment` False only resizes. In
     the joint class layout a plate whose sticker nobody can read becomes an ignore box: no class is right for it. Raises
     DataError for labels or images that are wrong (see read_dataset and Record.load).
@@ -152,7 +152,7 @@ class PlateDataset(Dataset[tuple[Tensor, Targets, str]]):
         return torch.from_numpy(sample.image), sample_targets(sample), sample.name
 
     def sample(self, epoch: int, index: int) -> Sample:
-        """The picture of `index` in input pixels with its labels, as the network sees it in `epoch`."""
+        """The image of `index` in input pixels with its labels, as the network sees it in `epoch`."""
         sample = self._load(epoch, index)
         target, keep_ratio, pipeline = self.config.input_size, self.config.keep_ratio, self.config.pipeline
         source = (sample.image.shape[1], sample.image.shape[0])
@@ -223,6 +223,6 @@ def sample_targets(sample: Sample) -> Targets:
 
 
 def collate(items: list[tuple[Tensor, Targets, str]]) -> Batch:
-    """One batch of equally large pictures [H, W, 3]; in a worker their stack is made in shared memory at once."""
+    """One batch of equally large images [H, W, 3]; in a worker their stack is made in shared memory at once."""
     images, targets, names = zip(*items)
     return Batch(default_collate(list(images)).permute(0, 3, 1, 2), list(targets), list(names))

@@ -47,7 +47,7 @@ def perspective_matrix(px: float, py: float) -> np.ndarray:
 
 
 def rotation_matrix(degrees: float) -> np.ndarray:
-    """Turn about the origin, [3, 3]; clockwise in the picture, whose y points down."""
+    """Turn about the origin, [3, 3]; clockwise in the image, whose y points down."""
     sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
     return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
 
@@ -80,7 +80,7 @@ def fit_ratio(source_size: Sequence[float], target_size: Sequence[float]) -> flo
 def minimum_size(source_size: Sequence[int], target_size: Sequence[int], divisor: int = 0) -> tuple[int, int]:
     """Smallest (width, height) that holds the source scaled by fit_ratio.
 
-    Rounded up to multiples of `divisor`, and at least `divisor`; 0 turns rounding off. A picture with its
+    Rounded up to multiples of `divisor`, and at least `divisor`; 0 turns rounding off. An image with its
     ratio kept then needs little padding.
     """
     ratio = fit_ratio(source_size, target_size)
@@ -91,7 +91,7 @@ def minimum_size(source_size: Sequence[int], target_size: Sequence[int], divisor
 
 
 def is_mirror(matrix: np.ndarray) -> bool:
-    """Whether `matrix` shows the picture as in a mirror; any rotation of such a picture is a mirror too."""
+    """Whether `matrix` shows the image as in a mirror; any rotation of such an image is a mirror too."""
     return bool(np.linalg.det(matrix) < 0)
 
 

@@ -1,4 +1,4 @@
-"""Four samples in one picture: more plates, more backgrounds and more sizes in a step."""
+"""Four samples in one image: more plates, more backgrounds and more sizes in a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nanodet_kp_core.config import PipelineConfig
 
 CUT = (0.35, 0.65)
-"""Where the tiles meet, as a share of the picture's width and height."""
+"""Where the tiles meet, as a share of the image's width and height."""
 
 
 def mosaic(
@@ -26,7 +26,7 @@ def mosaic(
     pipeline: PipelineConfig,
     keep_ratio: bool,
 ) -> Sample:
-    """Four samples, each through its own random matrix into a tile of a picture of `target` (width, height).
+    """Four samples, each through its own random matrix into a tile of an image of `target` (width, height).
 
     A sample is shown between whole (as large as its tile) and at its usual size (a part of it). A plate that its tile
     cuts off by more than a fifth is an ignore box up to the tile's border; corners beyond the border are not seen.
@@ -61,7 +61,7 @@ def _tile_matrix(
 
 
 def moved(sample: Sample, dx: float, dy: float) -> Sample:
-    """The labels shifted by (dx, dy) pixels; the picture stays as it is."""
+    """The labels shifted by (dx, dy) pixels; the image stays as it is."""
     shift = np.array([dx, dy], np.float32)
     twice = np.tile(shift, 2)
     return replace(

@@ -1,4 +1,4 @@
-"""What a camera does to a picture without moving anything in it: blur, exposure, color, noise, compression."""
+"""What a camera does to an image without moving anything in it: blur, exposure, color, noise, compression."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ LUMA = np.array([0.114, 0.587, 0.299])
 """Weights of blue, green and red in the brightness that the eye sees (ITU-R BT.601)."""
 
 BLUR_SHARE = 0.02
-"""Longest motion blur, as a share of the picture's longer side."""
+"""Longest motion blur, as a share of the image's longer side."""
 
 JPEG_QUALITY = (35, 95)
 
 
 def change_light(rng: np.random.Generator, image: np.ndarray, pipeline: PipelineConfig) -> np.ndarray:
-    """The picture uint8 [H, W, 3] BGR, changed in the order in which a camera would do it.
+    """The image uint8 [H, W, 3] BGR, changed in the order in which a camera would do it.
 
     motion_blur, jpeg: probabilities. gamma, brightness, contrast, saturation, hue, noise: drawn uniformly from the
-    range, each in half of the pictures (as in NanoDet's pipeline).
+    range, each in half of the images (as in NanoDet's pipeline).
     """
     if rng.random() < pipeline.motion_blur:
         longest = BLUR_SHARE * max(image.shape[:2])
@@ -90,6 +90,6 @@ def add_noise(rng: np.random.Generator, image: np.ndarray, sigma: float) -> np.n
 
 
 def compress(image: np.ndarray, quality: int) -> np.ndarray:
-    """The picture as it comes back from a JPEG of `quality` (0 to 100)."""
+    """The image as it comes back from a JPEG of `quality` (0 to 100)."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))

@@ -51,5 +51,5 @@ def offset_for(precision: float, records: Sequence[Record], detector: Detector) 
         if score.hits and score.precision >= precision:
             break
     if best is None:
-        raise TrainingError(f"{len(records)} pictures: expected detections to calibrate on, got none; train longer")
+        raise TrainingError(f"{len(records)} images: expected detections to calibrate on, got none; train longer")
     return -math.log(chosen / (1 - chosen)), best

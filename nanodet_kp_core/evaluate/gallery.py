@@ -24,7 +24,7 @@ _SIDE = 256  # pixels of a crop
 
 
 @dataclass(frozen=True)
-class Picture:
+class GalleryImage:
     """A crop of the gallery: JPEG bytes, the image's name, and what there is to say about it."""
 
     jpeg: bytes
@@ -36,14 +36,14 @@ class Picture:
 class Gallery:
     """Misses (widest plate first), false alarms (best score first), and hits with the worst corners or class."""
 
-    misses: list[Picture]
-    false_alarms: list[Picture]
-    worst_corners: list[Picture]
-    wrong_classes: list[Picture]
+    misses: list[GalleryImage]
+    false_alarms: list[GalleryImage]
+    worst_corners: list[GalleryImage]
+    wrong_classes: list[GalleryImage]
 
 
 def make_gallery(everything: Matches, threshold: float, class_names: tuple[str, ...], most: int = 24) -> Gallery:
-    """Pictures at a score threshold, at most so many of each kind.
+    """Images at a score threshold, at most so many of each kind.
 
     everything: matches at the detector's own, low threshold: they tell at which score a missed plate would be found.
     """
@@ -86,7 +86,7 @@ class _Shown:
         for record, prediction in [*pairs, *matches.false_alarms]:
             self.by_record.setdefault(id(record), []).append(prediction)
 
-    def picture(self, record: Record, corners: np.ndarray, note: str) -> Picture:
+    def picture(self, record: Record, corners: np.ndarray, note: str) -> GalleryImage:
         """A square crop around `corners`, two and a half times as large as their box, enlarged to a fixed side."""
         image = record.load().image
         box = boxes_of_corners(corners)
@@ -106,7 +106,7 @@ class _Shown:
         for prediction in self.by_record.get(id(record), ()):
             _outline(canvas, place(prediction.corners), PREDICTION_COLOR)
         jpeg = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
-        return Picture(jpeg, record.name, note)
+        return GalleryImage(jpeg, record.name, note)
 
 
 def _outline(canvas: np.ndarray, corners: np.ndarray, color: tuple[int, int, int]) -> None:

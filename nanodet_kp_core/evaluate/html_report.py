@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: pictures are inside, no network is asked."""
+"""The report as one HTML file that needs nothing else: images are inside, no network is asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 from nanodet_kp_core.evaluate.coco import OKS_SIGMA
-from nanodet_kp_core.evaluate.gallery import Gallery, Picture, make_gallery
+from nanodet_kp_core.evaluate.gallery import Gallery, GalleryImage, make_gallery
 from nanodet_kp_core.evaluate.plots import plots
 from nanodet_kp_core.evaluate.report import Report
 from nanodet_kp_core.files import write_atomically
@@ -29,7 +29,7 @@ figcaption { font-size: .8em; color: #444; overflow-wrap: anywhere; }
 
 
 def write_report(report: Report, folder: Path, most: int = 24) -> Path:
-    """Write `index.html` into the folder, with at most so many pictures of each kind; returns its path.
+    """Write `index.html` into the folder, with at most so many images of each kind; returns its path.
 
     Raises DataError when an image of the gallery cannot be read, OSError when the file cannot be written.
     """
@@ -160,7 +160,7 @@ def _plot(caption: str, data: bytes) -> str:
     )
 
 
-def _pictures(title: str, pictures: Sequence[Picture]) -> str:
+def _pictures(title: str, pictures: Sequence[GalleryImage]) -> str:
     figures = "".join(
         f'<figure><img alt="{escape(p.name)}" src="{_inline("jpeg", p.jpeg)}"/>'
         f"<figcaption>{escape(p.note)}<br/>{escape(p.name)}</figcaption></figure>"

@@ -43,7 +43,7 @@ def number_evidence(records: Sequence[Record], detector: Detector) -> tuple[np.n
 def fit_temperature(logits: np.ndarray, numbers: np.ndarray) -> float:
     """Of TEMPERATURES the one under which the true numbers [H] are likeliest, logits [H, numbers], H above 0.
 
-    A share 1 / (H + 2) of each plate counts as any other number: a few pictures on which every number is right do not
+    A share 1 / (H + 2) of each plate counts as any other number: a few images on which every number is right do not
     prove that none is ever wrong.
     """
     doubt = 1 / (len(numbers) + 2)

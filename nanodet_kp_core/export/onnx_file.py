@@ -63,7 +63,7 @@ def export_onnx(
 ) -> tuple[ModelMetadata, float]:
     """Write `target` for an input of `size` (width, height); returns its metadata and the worst difference to torch.
 
-    images: uint8 BGR pictures on which torch and onnxruntime are compared. metrics: kept in the metadata. offset: added
+    images: uint8 BGR images on which torch and onnxruntime are compared. metrics: kept in the metadata. offset: added
     to the score logits, so that score 0.5 means what the validation set says it should. decoded: see DecodedNetwork.
     batch: images per run. refiner: file name of the second stage in target's folder.
 

@@ -38,7 +38,7 @@ _ROUNDS = 30
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures of the model in floats and in int8: what they score on the pictures, milliseconds of the network."""
+    """Figures of the model in floats and in int8: what they score on the images, milliseconds of the network."""
 
     scores: tuple[Score, Score]
     milliseconds: tuple[float, float]
@@ -62,20 +62,20 @@ class Comparison:
 def quantize(source: Path, target: Path, records: Sequence[Record], threads: int = 1) -> Comparison:
     """Write `target`, the model `source` with int8 convolutions; returns what was measured.
 
-    records: labeled pictures. Up to CALIBRATION_PICTURES of them, at most half, give the ranges of the values; the
+    records: labeled images. Up to CALIBRATION_PICTURES of them, at most half, give the ranges of the values; the
     others judge.
 
     Raises:
         ModelError: the int8 model is less accurate or not faster (Comparison.refusal); nothing is written.
         ConfigError: the source decodes in its graph, whose arithmetic on pixels does not survive 8 bits.
-        DataError: fewer than two pictures.
+        DataError: fewer than two images.
     """
     before = Detector(source, threads=threads, second_stage=False)
     metadata = before.metadata
     if metadata.output.is_decoded:
         raise ConfigError(f"{source}: expected a model with the raw output, got one that decodes; export it with raw")
     if len(records) < 2:
-        raise DataError(f"expected labeled pictures, half to calibrate and half to judge, got {len(records)}")
+        raise DataError(f"expected labeled images, half to calibrate and half to judge, got {len(records)}")
     # One thread's work is told apart from a busy machine's waiting by its processor time.
     clock = time.process_time if threads == 1 else time.perf_counter
     step = max(2, len(records) // CALIBRATION_PICTURES)

@@ -156,7 +156,7 @@ def write_labels(
 ) -> None:
     """Write a data set into `out`, an empty or new folder: images/ and the labels (see written_paths).
 
-    pictures: "copy" them, "link" to them, "move" them (on one disk), or "none" when the labels alone are wanted.
+    images: "copy" them, "link" to them, "move" them (on one disk), or "none" when the labels alone are wanted.
     Raises DataError when the folder holds something, when the format cannot hold these labels (losses.py counts
     what), when two images would share a label file, or when a file cannot be written.
     """

@@ -1,4 +1,4 @@
-"""The classes and sizes of a data set as one picture."""
+"""The classes and sizes of a data set as one image."""
 
 from __future__ import annotations
 

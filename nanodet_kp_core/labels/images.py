@@ -113,7 +113,7 @@ def _exif_orientation(segment: bytes) -> int | None:
 
 def _decoded_header(path: Path) -> Header:
     image, raw = read_pixels(path), read_pixels(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    # What turned it does not matter: a picture that changes when its orientation is ignored is not upright.
+    # What turned it does not matter: an image that changes when its orientation is ignored is not upright.
     upright = image.shape == raw.shape and (image == raw).all()
     return Header(image.shape[1], image.shape[0], 1 if upright else 0)
 

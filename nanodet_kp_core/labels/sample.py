@@ -72,7 +72,7 @@ class Record(Plates):
         if image.shape[:2] != (self.height, self.width):
             raise DataError(
                 f"{self.path}: expected {self.width}x{self.height} as labeled, "
-                f"got {image.shape[1]}x{image.shape[0]}; the corners belong to another picture"
+                f"got {image.shape[1]}x{image.shape[0]}; the corners belong to another image"
             )
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Plates)}
         return Sample(image=image, **values)

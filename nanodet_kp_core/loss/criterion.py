@@ -22,7 +22,7 @@ from nanodet_kp_core.loss.reduction import mean_over_ranks, weighted_average, wo
 from nanodet_kp_core.model.codec import HeadCodec
 
 IGNORE_BORDER = 0.5
-"""Pixels by which an ignore box is widened: priors on its border, which may be the picture's, count as inside."""
+"""Pixels by which an ignore box is widened: priors on its border, which may be the image's, count as inside."""
 
 
 @dataclass(frozen=True)

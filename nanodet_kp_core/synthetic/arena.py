@@ -8,7 +8,7 @@ import numpy as np
 from nanodet_kp_core.synthetic.canvas import Canvas, paint, quad_window, shine, surface
 from nanodet_kp_core.synthetic.lights import bar_quad, strength, team_light
 
-_PIECE = 64.0  # pixels; long lines shine piece by piece, or their bounding box would be the whole picture
+_PIECE = 64.0  # pixels; long lines shine piece by piece, or their bounding box would be the whole image
 
 
 def arena(rng: np.random.Generator, canvas: Canvas) -> None:

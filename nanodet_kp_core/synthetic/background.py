@@ -50,71 +50,71 @@ def texture(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(cv2.warpAffine(source, matrix, (w, h), flags=flags, borderMode=cv2.BORDER_WRAP))
 
 
-def roughen(rng: np.random.Generator, picture: np.ndarray, strength: float) -> None:
+def roughen(rng: np.random.Generator, image: np.ndarray, strength: float) -> None:
     """Texture the codes of `picture` [H, W, 3] in place; strength 1 changes them by up to a half."""
-    rough = texture(rng, (picture.shape[1], picture.shape[0]))
+    rough = texture(rng, (image.shape[1], image.shape[0]))
     mixed = cv2.addWeighted(rough, strength, np.full_like(rough, 128), 1 - strength, 0)
-    cv2.multiply(picture, mixed, picture, 1 / 128)
+    cv2.multiply(image, mixed, image, 1 / 128)
 
 
 def background(rng: np.random.Generator, size: tuple[int, int]) -> Canvas:
     """A canvas with a background and nothing that shines yet."""
     w, h = size
-    picture = np.empty((h, w, 3), np.uint8)
+    image = np.empty((h, w, 3), np.uint8)
     kind = rng.random()
     rough = 1.0
     if kind < 0.3:
         rough = 0.35  # paint and concrete
-        hall(rng, picture)
+        hall(rng, image)
     elif kind < 0.74:
-        _room(rng, picture)
+        _room(rng, image)
     elif kind < 0.93:
-        picture[:] = surface(rng, 0.04)
-        _clutter(rng, picture, int(rng.integers(8, 50)))
+        image[:] = surface(rng, 0.04)
+        _clutter(rng, image, int(rng.integers(8, 50)))
     else:
-        picture[:] = surface(rng)
+        image[:] = surface(rng)
     if rng.random() < 0.8:
-        roughen(rng, picture, rough * float(rng.uniform(0.1, 1.0)))
+        roughen(rng, image, rough * float(rng.uniform(0.1, 1.0)))
     if rng.random() < 0.3:
-        _text(rng, picture)
-    return Canvas(picture, np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.uint8))
+        _text(rng, image)
+    return Canvas(image, np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.uint8))
 
 
-def _room(rng: np.random.Generator, picture: np.ndarray) -> None:
+def _room(rng: np.random.Generator, image: np.ndarray) -> None:
     """Wall above, floor below, doors, boxes, shelves, tiles and lines on the floor."""
-    h, w = picture.shape[:2]
+    h, w = image.shape[:2]
     horizon = float(rng.uniform(-0.3, 0.8)) * h
     slope = float(rng.normal(0, 0.08)) * w
-    picture[:] = surface(rng, 0.04)
-    fill(picture, np.array([[0, horizon - slope], [w, horizon + slope], [w, h], [0, h]]), surface(rng, 0.04))
+    image[:] = surface(rng, 0.04)
+    fill(image, np.array([[0, horizon - slope], [w, horizon + slope], [w, h], [0, h]]), surface(rng, 0.04))
     if rng.random() < 0.25:
-        _floor_lines(rng, picture, horizon)
+        _floor_lines(rng, image, horizon)
     for _ in range(rng.integers(0, 9)):
         x, bw, bh = rng.uniform(-0.2, 1) * w, rng.uniform(0.03, 0.5) * w, rng.uniform(0.05, 0.7) * h
         y = horizon + rng.uniform(-0.05, 0.35) * h
-        fill(picture, np.array([[x, y - bh], [x + bw, y - bh], [x + bw, y], [x, y]]), surface(rng))
+        fill(image, np.array([[x, y - bh], [x + bw, y - bh], [x + bw, y], [x, y]]), surface(rng))
     for _ in range(rng.integers(0, 7)):  # lines painted on the floor, posts, shelf edges
         a = rng.uniform(-0.2, 1.2, 2) * (w, h)
         b = a + rng.normal(0, 0.6, 2) * (w, h) if rng.random() < 0.5 else a + (0, rng.uniform(0.1, 0.9) * h)
         code, thick = surface(rng, 0.05, 0.95), int(rng.integers(1, 8))
-        cv2.line(picture, tuple(a.astype(int)), tuple(b.astype(int)), code, thick, cv2.LINE_AA)
-    _clutter(rng, picture, int(rng.integers(0, 14)))
+        cv2.line(image, tuple(a.astype(int)), tuple(b.astype(int)), code, thick, cv2.LINE_AA)
+    _clutter(rng, image, int(rng.integers(0, 14)))
 
 
-def _floor_lines(rng: np.random.Generator, picture: np.ndarray, horizon: float) -> None:
+def _floor_lines(rng: np.random.Generator, image: np.ndarray, horizon: float) -> None:
     """Tiles: lines that meet on the horizon, and lines across."""
-    h, w = picture.shape[:2]
+    h, w = image.shape[:2]
     code, thick = surface(rng), int(rng.integers(1, 3))
     middle = (int(rng.uniform(0, w)), int(horizon))
     for x in np.linspace(-3 * w, 4 * w, int(rng.integers(8, 30))):
-        cv2.line(picture, middle, (int(x), h + 20), code, thick, cv2.LINE_AA)
+        cv2.line(image, middle, (int(x), h + 20), code, thick, cv2.LINE_AA)
     for k in range(1, 12):
         y = int(horizon + (h - horizon) * 1.2 / k)
-        cv2.line(picture, (0, y), (w, y), code, thick, cv2.LINE_AA)
+        cv2.line(image, (0, y), (w, y), code, thick, cv2.LINE_AA)
 
 
-def _clutter(rng: np.random.Generator, picture: np.ndarray, count: int) -> None:
-    h, w = picture.shape[:2]
+def _clutter(rng: np.random.Generator, image: np.ndarray, count: int) -> None:
+    h, w = image.shape[:2]
     for _ in range(count):
         center = rng.uniform(-0.1, 1.1, 2) * (w, h)
         reach = np.exp(rng.uniform(np.log(0.02), np.log(0.35))) * w
@@ -122,19 +122,19 @@ def _clutter(rng: np.random.Generator, picture: np.ndarray, count: int) -> None:
             axes = (int(reach * rng.uniform(0.2, 1)) + 1, int(reach * rng.uniform(0.2, 1)) + 1)
             thick = -1 if rng.random() < 0.5 else int(rng.integers(1, 4))
             angle = float(rng.uniform(0, 180))
-            cv2.ellipse(picture, tuple(center.astype(int)), axes, angle, 0, 360, surface(rng), thick, cv2.LINE_AA)
+            cv2.ellipse(image, tuple(center.astype(int)), axes, angle, 0, 360, surface(rng), thick, cv2.LINE_AA)
             continue
         angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 6))))
         radii = reach * rng.uniform(0.3, 1, len(angles))
         points = center + np.stack([np.cos(angles), np.sin(angles)], 1) * radii[:, None]
-        fill(picture, points, surface(rng))
+        fill(image, points, surface(rng))
 
 
-def _text(rng: np.random.Generator, picture: np.ndarray) -> None:
+def _text(rng: np.random.Generator, image: np.ndarray) -> None:
     """Writing in the scene: shapes like digits that are no plate."""
-    h, w = picture.shape[:2]
+    h, w = image.shape[:2]
     for _ in range(rng.integers(1, 5)):
         letters = "".join("0123456789ABRGKMNE:"[k] for k in rng.integers(0, 19, int(rng.integers(1, 6))))
         at = tuple((rng.uniform(0, 0.95, 2) * (w, h)).astype(int))
         font, zoom = int(rng.integers(0, 5)), float(rng.uniform(0.3, 2))
-        cv2.putText(picture, letters, at, font, zoom, surface(rng, 0.05, 0.95), int(rng.integers(1, 5)), cv2.LINE_AA)
+        cv2.putText(image, letters, at, font, zoom, surface(rng, 0.05, 0.95), int(rng.integers(1, 5)), cv2.LINE_AA)

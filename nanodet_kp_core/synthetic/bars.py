@@ -17,10 +17,10 @@ from nanodet_kp_core.synthetic.geometry import PlatePose
 
 Spread = tuple[tuple[float, float], ...]
 """What becomes of a point of light: (share, standard deviation in pixels) of some Gaussians; the first is the sharp
-picture, the second the bloom next to it, the others are wide and faint."""
+image, the second the bloom next to it, the others are wide and faint."""
 
 _END = 0.7
-"""Gray level at the labeled end over that in the middle, before a dark background. Labels fitted to real pictures lie
+"""Gray level at the labeled end over that in the middle, before a dark background. Labels fitted to real images lie
 half-way between bar and background, which is mostly not black."""
 
 _LEAST, _MOST = -0.15, 0.3  # of a bar's length that blur can add at each end

@@ -1,4 +1,4 @@
-"""Kinds of cameras: how each exposes, blurs and delivers. Every picture is seen by one of them."""
+"""Kinds of cameras: how each exposes, blurs and delivers. Every image is seen by one of them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Range = tuple[float, float]
 class CameraKind:
     """A kind of camera and how it is used. Ranges are (low, high).
 
-    share: of the pictures. ambient: log-uniform, see Exposure; dark: share of pictures from `dark_ambient` instead.
-    gamma: display gamma, 2.2 is sRGB's, 1 none. noise: choices. sharp: defocus in pixels; soft: share of pictures
-    out of focus. moving: share of pictures with motion, blur: its mean length in pixels. near, near_share: bloom.
+    share: of the images. ambient: log-uniform, see Exposure; dark: share of images from `dark_ambient` instead.
+    gamma: display gamma, 2.2 is sRGB's, 1 none. noise: choices. sharp: defocus in pixels; soft: share of images
+    out of focus. moving: share of images with motion, blur: its mean length in pixels. near, near_share: bloom.
     """
 
     name: str
@@ -71,7 +71,7 @@ KINDS = (
 _SHARES = np.cumsum([kind.share for kind in KINDS])
 
 _DISCS, _SMEARS, _OVALS = 0.03, 0.05, 0.06
-"""Shares of pictures out of focus by a disc, smeared by motion, and with bars blown out into ovals."""
+"""Shares of images out of focus by a disc, smeared by motion, and with bars blown out into ovals."""
 
 
 def draw_kind(rng: np.random.Generator) -> CameraKind:
@@ -82,7 +82,7 @@ def draw_kind(rng: np.random.Generator) -> CameraKind:
 def draw_exposure(rng: np.random.Generator, scale: float = 1.0, kind: CameraKind | None = None) -> Exposure:
     """A random exposure of a kind of camera, None any; at times by a lens, a motion or a brightness beyond the usual.
 
-    scale: width of the picture over 256. Blur and bloom in pixels grow slower than the picture: a wide picture has
+    scale: width of the image over 256. Blur and bloom in pixels grow slower than the image: a wide image has
     finer pixels, but its lens is no worse than another's.
     """
     exposure = usual_exposure(rng, scale, kind or draw_kind(rng))

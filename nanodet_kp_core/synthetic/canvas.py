@@ -1,6 +1,6 @@
 """The scene as it is painted: what reflects (albedo), what shines (emission) and who is in front (owner).
 
-Albedo is kept as its square root in 8 bit: OpenCV smooths edges in such pictures only, and fills them fast.
+Albedo is kept as its square root in 8 bit: OpenCV smooths edges in such images only, and fills them fast.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Window:
 
 def quad_window(quad: np.ndarray, size: tuple[int, int]) -> Window | None:
     """Distances to the sides of a convex quad [4, 2] (left-top, left-bottom, right-bottom, right-top): left, bottom,
-    right, top; None when it lies outside a picture of `size` (width, height)."""
+    right, top; None when it lies outside an image of `size` (width, height)."""
     low = np.maximum(np.floor(quad.min(0)) - 1, 0).astype(int)
     high = np.minimum(np.ceil(quad.max(0)) + 2, size).astype(int)
     if (high <= low).any():

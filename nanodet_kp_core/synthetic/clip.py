@@ -26,7 +26,7 @@ _LIGHT = replace(
     _EXPOSURE, ambient=0.6, noise=0.004, near=2.2, near_share=0.25, wide_share=0.04,
     finish=Finish(bayer=0.0, sharpen=(1.0, 0.3, 0.3)),
 )  # fmt: skip
-_SENSOR_SEED = 10  # draws white balance and saturation: a neutral picture
+_SENSOR_SEED = 10  # draws white balance and saturation: a neutral image
 _DROP = 1.9  # a plate is so many of its widths below the horizon: the camera's height over 135 mm
 
 

@@ -26,7 +26,7 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """What every picture of a data set shares; see generator.render_scene."""
+    """What every image of a data set shares; see generator.render_scene."""
 
     size: tuple[int, int] = SIZE
     plate_px: tuple[float, float] = PLATE_PX
@@ -75,9 +75,9 @@ def scene_document(scenes: Sequence[tuple[str, Scene]]) -> dict[str, Any]:
 
 
 def render_dataset(folder: Path, count: int, first_seed: int, options: RenderOptions, workers: int) -> Iterator[int]:
-    """Render `count` pictures; yields how many are done after each chunk, then writes `labels.json`.
+    """Render `count` images; yields how many are done after each chunk, then writes `labels.json`.
 
-    Picture k has seed first_seed + k. Chunks that are there are kept, so a stopped run goes on where it was; the
+    Image k has seed first_seed + k. Chunks that are there are kept, so a stopped run goes on where it was; the
     arguments are kept beside them. Raises DataError when the folder was rendered with other arguments or by another
     generator.
     """
@@ -103,7 +103,7 @@ def render_dataset(folder: Path, count: int, first_seed: int, options: RenderOpt
 def write_as(folder: Path, name: str, out: Path) -> list[str]:
     """Write a rendered data set in another label format (a key of formats.FORMATS) into the new folder `out`.
 
-    The pictures become links. Returns what that format cannot hold and was left out, a phrase each.
+    The images become links. Returns what that format cannot hold and was left out, a phrase each.
     """
     faults: list[Fault] = []
     images = read_labels("CocoDataset", folder / "images", folder / "labels.json", faults)

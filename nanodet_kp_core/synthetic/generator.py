@@ -1,4 +1,4 @@
-"""One labeled picture from one seed: scene, robots, lights, sensor, and labels of what can really be seen."""
+"""One labeled image from one seed: scene, robots, lights, sensor, and labels of what can really be seen."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from nanodet_kp_core.synthetic.sensor import Exposure, compress, expose
 from nanodet_kp_core.synthetic.trim import chassis_strips
 
 VERSION = 8
-"""Changes whenever a seed gives another picture or other labels."""
+"""Changes whenever a seed gives another image or other labels."""
 
 PLATE_PX = (8.0, 200.0)
-"""Range of the width of a small plate seen from the front, pixels, in a picture of SIZE."""
+"""Range of the width of a small plate seen from the front, pixels, in an image of SIZE."""
 
 SIZE = (256, 256)
 
-_ROBOTS = np.cumsum([0.05, 0.29, 0.32, 0.22, 0.12])  # of 0, 1, .. robots in a picture
+_ROBOTS = np.cumsum([0.05, 0.29, 0.32, 0.22, 0.12])  # of 0, 1, .. robots in an image
 _PLATES_A_ROBOT, _PLATES_A_ROW = 4, 16
-_ROWS = 0.05  # share of pictures with robots side by side
+_ROWS = 0.05  # share of images with robots side by side
 _MARKINGS, _HUD = 0.2, 0.05
 
 
@@ -66,7 +66,7 @@ class Scene:
 def random_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
     """A camera of 14 to 64 degrees that looks slightly up or down or from high above, at times rolled.
 
-    Its optical axis may leave the picture, since pictures are also cut out of larger ones.
+    Its optical axis may leave the image, since images are also cut out of larger ones.
     """
     w, h = size
     focal = w * float(np.exp(rng.uniform(np.log(0.8), np.log(4.0))))
@@ -89,7 +89,7 @@ def random_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
 
 
 def render(seed: int, size: tuple[int, int] = SIZE, plate_px: tuple[float, float] = PLATE_PX) -> Sample:
-    """Picture of `size` (width, height) with labels; the same arguments give the same picture.
+    """Image of `size` (width, height) with labels; the same arguments give the same image.
 
     plate_px: range of the width of a small plate seen from the front, log-uniform, pixels.
     """
@@ -120,13 +120,13 @@ def render_scene(
     plates = _robots(rng, canvas, camera, plate_px, exposure, exact)
     paint_occluders(rng, canvas)
     light = underglow(rng, canvas, camera, plates, exposure.ambient)
-    picture = expose(rng, canvas, exposure, light)
+    image = expose(rng, canvas, exposure, light)
     if rng.random() < exposure.finish.overlay:
-        broadcast_overlay(rng, picture, canvas.owner)
+        broadcast_overlay(rng, image, canvas.owner)
     if rng.random() < _HUD:
-        hud(rng, picture, canvas.owner)
-    picture = compress(picture, exposure)
-    sample, kept = label(picture, canvas.owner, plates, exposure, str(seed))
+        hud(rng, image, canvas.owner)
+    image = compress(image, exposure)
+    sample, kept = label(image, canvas.owner, plates, exposure, str(seed))
     poses = [KnownPose(*plate.pose.in_camera(camera), plate.large) for plate in kept]
     return Scene(sample, camera.matrix, np.array(camera.distortion), poses)
 

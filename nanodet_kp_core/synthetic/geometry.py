@@ -14,8 +14,8 @@ class Camera:
     """Pinhole with a lens: focal length and center in pixels, rotation [3, 3] from the level frame to the camera's.
 
     distortion: OpenCV's k1, k2, p1, p2, k3. reach: squared radius (on the plane at depth 1) up to which the lens is
-    distorted as OpenCV says; beyond it, far outside the picture, its strength stays what it is there, because the
-    polynomial would fold back into the picture.
+    distorted as OpenCV says; beyond it, far outside the image, its strength stays what it is there, because the
+    polynomial would fold back into the image.
     """
 
     focal: float

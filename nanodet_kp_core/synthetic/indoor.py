@@ -43,7 +43,7 @@ def _panel(rng: np.random.Generator, center: np.ndarray, width: float, height: f
 
 
 def _reach(rng: np.random.Generator, canvas: Canvas, low: float, high: float) -> float:
-    """Log-uniform part of the picture's width, pixels."""
+    """Log-uniform part of the image's width, pixels."""
     return canvas.size[0] * float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 

@@ -1,4 +1,4 @@
-"""What of a rendered picture can really be seen: plates, ignore boxes, and stickers that can be read."""
+"""What of a rendered image can really be seen: plates, ignore boxes, and stickers that can be read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Blob:
 def label(
     picture: np.ndarray, owner: np.ndarray, plates: list[PlateView], exposure: Exposure, name: str
 ) -> tuple[Sample, list[PlateView]]:
-    """The picture with its labels, and the plates that became labels, in the same order."""
+    """The image with its labels, and the plates that became labels, in the same order."""
     kept, ignored = [], []
     for plate in plates:
         verdict = _verdict(picture, owner, plate, exposure)
@@ -107,7 +107,7 @@ def _touches(corners: np.ndarray, w: int, h: int) -> bool:
 
 
 def _visible(picture: np.ndarray, plate: PlateView, at: np.ndarray, blob: Blob) -> bool:
-    """Whether each bar stands out from what is beside it in the finished picture; with strong blur, from the middle
+    """Whether each bar stands out from what is beside it in the finished image; with strong blur, from the middle
     between the bars."""
     c = plate.corners
     across = (c[3] + c[2] - c[0] - c[1]) / 2

@@ -134,7 +134,7 @@ def lone_bar(rng: np.random.Generator, canvas: Canvas, quad: np.ndarray, color: 
 
 
 def mirrored_bars(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Bars of a robot outside the picture, mirrored in the floor: dim, soft, smeared downward."""
+    """Bars of a robot outside the image, mirrored in the floor: dim, soft, smeared downward."""
     w, h = canvas.size
     length = float(np.exp(rng.uniform(np.log(6), np.log(0.3 * h))))
     first, gap = rng.uniform(0, 1, 2) * (w, h), length * rng.uniform(0.8, 4)

@@ -28,7 +28,7 @@ def paint_occluders(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def _mesh(rng: np.random.Generator, canvas: Canvas) -> None:
-    """A fence or a protective grid in front of a part of the picture."""
+    """A fence or a protective grid in front of a part of the image."""
     w, h = canvas.size
     step = float(np.exp(rng.uniform(np.log(4), np.log(28))))
     width = max(0.35, step * float(rng.uniform(0.06, 0.22)))
@@ -54,62 +54,62 @@ def _mesh(rng: np.random.Generator, canvas: Canvas) -> None:
     canvas.emission[keep] *= 1 - cover
 
 
-def broadcast_overlay(rng: np.random.Generator, picture: np.ndarray, owner: np.ndarray) -> None:
-    """Banners in team colors with badges and writing over the finished picture; `owner` learns what they cover."""
-    h, w = picture.shape[:2]
+def broadcast_overlay(rng: np.random.Generator, image: np.ndarray, owner: np.ndarray) -> None:
+    """Banners in team colors with badges and writing over the finished image; `owner` learns what they cover."""
+    h, w = image.shape[:2]
     height = int(h * rng.uniform(0.04, 0.16))
     top = (0, h - height, int(rng.integers(0, h - height)))[int(rng.integers(3))]
     team = np.array((20, 20, 220) if rng.random() < 0.5 else (210, 90, 10))
     shade = np.clip(team + rng.normal(0, 25, 3), 0, 255)
     color = (int(shade[0]), int(shade[1]), int(shade[2]))
     left, right = sorted(int(v) for v in rng.uniform(-0.5, 1.5, 2) * w)
-    cv2.rectangle(picture, (left, top), (right, top + height), color, -1)
+    cv2.rectangle(image, (left, top), (right, top + height), color, -1)
     if rng.random() < 0.4:  # the other team's half
-        cv2.rectangle(picture, ((left + right) // 2, top), (right, top + height), color[::-1], -1)
+        cv2.rectangle(image, ((left + right) // 2, top), (right, top + height), color[::-1], -1)
     for _ in range(rng.integers(1, 4)):
         at = (int(rng.uniform(left, right + 1)), top + height // 2)
         if rng.random() < 0.65:
             radius = max(2, int(height * rng.uniform(0.35, 0.9)))
-            _badge(rng, picture, owner, at, radius, color)
+            _badge(rng, image, owner, at, radius, color)
             if rng.random() < 0.6:
-                _counts_beside(rng, picture, at, radius)
+                _counts_beside(rng, image, at, radius)
         else:
             letters = "".join("0123456789ABRGK "[k] for k in rng.integers(0, 16, int(rng.integers(2, 9))))
-            cv2.putText(picture, letters, (at[0], top + height - 2), 0, height / 32, (255, 255, 255), 1, cv2.LINE_AA)
+            cv2.putText(image, letters, (at[0], top + height - 2), 0, height / 32, (255, 255, 255), 1, cv2.LINE_AA)
     owner[max(0, top) : top + height, max(0, left) : max(0, right)] = OCCLUDER
 
 
 def _badge(
-    rng: np.random.Generator, picture: np.ndarray, owner: np.ndarray, at: tuple[int, int], radius: int, color: Code
+    rng: np.random.Generator, image: np.ndarray, owner: np.ndarray, at: tuple[int, int], radius: int, color: Code
 ) -> None:
     """A white disc with a mark, or the number of a robot in it."""
-    cv2.circle(picture, at, radius, (245, 245, 245), -1, cv2.LINE_AA)
+    cv2.circle(image, at, radius, (245, 245, 245), -1, cv2.LINE_AA)
     dark = rng.integers(0, 90, 3)
     ink = color if rng.random() < 0.5 else (int(dark[0]), int(dark[1]), int(dark[2]))
     if rng.random() < 0.4 and radius > 4:
-        _number_on(picture, at, radius, ink, "1234G"[int(rng.integers(5))])
+        _number_on(image, at, radius, ink, "1234G"[int(rng.integers(5))])
     else:
         mark = np.asarray(at) + rng.uniform(-0.7, 0.7, (int(rng.integers(3, 7)), 2)) * radius
         closed = bool(rng.random() < 0.5)
-        cv2.polylines(picture, [mark.astype(np.int32)], closed, ink, max(1, radius // 5), cv2.LINE_AA)
+        cv2.polylines(image, [mark.astype(np.int32)], closed, ink, max(1, radius // 5), cv2.LINE_AA)
     owner[max(0, at[1] - radius) : at[1] + radius, max(0, at[0] - radius) : at[0] + radius] = OCCLUDER
 
 
-def _counts_beside(rng: np.random.Generator, picture: np.ndarray, at: tuple[int, int], radius: int) -> None:
+def _counts_beside(rng: np.random.Generator, image: np.ndarray, at: tuple[int, int], radius: int) -> None:
     """The teams' counts left and right of a clock: two light strokes at the same height, as the bars of a plate are."""
     apart, size, letter = radius * rng.uniform(1.3, 3.0), radius / rng.uniform(14, 28), "01I|8"[int(rng.integers(5))]
     for side in (-1, 1):
         place = (int(at[0] + side * apart - 10 * size), int(at[1] + 11 * size))
-        cv2.putText(picture, letter, place, 0, size, (245, 245, 245), max(1, int(2 * size)), cv2.LINE_AA)
+        cv2.putText(image, letter, place, 0, size, (245, 245, 245), max(1, int(2 * size)), cv2.LINE_AA)
 
 
-def _number_on(picture: np.ndarray, at: tuple[int, int], radius: int, ink: Code, number: str) -> None:
-    h, w = picture.shape[:2]
+def _number_on(image: np.ndarray, at: tuple[int, int], radius: int, ink: Code, number: str) -> None:
+    h, w = image.shape[:2]
     side = radius // 2 + 1
     x0, x1, y0, y1 = max(0, at[0] - side), min(w, at[0] + side), max(0, at[1] - side), min(h, at[1] + side)
     if x1 - x0 < 2 * side or y1 - y0 < 2 * side:
         return
     mask = cv2.resize(sticker_mask(number, 135.0), (2 * side, 2 * side), interpolation=cv2.INTER_AREA)
     weight = mask[..., None].astype(np.float32) / 255
-    window = picture[y0:y1, x0:x1]
+    window = image[y0:y1, x0:x1]
     window[:] = (window + weight * (np.array(ink, np.float32) - window)).astype(np.uint8)

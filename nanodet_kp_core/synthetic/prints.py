@@ -84,7 +84,7 @@ class Print:
 
     @property
     def readable(self) -> bool:
-        """Whether a near and sharp picture shows which sticker it is."""
+        """Whether a near and sharp image shows which sticker it is."""
         return self.style.kind in _READABLE
 
 

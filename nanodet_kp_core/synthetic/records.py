@@ -1,4 +1,4 @@
-"""Rendered pictures as records: training draws them while it runs, nothing touches the disk."""
+"""Rendered images as records: training draws them while it runs, nothing touches the disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nanodet_kp_core.synthetic.generator import PLATE_PX, SIZE, render
 
 @dataclass(kw_only=True)
 class RenderedRecord(Record):
-    """A picture that is rendered when it is loaded; its plates are known only then (here they are empty)."""
+    """An image that is rendered when it is loaded; its plates are known only then (here they are empty)."""
 
     seed: int
     plate_px: tuple[float, float]
@@ -26,7 +26,7 @@ class RenderedRecord(Record):
 class RenderedRecords(Sequence[RenderedRecord]):
     """`count` records with the seeds first_seed, first_seed + 1, ..; made when asked for.
 
-    size: (width, height) of the pictures; plate_px: see generator.render.
+    size: (width, height) of the images; plate_px: see generator.render.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RenderedRecords(Sequence[RenderedRecord]):
         return self._record(self.first_seed + index % self._length)
 
     def of_epoch(self, epoch: int, index: int) -> RenderedRecord:
-        """The record of `index` in an epoch that shows no picture of an earlier one."""
+        """The record of `index` in an epoch that shows no image of an earlier one."""
         return self._record(self.first_seed + epoch * self._length + index)
 
     def _record(self, seed: int) -> RenderedRecord:

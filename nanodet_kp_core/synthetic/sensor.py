@@ -1,4 +1,4 @@
-"""From radiance to the picture a cheap camera delivers: glow, exposure, blur, noise, Bayer, color faults, JPEG."""
+"""From radiance to the image a cheap camera delivers: glow, exposure, blur, noise, Bayer, color faults, JPEG."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _GREY = np.array([0.114, 0.587, 0.299], np.float32)
 
 @dataclass(frozen=True)
 class Finish:
-    """What a kind of camera does to its pictures after the sensor.
+    """What a kind of camera does to its images after the sensor.
 
-    bayer: share of pictures from a color filter array. smooth: share of the others whose noise is smoothed. sharpen:
-    share of pictures, least and most. tone: least and most of a phone's tone curve, 0 none. jpeg: share of pictures,
-    quality: of JPEG, least and most. shrink: share of pictures scaled down and up again, least and most. overlay: share
+    bayer: share of images from a color filter array. smooth: share of the others whose noise is smoothed. sharpen:
+    share of images, least and most. tone: least and most of a phone's tone curve, 0 none. jpeg: share of images,
+    quality: of JPEG, least and most. shrink: share of images scaled down and up again, least and most. overlay: share
     with banners.
     """
 
@@ -38,13 +38,13 @@ class Finish:
 
 @dataclass(frozen=True)
 class Exposure:
-    """Drawn once per picture; bars and labels need it too (an unreadable sticker gets no number).
+    """Drawn once per image; bars and labels need it too (an unreadable sticker gets no number).
 
     ambient: light that the scene reflects, 1 exposes white fully. black: what the camera cuts off in the dark, linear.
     noise: standard deviation in the dark, of full scale. blur: length of the motion blur in pixels, in direction
     `angle` (radians). defocus and near: standard deviations in pixels of the lens and of the bloom around lights, with
     the bloom's share; wide, broad: shares of its halos of `halo` pixels. disc: radius in pixels of the disc that a
-    lens far out of focus makes of a point, by an aperture of `blades` sides (0: round). shrink: the picture is scaled
+    lens far out of focus makes of a point, by an aperture of `blades` sides (0: round). shrink: the image is scaled
     by it and back, 1 not. quality: of JPEG, 0 none.
     """
 
@@ -80,22 +80,22 @@ class Exposure:
         return float(np.hypot(self.defocus, self.disc / 2))
 
 
-def _shrunk(picture: np.ndarray, step: int) -> np.ndarray:
-    h, w = picture.shape[:2]
-    return cv2.resize(picture, (max(2, w // step), max(2, h // step)), interpolation=cv2.INTER_AREA)
+def _shrunk(image: np.ndarray, step: int) -> np.ndarray:
+    h, w = image.shape[:2]
+    return cv2.resize(image, (max(2, w // step), max(2, h // step)), interpolation=cv2.INTER_AREA)
 
 
-def _motion(picture: np.ndarray, length: float, angle: float) -> np.ndarray:
+def _motion(image: np.ndarray, length: float, angle: float) -> np.ndarray:
     size = int(np.ceil(length)) | 1
     if size < 3:
-        return picture
+        return image
     kernel = np.zeros((size, size), np.uint8)
     reach = np.array([np.cos(angle), np.sin(angle)]) * (length - 1) / 2
     ends = np.round((np.array([-reach, reach]) + size // 2) * 16).astype(int)
     cv2.line(kernel, tuple(map(int, ends[0])), tuple(map(int, ends[1])), 255, 1, cv2.LINE_AA, 4)
     weights = kernel.astype(np.float32)
     weights += weights[::-1, ::-1].copy()  # centerd, or the labels would shift
-    return cv2.filter2D(picture, -1, weights / weights.sum(), borderType=cv2.BORDER_REPLICATE)
+    return cv2.filter2D(image, -1, weights / weights.sum(), borderType=cv2.BORDER_REPLICATE)
 
 
 def _aperture(radius: float, blades: int, turn: float) -> np.ndarray:
@@ -110,19 +110,19 @@ def _aperture(radius: float, blades: int, turn: float) -> np.ndarray:
     return kernel / kernel.sum()
 
 
-def _toned(picture: np.ndarray, strength: float) -> np.ndarray:
+def _toned(image: np.ndarray, strength: float) -> np.ndarray:
     """A phone's tones: shadows lifted where the surroundings are dark, and a curve with more contrast."""
-    small = _shrunk(picture, 8)
+    small = _shrunk(image, 8)
     around = cv2.GaussianBlur(cv2.transform(small, _GREY[None]), (0, 0), 3.0)
     gain = 1 + np.float32(0.5 * strength) * np.square(1 - np.clip(around, 0, 1))
-    lifted = picture * cv2.resize(gain, picture.shape[1::-1])[..., None]
+    lifted = image * cv2.resize(gain, image.shape[1::-1])[..., None]
     lifted = np.clip(lifted, 0, 1)
     curve = lifted * lifted * (3 - 2 * lifted)
     return cv2.addWeighted(lifted, 1 - 0.6 * strength, curve, 0.6 * strength, 0)
 
 
 def expose(rng: np.random.Generator, canvas: Canvas, exposure: Exposure, underglow: np.ndarray | None) -> np.ndarray:
-    """Picture uint8 [H, W, 3]. `underglow`: colored light [H / 4, W / 4, 3] on the scene, None for none."""
+    """Image uint8 [H, W, 3]. `underglow`: colored light [H / 4, W / 4, 3] on the scene, None for none."""
     radiance = _radiance(rng, canvas, exposure, underglow)
     radiance = _motion(radiance, exposure.blur, exposure.angle) - np.float32(exposure.black)
     finish = exposure.finish
@@ -130,16 +130,16 @@ def expose(rng: np.random.Generator, canvas: Canvas, exposure: Exposure, undergl
     radiance = np.clip(radiance, 0, 1)
     if raw:
         radiance = _bayer(rng, radiance, exposure.noise)
-    picture = cv2.pow(radiance, exposure.gamma)
+    image = cv2.pow(radiance, exposure.gamma)
     if exposure.noise > 0 and not raw:
-        picture = cv2.scaleAdd(_grain(rng, picture.shape, rng.random() < finish.smooth), exposure.noise, picture)
-    picture = cv2.transform(picture, _colors(rng))
+        image = cv2.scaleAdd(_grain(rng, image.shape, rng.random() < finish.smooth), exposure.noise, image)
+    image = cv2.transform(image, _colors(rng))
     if finish.tone[1] > 0:
-        picture = _toned(picture, float(rng.uniform(*finish.tone)))
+        image = _toned(image, float(rng.uniform(*finish.tone)))
     if rng.random() < finish.sharpen[0]:
         share = float(rng.uniform(*finish.sharpen[1:]))
-        picture = cv2.addWeighted(picture, 1 + share, cv2.GaussianBlur(picture, (0, 0), 1.0), -share, 0)
-    return cv2.convertScaleAbs(np.clip(picture, 0, 1, out=picture), alpha=255)
+        image = cv2.addWeighted(image, 1 + share, cv2.GaussianBlur(image, (0, 0), 1.0), -share, 0)
+    return cv2.convertScaleAbs(np.clip(image, 0, 1, out=image), alpha=255)
 
 
 def _radiance(rng: np.random.Generator, canvas: Canvas, exposure: Exposure, underglow: np.ndarray | None) -> np.ndarray:
@@ -198,7 +198,7 @@ def _grain(rng: np.random.Generator, shape: tuple[int, ...], smooth: bool) -> np
 
 
 def _bayer(rng: np.random.Generator, radiance: np.ndarray, sigma: float) -> np.ndarray:
-    """What a color filter array and its interpolation make of the picture; noise falls on the raw pixels."""
+    """What a color filter array and its interpolation make of the image; noise falls on the raw pixels."""
     h, w = radiance.shape[:2]
     raw = np.empty((h, w), np.float32)
     for row, column, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
@@ -220,14 +220,14 @@ def _colors(rng: np.random.Generator) -> np.ndarray:
     return matrix + leak - leak.mean(axis=1, keepdims=True)
 
 
-def compress(picture: np.ndarray, exposure: Exposure) -> np.ndarray:
-    """What streams do to a picture: at times scaled down and up again, JPEG, or nothing."""
+def compress(image: np.ndarray, exposure: Exposure) -> np.ndarray:
+    """What streams do to an image: at times scaled down and up again, JPEG, or nothing."""
     if exposure.shrink < 1:
-        h, w = picture.shape[:2]
+        h, w = image.shape[:2]
         size = (max(2, int(w * exposure.shrink)), max(2, int(h * exposure.shrink)))
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
     if exposure.quality == 0:
-        return picture
-    ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, exposure.quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)) if ok else picture
+        return image
+    ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, exposure.quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)) if ok else image

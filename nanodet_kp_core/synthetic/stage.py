@@ -18,17 +18,17 @@ _WHITE = np.array([0.95, 0.97, 0.9], np.float32)
 
 
 def stage(size: tuple[int, int]) -> Canvas:
-    """The arena without robots in a picture of `size` (width, height); always the same."""
+    """The arena without robots in an image of `size` (width, height); always the same."""
     w, h = size
     scale = np.array([w, h])
-    picture = np.empty((h, w, 3), np.uint8)
+    image = np.empty((h, w, 3), np.uint8)
     rows = np.linspace(0, 1, h, dtype=np.float32)
     wall, floor = 0.16 + 0.2 * rows / HORIZON, 0.1 + 0.12 * (rows - HORIZON) / (1 - HORIZON)
-    picture[:] = encode(np.where(rows < HORIZON, wall, floor)[:, None] * (1.05, 1.0, 0.97))[:, None]
-    _wall(picture)
-    _floor(picture)
-    roughen(np.random.default_rng(5), picture, 0.16)
-    canvas = Canvas(picture, np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.uint8))
+    image[:] = encode(np.where(rows < HORIZON, wall, floor)[:, None] * (1.05, 1.0, 0.97))[:, None]
+    _wall(image)
+    _floor(image)
+    roughen(np.random.default_rng(5), image, 0.16)
+    canvas = Canvas(image, np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.uint8))
     _ramp(canvas, np.array([[-0.02, 0.44], [0.2, 0.3], [0.27, 0.3], [0.13, 0.44]]), _BLUE)
     _ramp(canvas, np.array([[1.02, 0.44], [0.8, 0.3], [0.73, 0.3], [0.87, 0.44]]), _RED)
     for x in (0.18, 0.36, 0.64, 0.82):  # lamps under the ceiling
@@ -41,32 +41,32 @@ def stage(size: tuple[int, int]) -> Canvas:
     return canvas
 
 
-def _wall(picture: np.ndarray) -> None:
+def _wall(image: np.ndarray) -> None:
     """Panels with seams, and a dark foot."""
-    h, w = picture.shape[:2]
+    h, w = image.shape[:2]
     bottom = HORIZON * h
     for k in range(13):
         x = k * w // 12
-        cv2.line(picture, (x, 0), (x, int(bottom)), (96, 92, 90), max(1, w // 400), cv2.LINE_AA)
-    fill(picture, np.array([[0, 0.29 * h], [0, bottom], [w, bottom], [w, 0.29 * h]]), (74, 70, 66))
-    fill(picture, np.array([[0, 0], [0, 0.03 * h], [w, 0.03 * h], [w, 0]]), (40, 38, 36))
+        cv2.line(image, (x, 0), (x, int(bottom)), (96, 92, 90), max(1, w // 400), cv2.LINE_AA)
+    fill(image, np.array([[0, 0.29 * h], [0, bottom], [w, bottom], [w, 0.29 * h]]), (74, 70, 66))
+    fill(image, np.array([[0, 0], [0, 0.03 * h], [w, 0.03 * h], [w, 0]]), (40, 38, 36))
 
 
-def _floor(picture: np.ndarray) -> None:
+def _floor(image: np.ndarray) -> None:
     """Joints that meet on the horizon, and a worn zone in the middle."""
-    h, w = picture.shape[:2]
+    h, w = image.shape[:2]
     middle, thick = (w // 2, int(HORIZON * h)), max(1, w // 500)
     for x in np.linspace(-3 * w, 4 * w, 22):
-        cv2.line(picture, middle, (int(x), h + 20), (78, 76, 74), thick, cv2.LINE_AA)
+        cv2.line(image, middle, (int(x), h + 20), (78, 76, 74), thick, cv2.LINE_AA)
     for k in range(1, 9):
         y = int(HORIZON * h + (1 - HORIZON) * h / k * 1.1)
-        cv2.line(picture, (0, y), (w, y), (78, 76, 74), thick, cv2.LINE_AA)
+        cv2.line(image, (0, y), (w, y), (78, 76, 74), thick, cv2.LINE_AA)
     ring, code = (int(0.26 * w), int(0.09 * h)), (118, 114, 110)
-    cv2.ellipse(picture, (w // 2, int(0.56 * h)), ring, 0, 0, 360, code, max(1, w // 160), cv2.LINE_AA)
+    cv2.ellipse(image, (w // 2, int(0.56 * h)), ring, 0, 0, 360, code, max(1, w // 160), cv2.LINE_AA)
 
 
 def _ramp(canvas: Canvas, quad: np.ndarray, light: np.ndarray) -> None:
-    """A ramp along the wall with one lit edge; quad [4, 2] as shares of the picture, its first side is the lit one."""
+    """A ramp along the wall with one lit edge; quad [4, 2] as shares of the image, its first side is the lit one."""
     w, h = canvas.size
     points = quad * (w, h)
     paint(canvas, points, (112, 108, 106), 0)

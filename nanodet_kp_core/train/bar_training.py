@@ -27,7 +27,7 @@ class BarsTraining(CropTraining):
         return F.smooth_l1_loss(END_SCALE * values.reshape(-1, 2, 2), self.offsets[chosen], beta=0.2)
 
     def compare(self, values: Tensor, held: slice) -> dict[str, float]:
-        """Distances of the ends in crop pixels; their median in pixels of the picture, by what a pixel of the crop is
+        """Distances of the ends in crop pixels; their median in pixels of the image, by what a pixel of the crop is
         there."""
         off = (END_SCALE * values.reshape(-1, 2, 2) - self.offsets[held]).norm(dim=2)
         figures = {

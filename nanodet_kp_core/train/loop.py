@@ -34,7 +34,7 @@ CHECKPOINT_SECONDS = 300.0
 """Between checkpoints inside an epoch; a killed run loses no more than that."""
 
 COMPARED = 8
-"""Validation pictures on which torch and onnxruntime are compared at the end."""
+"""Validation images on which torch and onnxruntime are compared at the end."""
 
 log = logging.getLogger(__name__)
 

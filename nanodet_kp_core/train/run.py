@@ -51,7 +51,7 @@ class Run:
         self.sampler = EpochBatches(len(self.data), batch, config.seed, self.place.rank, self.place.world)
         self.accumulate = min(config.schedule.accumulate, self.sampler.steps)
         self.batch = batch * self.place.world * self.accumulate
-        """Pictures of an optimizer step, over all processes."""
+        """Images of an optimizer step, over all processes."""
         self.steps_per_epoch = self.sampler.steps // self.accumulate
         self.loader = self._make_loader()
         model = build_detector(arch, config.class_names).to(self.device)
@@ -148,7 +148,7 @@ class Run:
             yield [next(source) for _ in range(self.accumulate)]
 
     def train_step(self, batches: Sequence[Batch]) -> dict[str, float]:
-        """One update from `accumulate` batches: the loss is that of all their pictures together.
+        """One update from `accumulate` batches: the loss is that of all their images together.
 
         Returns the parts of the loss (means over the processes), the gradient's norm and the rate. Raises TrainingError
         with the parts and the files when the loss or, without a scaler, the gradient is not finite.
@@ -186,7 +186,7 @@ class Run:
             total, parts = self.criterion(raw, priors, targets, aux)
             scale(total).backward()
             return total, parts
-        # The loss divides by sums over all pictures, so that parts of them cannot be added up one after the other. So
+        # The loss divides by sums over all images, so that parts of them cannot be added up one after the other. So
         # the network runs twice: without gradients for all raw outputs, whose loss and gradient are those of the whole,
         # then batch by batch to carry that gradient on.
         outputs = self._preview(images)
@@ -236,7 +236,7 @@ class Run:
 
 @contextmanager
 def _untracked(model: nn.Module) -> Iterator[None]:
-    """Batch norm keeps its running statistics as they are; the pictures come again."""
+    """Batch norm keeps its running statistics as they are; the images come again."""
     norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     for layer in norms:
         layer.track_running_stats = False

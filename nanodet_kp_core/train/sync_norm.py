@@ -26,7 +26,7 @@ class _SumOverRanks(torch.autograd.Function):
 
 
 class SyncBatchNorm(nn.BatchNorm2d):
-    """BatchNorm2d whose training statistics are those of the pictures of all ranks; each rank has as many pictures."""
+    """BatchNorm2d whose training statistics are those of the images of all ranks; each rank has as many images."""
 
     def forward(self, input: Tensor) -> Tensor:
         """[N, C, H, W] -> the same shape and type."""

@@ -1,4 +1,4 @@
-"""TensorBoard: the scalars of results.csv, and validation pictures with labeled and predicted corners."""
+"""TensorBoard: the scalars of results.csv, and validation images with labeled and predicted corners."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Board:
         self.writer.flush()
 
     def show(self, step: int, detector: Detector, records: Sequence[Record], count: int) -> None:
-        """`count` pictures, evenly spread over the records: predicted corners drawn, labeled ones in white."""
+        """`count` images, evenly spread over the records: predicted corners drawn, labeled ones in white."""
         if self.writer is None:
             return
         chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
@@ -64,7 +64,7 @@ class Board:
 
 
 def compare(detector: Detector, record: Record) -> np.ndarray:
-    """The record's picture, uint8 [H, W, 3] BGR, with labeled plates in white and what the detector finds."""
+    """The record's image, uint8 [H, W, 3] BGR, with labeled plates in white and what the detector finds."""
     image = record.load().image
     picture = draw(image, detector(image))
     for corners in record.corners:

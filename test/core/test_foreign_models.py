@@ -42,7 +42,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5000000\
         (b"\x89HDF\r\n\x1a\n", "a model of Keras"),
         (b"7767517\n75 83\n", "a model of ncnn"),
         (b"\x40\0\0\0\0\0\0\0" + b'{"weight":', "weights in safetensors"),
-        (b"\xff\xd8\xff\xe0", "a picture"),
+        (b"\xff\xd8\xff\xe0", "an image"),
     ],
 )
 def test_another_kind_of_file(tmp_path, content, words):

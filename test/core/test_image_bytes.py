@@ -68,7 +68,7 @@ def test_a_part_of_a_png_that_claims_gigabytes_is_not_given_to_opencv(name):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xff\xd8\xff\xe0 no picture", b"\xff\xd8" + b"\xff" * 50, encoded(".bmp"), encoded(".png")[:20]]
+    "data", [b"", b"\xff\xd8\xff\xe0 no image", b"\xff\xd8" + b"\xff" * 50, encoded(".bmp"), encoded(".png")[:20]]
 )
 def test_bad_data(data):
     with pytest.raises(ImageError, match=rf"got {len(data)} bytes marked 'jpeg'"):

@@ -67,7 +67,7 @@ def test_crops_and_image_map_onto_each_other(quad):
 
 
 def test_a_crop_shows_the_plate_upright():
-    """A picture whose gray values are coordinates: a crop must show those of the place it was cut from."""
+    """An image whose gray values are coordinates: a crop must show those of the place it was cut from."""
     y, x = np.mgrid[0:200, 0:240]
     image = np.dstack([x, y, 0 * x]).astype(np.uint8)
     angle = np.radians(20)

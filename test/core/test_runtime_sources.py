@@ -237,7 +237,7 @@ def test_a_recording_is_no_video(tmp_path):
 
 
 UPRIGHT = np.kron(np.array([[20, 90], [160, 230]], np.uint8), np.ones((24, 32), np.uint8))[..., None].repeat(3, 2)
-# The matrix in the header of the track, and how the picture that it sets upright lies in the file.
+# The matrix in the header of the track, and how the image that it sets upright lies in the file.
 TURNED = {
     90: ((0, 1, -1, 0), cv2.ROTATE_90_COUNTERCLOCKWISE),
     180: ((-1, 0, 0, -1), cv2.ROTATE_180),

@@ -1,4 +1,4 @@
-"""The light-bar scout: pairs of lit bars in drawn pictures of every size and order of channels, and bounded work."""
+"""The light-bar scout: pairs of lit bars in drawn images of every size and order of channels, and bounded work."""
 
 from dataclasses import replace
 

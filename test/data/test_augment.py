@@ -1,4 +1,4 @@
-"""A warp moves picture, corners and boxes alike: a dot drawn at a corner is found where the corner went."""
+"""A warp moves image, corners and boxes alike: a dot drawn at a corner is found where the corner went."""
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ STEPS = {
     ),
 }  # fmt: skip
 LEVELS = (255, 215, 175, 135)
-"""Brightness of the dot at each corner, in the order of the corners: the picture says which is which."""
+"""Brightness of the dot at each corner, in the order of the corners: the image says which is which."""
 
 
 def dotted_sample(rng, middle=(100.0, 80.0), half=(30.0, 14.0)):
@@ -119,7 +119,7 @@ def test_a_mirror_turned_upside_down_is_still_a_left_right_mirror():
     upside_down = [warp.scale_matrix(1, -1), warp.translation_matrix(100, 80)]  # left-right, then half a turn
     warped = warp_sample(sample, warp.compose_warp(SIZE, upside_down), SIZE)
     left_top, _, right_bottom, _ = warped.corners[0]
-    assert (left_top > right_bottom).all()  # the plate hangs head down: its own left-top is the picture's right-bottom
+    assert (left_top > right_bottom).all()  # the plate hangs head down: its own left-top is the image's right-bottom
     assert signed_area(warped.corners[0]) < 0
 
 
@@ -191,7 +191,7 @@ def test_what_lies_behind_the_horizon_is_dropped():
     sample = dotted_sample(np.random.default_rng(0))
     sample.ignore_boxes = np.float32([[150, 10, 190, 30]])
     # Depth falls to 0 at x = 120: the plate reaches beyond it, the ignore box lies behind it and would be seen upside
-    # down in the picture.
+    # down in the image.
     matrix = warp.translation_matrix(700, 100) @ warp.perspective_matrix(-1 / 120, 0)
     assert (warp.warp_boxes(sample.ignore_boxes, matrix)[0, 2:] > 0).all()
     warped = warp_sample(sample, matrix, SIZE)

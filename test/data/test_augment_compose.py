@@ -35,7 +35,7 @@ def plates_sample(seed, size=(240, 180), ground=20, count=2, channel=0):
 def assert_dots_at_corners(sample, tolerance, borders=()):
     """Each seen corner has a dot of the plate's channel on it; returns how many were checked.
 
-    Dots that the picture's edge or one of the `borders` (x, y) may cut are left out.
+    Dots that the image's edge or one of the `borders` (x, y) may cut are left out.
     """
     checked = 0
     grounds = sample.image.min(axis=2).astype(float)

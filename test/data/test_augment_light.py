@@ -28,7 +28,7 @@ def test_red_stays_red_and_blue_stays_blue(seed, which):
     for colors, channel in ((RED, 2), (BLUE, 0)):
         changed = light.change_light(np.random.default_rng(seed), plain(colors[which]), STRONG)
         mean = changed.reshape(-1, 3).mean(axis=0)
-        assert mean[channel] >= mean.max() - 1e-9  # equal where the picture is white or black
+        assert mean[channel] >= mean.max() - 1e-9  # equal where the image is white or black
         if 12 < mean.max() < 250:
             assert mean[channel] > np.delete(mean, channel).max() + 1
 

@@ -54,7 +54,7 @@ def test_the_sheet_of_a_configuration(sheet, config, tmp_path, capsys):
         assert sheet(out, "--config", config, "--columns", 3, "--epoch", epoch) == 0
         assert capsys.readouterr().out.strip() == str(out)
     first, again, later = (cv2.imread(str(out)) for out in outs)
-    assert first.shape == (2 * 64, 3 * 96, 3)  # five pictures and a black one
+    assert first.shape == (2 * 64, 3 * 96, 3)  # five images and a black one
     assert not first[64:, 2 * 96 :].any() and first[:64].any()
     assert np.array_equal(first, again) and not np.array_equal(first, later)
 

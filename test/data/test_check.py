@@ -263,7 +263,7 @@ def test_view_script(text_set, monkeypatch, capsys):
     arguments = ("--labels", text_set / "labels", "--format", "py-label-robomaster", "--save", text_set / "seen")
     assert run_script("view.py", *arguments, monkeypatch=monkeypatch) == 0
     assert cv2.imread(str(text_set / "seen/a.png")).any() and not cv2.imread(str(text_set / "seen/b.png")).any()
-    assert "2 pictures" in capsys.readouterr().out
+    assert "2 images" in capsys.readouterr().out
 
 
 def test_classes_file(text_set, monkeypatch, capsys):

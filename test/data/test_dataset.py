@@ -39,7 +39,7 @@ SIZE = (160, 128)
 
 
 def picture(seed):
-    """One to three plates on a background of their own; the first one's number is unknown in every other picture."""
+    """One to three plates on a background of their own; the first one's number is unknown in every other image."""
     rng = np.random.default_rng(seed)
     image = cv2.resize(rng.integers(0, 200, (5, 6, 3), dtype=np.uint8), SIZE)
     count = 1 + seed % 3
@@ -176,7 +176,7 @@ def test_a_batch_is_the_same_in_another_process(config):
 
 
 def test_a_batch_takes_few_file_descriptors(config):
-    """A tensor a plate field would take six a picture: a large batch then ends with "too many open files"."""
+    """A tensor a plate field would take six an image: a large batch then ends with "too many open files"."""
     data = PlateDataset(config, FACTORED, 3)
     batches = EpochBatches(len(data), COUNT, 3)
     loader = DataLoader(data, batch_sampler=batches, num_workers=1, collate_fn=collate)

@@ -1,4 +1,4 @@
-"""EpochBatches: same pictures a step whatever the number of processes, and a resumed epoch goes on where it was."""
+"""EpochBatches: same images a step whatever the number of processes, and a resumed epoch goes on where it was."""
 
 import itertools
 
@@ -32,7 +32,7 @@ def test_skipped_steps_are_only_left_out(length, batch, epoch, skip):
     whole = passes(length, batch, epoch=epoch)
     assert passes(length, batch, epoch=epoch, skip=skip) == whole[skip:]
     pairs = [pair for step in whole for pair in step]
-    assert len(set(pairs)) == len(pairs) == length // batch * batch  # no picture twice, incomplete batch left out
+    assert len(set(pairs)) == len(pairs) == length // batch * batch  # no image twice, incomplete batch left out
     assert {e for e, _ in pairs} == {epoch}
 
 

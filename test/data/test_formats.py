@@ -43,8 +43,8 @@ def test_round_trip_with_merge(tmp_path):
     first, second = sample(3, 1), sample(0, 2)
     document = merge_coco([coco_document([(n, s)], ARMOR_CLASSES) for n, s in (("a.jpg", first), ("b.jpg", second))])
     records = read_records("CocoDataset", tmp_path, write(tmp_path, document), ARMOR_CLASSES)
-    assert [len(r.labels) for r in records] == [3, 0]  # background pictures are kept
-    assert np.allclose(records[0].corners, first.corners, atol=1e-3)  # outside the picture stays outside
+    assert [len(r.labels) for r in records] == [3, 0]  # background images are kept
+    assert np.allclose(records[0].corners, first.corners, atol=1e-3)  # outside the image stays outside
     assert np.allclose(records[1].ignore_boxes, second.ignore_boxes, atol=2e-3)
     assert (records[0].number_known == first.number_known).all()
     known = first.number_known

@@ -1,4 +1,4 @@
-"""The generator: the same seed gives the same picture, and labels lie where the light is."""
+"""The generator: the same seed gives the same image, and labels lie where the light is."""
 
 from dataclasses import replace
 
@@ -96,7 +96,7 @@ def _visible_end(image, end, other):
 
 
 def _one_plate(seed, kind=MIXED, change=lambda rng, exposure, grow: exposure, blown=False):
-    """A lit plate in a dark room without noise or motion: picture and labeled corners [4, 2]; blown: white ovals."""
+    """A lit plate in a dark room without noise or motion: image and labeled corners [4, 2]; blown: white ovals."""
     rng, size = np.random.default_rng(seed), (256, 256)
     camera = random_camera(rng, size)
     exposure = replace(change(rng, usual_exposure(rng, 1.0, kind), 1.0), noise=0.0, blur=0.0, ambient=0.02)

@@ -94,7 +94,7 @@ def test_bare_panels_come_in_many_materials():
 
 
 def _one(seed, free, strengths=(1.0, 1.0), color="B", yaw=0.9):
-    """One plate on a dark canvas: its view and the light in the picture, float [H, W]."""
+    """One plate on a dark canvas: its view and the light in the image, float [H, W]."""
     rng = np.random.default_rng(seed)
     camera = replace(random_camera(rng, (256, 256)), focal=500.0, center=(128.0, 128.0), rotation=np.eye(3))
     look = plates.draw_look(rng, color, "3", 0.135, replace(draw_exposure(rng), ambient=0.05), False)

@@ -1,7 +1,7 @@
-"""What the bundled models find on rendered pictures: a floor, so that no change breaks them unseen.
+"""What the bundled models find on rendered images: a floor, so that no change breaks them unseen.
 
-Measured over 400 pictures of 640x480 with plates of 20 px and more (seeds 0 to 399, generator 7), all of them and the
-worst of the 20 groups of 20 pictures, `armor_s` / `armor_m`: recall 0.85 / 0.89, worst 0.69 / 0.80; precision 1.00 /
+Measured over 400 images of 640x480 with plates of 20 px and more (seeds 0 to 399, generator 7), all of them and the
+worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.85 / 0.89, worst 0.69 / 0.80; precision 1.00 /
 1.00, worst 0.96 / 0.96; median corner error 0.50 / 0.51 px, worst 0.90 / 0.80; number 0.97 / 0.97, worst 0.88 / 0.85;
 color 0.99 / 0.99, worst 0.91 / 0.92. Another generator or a model trained anew draws another group. The group of this
 test has 0.87 / 0.87, 1.00 / 1.00, 0.57 / 0.49 px, 0.95 / 0.91 and 1.00 / 1.00.

@@ -62,7 +62,7 @@ def configuration(folder):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A network with random weights on rendered pictures; their labels are some of what it sees, moved a bit."""
+    """A network with random weights on rendered images; their labels are some of what it sees, moved a bit."""
     folder = tmp_path_factory.mktemp("cli")
     (folder / "pictures").mkdir()
     config = configuration(folder)

@@ -22,7 +22,7 @@ NASTY = '<script>alert(1)</script> & "quoted".png'
 
 @pytest.fixture(scope="module")
 def pictured(tmp_path_factory, make_record, plate):
-    """Records of three pictures with two plates each, one of them with a name that is no good HTML."""
+    """Records of three images with two plates each, one of them with a name that is no good HTML."""
     folder, records = tmp_path_factory.mktemp("pictures"), []
     rng = np.random.default_rng(7)
     for k in range(3):
@@ -54,7 +54,7 @@ def noisy(records, **values):
 
 
 def check_page(path):
-    """Well-formed, nothing from elsewhere, every picture a real one; returns the text and the number of pictures."""
+    """Well-formed, nothing from elsewhere, every image a real one; returns the text and the number of images."""
     text = path.read_text(encoding="utf-8")
     root = ElementTree.fromstring(text)
     assert root.tag == "html"

@@ -1,4 +1,4 @@
-"""Two systems, narrow, learn a few pictures by heart; `python test/overfit.py` does it with all (CONTRIBUTING.md)."""
+"""Two systems, narrow, learn a few images by heart; `python test/overfit.py` does it with all (CONTRIBUTING.md)."""
 
 import sys
 from dataclasses import replace

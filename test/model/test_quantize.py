@@ -46,7 +46,7 @@ def source(tmp_path_factory):
 
 
 class _Picture(Record):
-    """A record whose picture is made, not read."""
+    """A record whose image is made, not read."""
 
     def load(self):
         from nanodet_kp_core.labels.sample import Sample
@@ -117,5 +117,5 @@ def test_what_cannot_be_quantised(source, tmp_path):
     decoded = make_tiny_model(tmp_path / "decoded.onnx", metadata=tiny_metadata(rows=4))
     with pytest.raises(ConfigError, match="expected a model with the raw output"):
         quantize(decoded, tmp_path / "int8.onnx", _records(4))
-    with pytest.raises(DataError, match="expected labeled pictures"):
+    with pytest.raises(DataError, match="expected labeled images"):
         quantize(source, tmp_path / "int8.onnx", _records(1))

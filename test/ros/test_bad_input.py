@@ -122,7 +122,7 @@ def test_bad_compressed_image(start, image_model):
 
 
 def test_bits_that_nobody_shifted(start, image_model):
-    """12 bits in 16: a black picture, which is said once; each is answered all the same."""
+    """12 bits in 16: a black image, which is said once; each is answered all the same."""
     node = start("detector_node", "-p", f"model:={image_model}")
     peer = DetectorPeer(Image)
     gray = colored_images(1)[0][..., 0].astype("<u2")

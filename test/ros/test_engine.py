@@ -7,12 +7,12 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 
 from tiny_model import TinyPlate, make_tiny_model
 
-from nanodet_kp_core.runtime.images.image_message import Picture
+from nanodet_kp_core.runtime.images.image_message import ImageView
 from nanodet_kp_ros.engine import make_engine
 from nanodet_kp_ros.settings import SETTINGS
 
 CORNERS = np.array([[10, 10], [11, 20], [30, 22], [29, 12]])
-PICTURE = Picture(np.full((64, 64, 3), 90, np.uint8), "bgr")
+PICTURE = ImageView(np.full((64, 64, 3), 90, np.uint8), "bgr")
 
 
 def engine(model, **values):

@@ -32,7 +32,7 @@ def image(number, picture=None, frame="optical"):
 
 
 def assert_answer(message, picture, detector):
-    """Exactly what the runtime finds in this picture."""
+    """Exactly what the runtime finds in this image."""
     found = detector(picture)
     assert (message.image_height, message.image_width) == picture.shape[:2]
     corners = [[[p.x, p.y] for p in armor.corners] for armor in message.armors]

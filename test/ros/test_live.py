@@ -205,7 +205,7 @@ def test_parts_around_the_plates_are_looked_at_in_between(start, peer):
     peer.wait_for_detector()
     picture = next(clip_frames(1.0, 1, 5, (1280, 1024)))
     whole = peer.ask(to_image(picture, Header(stamp=Time(sec=1))))
-    assert whole.armors, "the picture shows plates"
+    assert whole.armors, "the image shows plates"
     assert peer.set_parameters(roi_every=3)[0].successful
     for number in range(2, 8):
         answer = peer.ask(to_image(picture, Header(stamp=Time(sec=number))))

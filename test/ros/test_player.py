@@ -72,7 +72,7 @@ def test_a_video_again_and_again_at_its_own_rate(start, received, tmp_path):
 def test_a_broken_image_is_skipped(start, received, folder):
     peer, messages = received
     path, images = folder
-    (path / "image 1.png").write_bytes(b"no picture")
+    (path / "image 1.png").write_bytes(b"no image")
     node = start("player_node", "-p", f"source:={path}", "-p", "fps:=20.0", "-p", "loop:=false")
     assert peer.spin_until(lambda: len(messages) == len(images) - 1), node.output
     assert "image 1.png: not a readable image, skipped" in node.wait_for("end of")
@@ -80,7 +80,7 @@ def test_a_broken_image_is_skipped(start, received, folder):
 
 
 def test_only_broken_images_end_it(start, received, tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     node = start("player_node", "-p", f"source:={tmp_path}")
     assert node.wait() == 2
     assert "player_node: source" in node.output

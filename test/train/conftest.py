@@ -31,7 +31,7 @@ def draw_plate(image, left, top, width, color, number):
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory):
-    """Eight pictures with one or two easy plates each."""
+    """Eight images with one or two easy plates each."""
     folder = tmp_path_factory.mktemp("tiny")
     rng, samples = np.random.default_rng(1), []
     for k in range(8):
@@ -91,7 +91,7 @@ def tiny_config(tiny_data):
 
 @pytest.fixture
 def bare_loop(monkeypatch):
-    """Training without the picture of its curves and the ONNX file at its end."""
+    """Training without the image of its curves and the ONNX file at its end."""
     monkeypatch.setattr(loop, "plot_results", lambda *_: None)
     monkeypatch.setattr(loop, "export_onnx", lambda *_: None)
 

@@ -29,7 +29,7 @@ PLATE = np.array([[40, 30], [44, 62], [104, 60], [100, 28]], np.float32)
 
 
 def picture(rng, plate):
-    """A dark picture with the two bars of a plate; a bar's gray value tells which one it is."""
+    """A dark image with the two bars of a plate; a bar's gray value tells which one it is."""
     image = rng.integers(0, 20, (100, 160, 3), np.uint8)
     for ends, value in (((0, 1), 250), ((3, 2), 150)):
         one, two = (tuple(int(v) for v in np.round(plate[k] * 16)) for k in ends)

@@ -111,11 +111,11 @@ RENDERED = {"name": "SyntheticDataset", "pictures": 100}
 @pytest.mark.parametrize(
     ("section", "names", "message"),
     [
-        ({**RENDERED, "picture": 1}, None, r"data\.train\.picture: unknown key; did you mean 'pictures'"),
+        ({**RENDERED, "picture": 1}, None, r"data\.train\.picture: unknown key; did you mean 'images'"),
         ({**RENDERED, "img_path": "x"}, None, r"data\.train\.img_path: unknown key"),
         ({"name": "SyntheticDataset"}, None, r"data\.train\.pictures: expected this key, got none"),
         ({**RENDERED, "plate_px": [90, 9]}, None, r"data\.train\.plate_px: the first number must not be above"),
-        ({**RENDERED, "pipeline": {"copy_paste": 0.5}}, None, r"copy_paste: expected 0 for rendered pictures"),
+        ({**RENDERED, "pipeline": {"copy_paste": 0.5}}, None, r"copy_paste: expected 0 for rendered images"),
         (RENDERED, ["a", "b"], r"class_names: expected the 36 of the rendered plates"),
     ],
 )

@@ -31,7 +31,7 @@ EPOCHS = 50
 
 @pytest.fixture(scope="module")
 def overfitted(tiny_config, tmp_path_factory):
-    """A run that has seen its eight pictures often enough to know them; everything that can be written is."""
+    """A run that has seen its eight images often enough to know them; everything that can be written is."""
     schedule = {
         "optimizer": {"lr": 0.004, "reference_batch": 4}, "warmup": {"steps": 5}, "total_epochs": EPOCHS,
         "val_intervals": EPOCHS // 2,
@@ -160,7 +160,7 @@ def test_early_stop_after_validations_without_a_better_one(tiny_config, tmp_path
 def test_a_broken_picture_is_one_sentence(tiny_data, tiny_config, tmp_path, workers):
     folder = shutil.copytree(tiny_data, tmp_path / "data")
     victim = next(folder.glob("*.png"))
-    victim.write_bytes(b"no picture")
+    victim.write_bytes(b"no image")
     device = {"accelerator": "cpu", "workers_per_gpu": workers, "batchsize_per_gpu": 4, "threads": 1}
     with pytest.raises(DataError) as caught:
         train(tiny_config(tmp_path / "run", data=folder, device=device))

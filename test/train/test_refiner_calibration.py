@@ -1,4 +1,4 @@
-"""The temperature of the number scores: found, written, and what the script makes of labeled pictures."""
+"""The temperature of the number scores: found, written, and what the script makes of labeled images."""
 
 import subprocess
 import sys
@@ -82,7 +82,7 @@ def test_a_shift_sets_the_temperature_or_leaves_it(tmp_path):
 
 @pytest.mark.parametrize(("label", "known"), [("R_3", 10), ("R_?", 0)])
 def test_the_script(tmp_path, label, known):
-    """Ten pictures with a plate that this refiner takes for a 3."""
+    """Ten images with a plate that this refiner takes for a 3."""
     plate = TinyPlate("B_1", 0.9, QUAD)
     model = name_refiner(make_tiny_model(tmp_path / "m.onnx", [plate], tiny_metadata(128, 128)), "refiner.onnx")
     make_tiny_refiner(tmp_path / "refiner.onnx", "R_3", number_logit=5.0)

@@ -28,7 +28,7 @@ puts them right, and only then can it be judged."""
 
 CLEAR = 0.95
 """Score after the first look from which on the second one is left out when the bars are looked at anyway, each
-twice: 0.95, 0.98 and 0.99 gave the same corners (median 0.43 to 0.44 px on rendered pictures, one look at each bar)."""
+twice: 0.95, 0.98 and 0.99 gave the same corners (median 0.43 to 0.44 px on rendered images, one look at each bar)."""
 
 
 class InferenceSession(Protocol):

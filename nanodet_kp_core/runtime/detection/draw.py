@@ -37,7 +37,7 @@ def draw(image: np.ndarray, detections: Detections) -> np.ndarray:
 
 
 def line_width(canvas: np.ndarray) -> int:
-    """Thickness of a line that is seen in a picture of this size, pixels."""
+    """Thickness of a line that is seen in an image of this size, pixels."""
     return max(1, round(max(canvas.shape[:2]) / 640))
 
 

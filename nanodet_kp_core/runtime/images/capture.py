@@ -1,4 +1,4 @@
-"""OpenCV's videos and cameras, upright: a phone writes into the file how its pictures are to be turned."""
+"""OpenCV's videos and cameras, upright: a phone writes into the file how its images are to be turned."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_C
 
 
 class Capture:
-    """cv2.VideoCapture whose pictures are turned here, the right way with every version of OpenCV."""
+    """cv2.VideoCapture whose images are turned here, the right way with every version of OpenCV."""
 
     def __init__(self, source: str | int) -> None:
         self._capture = cv2.VideoCapture(source)
         self._turn: int | None = None
         if isinstance(source, int):  # a camera says nothing of that kind
             return
-        # Where OpenCV cannot leave it to us, it does not turn either, or has done so before the first picture.
+        # Where OpenCV cannot leave it to us, it does not turn either, or has done so before the first image.
         automatic = getattr(cv2, "CAP_PROP_ORIENTATION_AUTO", None)
         if automatic is not None and self._capture.set(automatic, 0):
             self._turn = turn_of(self._capture.get(cv2.CAP_PROP_ORIENTATION_META), cv2.__version__)
 
     def read(self) -> np.ndarray | None:
-        """The next picture, uint8 [height, width, 3] BGR; None at the end, or when there is none."""
+        """The next image, uint8 [height, width, 3] BGR; None at the end, or when there is none."""
         if not self._capture.isOpened():
             return None
         ok, image = self._capture.read()
@@ -34,7 +34,7 @@ class Capture:
 
     @property
     def rate(self) -> float:
-        """Pictures a second, as OpenCV says it: 0, NaN and rubbish are possible."""
+        """Images a second, as OpenCV says it: 0, NaN and rubbish are possible."""
         return float(self._capture.get(cv2.CAP_PROP_FPS))
 
     def release(self) -> None:

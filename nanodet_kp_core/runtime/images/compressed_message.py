@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.errors import ImageError
-from nanodet_kp_core.runtime.images.encodings import DEPTH_ADVICE, DEPTH_ENCODINGS, Picture, demosaic
+from nanodet_kp_core.runtime.images.encodings import DEPTH_ADVICE, DEPTH_ENCODINGS, ImageView, demosaic
 from nanodet_kp_core.runtime.images.image_bytes import (
     MAX_PIXELS,
     decode_image,
@@ -18,7 +18,7 @@ from nanodet_kp_core.runtime.images.image_bytes import (
     upper_byte,
 )
 
-_NO_GREY = ("yuv", "uyvy", "yuyv", "nv")  # a single channel of such bytes is no picture
+_NO_GREY = ("yuv", "uyvy", "yuyv", "nv")  # a single channel of such bytes is no image
 
 
 class CompressedBytes(Protocol):
@@ -56,7 +56,7 @@ def check_compressed(message: CompressedBytes) -> None:
         raise _undecodable(message)
 
 
-def view_compressed(message: CompressedBytes) -> Picture:
+def view_compressed(message: CompressedBytes) -> ImageView:
     """The decoded image, for the detector.
 
     Raises ImageError when the data is no JPEG or PNG, and where a single channel cannot tell the colors: depth, a
@@ -79,7 +79,7 @@ def view_compressed(message: CompressedBytes) -> Picture:
         if colored is None:
             raise _colorless(message)
         image = colored
-    return Picture(image, "bgr", bits)
+    return ImageView(image, "bgr", bits)
 
 
 def from_compressed(message: CompressedBytes) -> np.ndarray:

@@ -9,11 +9,11 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageView:
     """Pixels as the detector takes them: uint8 [height, width, 3] in `order` "bgr" or "rgb", [height, width] in "mono".
 
     For bgr8, rgb8 and mono8 they are a view of the message's bytes, with gaps where its rows have padding.
-    bits: that the brightest value of a picture of 16 bits has, 8 to 16; None for one of 8 bits.
+    bits: that the brightest value of an image of 16 bits has, 8 to 16; None for one of 8 bits.
     """
 
     pixels: np.ndarray
@@ -68,7 +68,7 @@ ENCODINGS = frozenset((*EIGHT_BITS, *SIXTEEN_BITS, *PLANES))
 """What is converted here."""
 
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
-"""What is refused everywhere: it would become a gray picture."""
+"""What is refused everywhere: it would become a gray image."""
 
 DEPTH_ADVICE = "that is depth, not color: remap image_raw to the camera's color image"
 

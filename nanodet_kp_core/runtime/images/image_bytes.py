@@ -30,23 +30,23 @@ def decode_image(data: np.ndarray, flags: int = cv2.IMREAD_COLOR) -> np.ndarray 
     if not is_possible(data):
         return None
     try:
-        # A camera's EXIF orientation must not turn the picture: corners are given in the pixels of the sent image.
+        # A camera's EXIF orientation must not turn the image: corners are given in the pixels of the sent image.
         return cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:  # most damage gives None, some gives this
         return None
 
 
 def upper_byte(image: np.ndarray) -> tuple[np.ndarray, int]:
-    """A picture of 16 bits, uint16 -> uint8 of its shape, and how many bits its brightest value has, at least 8."""
+    """An image of 16 bits, uint16 -> uint8 of its shape, and how many bits its brightest value has, at least 8."""
     return (image >> 8).astype(np.uint8), max(8, int(image.max()).bit_length())
 
 
 def dark_sentence(bits: int) -> str | None:
-    """What to say about pictures of 16 bits that never use more than so many; None where all is well."""
+    """What to say about images of 16 bits that never use more than so many; None where all is well."""
     if bits > _DARK_BITS:
         return None
     return (
-        f"pictures of 16 bits, of which only {bits} are used so far: expected values up to 65535, of which the upper "
+        f"images of 16 bits, of which only {bits} are used so far: expected values up to 65535, of which the upper "
         "byte is taken; let the driver shift them to the upper bits, or use 8 bits"
     )
 

@@ -22,7 +22,7 @@ from nanodet_kp_core.runtime.images.encodings import (
     IN_PAIRS,
     PLANES,
     SIXTEEN_BITS,
-    Picture,
+    ImageView,
     from_planes,
     pixel_bytes,
     rows_of,
@@ -32,7 +32,7 @@ __all__ = [
     "DEPTH_ENCODINGS",
     "ENCODINGS",
     "CompressedBytes",
-    "Picture",
+    "ImageView",
     "RawImage",
     "check_compressed",
     "check_image",
@@ -90,7 +90,7 @@ def check_size(message: RawImage) -> None:
         )
 
 
-def view_image(message: RawImage) -> Picture:
+def view_image(message: RawImage) -> ImageView:
     """The message's image, for the detector: without a copy where the encoding allows.
 
     Raises ImageError as `check_image`, and when the conversion fails. No memory is taken on the word of the header
@@ -99,7 +99,7 @@ def view_image(message: RawImage) -> Picture:
     check_image(message)
     if message.encoding in PLANES:
         planes = np.frombuffer(message.data, dtype=np.uint8).reshape(-1, message.step)
-        return Picture(from_planes(planes, message.encoding, message.width, message.height), "bgr")
+        return ImageView(from_planes(planes, message.encoding, message.width, message.height), "bgr")
     encoding = SIXTEEN_BITS.get(message.encoding, message.encoding)
     channels, conversion = EIGHT_BITS[encoding]
     used = message.width * pixel_bytes(message.encoding)
@@ -111,9 +111,9 @@ def view_image(message: RawImage) -> Picture:
         bits = 8 + int(light.max()).bit_length()
     pixels = rows if channels == 1 else rows.reshape(message.height, message.width, channels)
     if isinstance(conversion, str):
-        return Picture(pixels, conversion, bits)
+        return ImageView(pixels, conversion, bits)
     try:
-        return Picture(cv2.cvtColor(pixels, conversion), "bgr", bits)
+        return ImageView(cv2.cvtColor(pixels, conversion), "bgr", bits)
     except cv2.error as error:
         raise ImageError(f"{describe(message)} cannot be converted to bgr8: {error.err}") from None
 

@@ -41,6 +41,6 @@ _MAGIC = (
     (0, b"GGUF", "a language model (GGUF)"),
     (8, b'{"', "weights in safetensors"),
     (0, b"\x1f\x8b", "a compressed file (gzip); unpack it"),
-    (0, b"\x89PNG", "a picture"),
-    (0, b"\xff\xd8\xff", "a picture"),
+    (0, b"\x89PNG", "an image"),
+    (0, b"\xff\xd8\xff", "an image"),
 )

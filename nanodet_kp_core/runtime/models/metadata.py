@@ -32,7 +32,7 @@ MOST_PIXELS = 1 << 26
 """Of the images of one run together, 200 MB."""
 
 PAD_VALUE = 114
-"""Gray of everything outside the picture: in the letterbox, and in the warps of training."""
+"""Gray of everything outside the image: in the letterbox, and in the warps of training."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def read_calibration(path: str | Path, rectified: bool = False) -> Calibration:
     """The camera of a file: of ROS's camera_calibration, of OpenCV (YAML, XML), of Kalibr, an echoed CameraInfo, or our
     own keys `matrix` (three rows) and `distortion`.
 
-    rectified: of the pictures that image_proc makes: the projection matrix, without distortion.
+    rectified: of the images that image_proc makes: the projection matrix, without distortion.
     Raises ConfigError when the file cannot be read, holds no camera, several, or one whose distortion is not found.
     """
     path = resolved(path)

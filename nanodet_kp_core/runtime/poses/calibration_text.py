@@ -16,7 +16,7 @@ MAX_BYTES = 1 << 14
 """Of YAML that is parsed: a calibration is 1 kB, and PyYAML takes seconds for 16 kB of brackets."""
 
 MAX_LONG_BYTES = 1 << 20
-"""Of a file: OpenCV writes the points of all pictures into it as well."""
+"""Of a file: OpenCV writes the points of all images into it as well."""
 
 _MAX_DEPTH = 8
 _KEY = re.compile(r"^[\"']?([A-Za-z_][\w .-]*?)[\"']?\s*:(?:\s|$)")
@@ -25,8 +25,8 @@ _OTHERS = {
     b"PK\x03\x04": "an archive (.npz of NumPy, .zip)",
     b"\x93NUMPY": "an array of NumPy",
     b"\x80": "a pickle of Python",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
     b"MATLAB": "a file of MATLAB",
 }
 _WANTED = re.compile(

@@ -19,7 +19,7 @@ _NONE = ("none",)
 _FISHEYE_COUNT = 4
 _FOCAL = (0.1, 100.0)  # in larger sides of the image: from beyond a fisheye's to a telescope's
 _SQUARE = 1.25
-_SAME_SHAPE = 0.01  # of the sides' ratio: a size that was rounded is the same picture, a cropped one is not
+_SAME_SHAPE = 0.01  # of the sides' ratio: a size that was rounded is the same image, a cropped one is not
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class Pose:
     @property
     def yaw(self) -> float:
         """Turn of the plate about the camera's vertical axis, radians: 0 faces along the optical axis, positive when
-        its front looks to the right of the picture."""
+        its front looks to the right of the image."""
         x, _, z = self.normal
         return math.atan2(x, -z)
 
@@ -176,7 +176,7 @@ def _ippe(large: bool, image: np.ndarray, camera: Camera) -> list[Pose]:
 
 
 def _is_view(corners: np.ndarray) -> bool:
-    """Whether a plate seen from its front can have such corners: a convex outline, counter-clockwise in the picture.
+    """Whether a plate seen from its front can have such corners: a convex outline, counter-clockwise in the image.
 
     Three of them on a line, to a thousandth of their spread, tell no plane.
     """

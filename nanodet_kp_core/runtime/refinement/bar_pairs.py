@@ -13,7 +13,7 @@ from nanodet_kp_core.runtime.nms import nms
 NO_PAIRS = np.zeros((0, 4, 2), np.float32)
 
 WEIGHTS = np.array([-1.92, -3.18, -3.89, -0.08, -2.39, -1.47, 1.46])
-"""Of `pair_features` in the logit that a pair is a plate: logistic regression on 24,213 pairs of 650 rendered pictures.
+"""Of `pair_features` in the logit that a pair is a plate: logistic regression on 24,213 pairs of 650 rendered images.
 They only rank: seven features order the pairs as well as twice as many do."""
 
 LONGEST_OUTLINE = 160
@@ -33,7 +33,7 @@ class LitBars:
     """N lights with an axis.
 
     centers: float64 [N, 2], pixels. axes: float64 [N, 2], unit vectors along the light, pointing down. lengths, widths:
-    float64 [N], pixels. tints: float64 [N], first minus last channel on the outline in gray levels; 0 in gray pictures.
+    float64 [N], pixels. tints: float64 [N], first minus last channel on the outline in gray levels; 0 in gray images.
     """
 
     centers: np.ndarray
@@ -50,7 +50,7 @@ class LitBars:
         return LitBars(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def enlarged(self, factor: np.ndarray) -> LitBars:
-        """The same in pictures that are `factor` [N] times as large."""
+        """The same in images that are `factor` [N] times as large."""
         centers = (self.centers + 0.5) * factor[:, None] - 0.5
         return LitBars(centers, self.axes, self.lengths * factor, self.widths * factor, self.tints)
 
@@ -63,9 +63,9 @@ def measured(
     Args:
         outlines: int [P, 1, 2] each, as cv2.findContours gives them. Those of one or two pixels
             are left out, and those of LONGEST_OUTLINE and more.
-        levels: int64 [outlines]: which picture each comes from, ascending.
-        tinted: first and last channel of each level's picture, uint8 [height, width]; without channels for a gray one.
-        rows: of how many rows of the picture the outlines have seen one.
+        levels: int64 [outlines]: which image each comes from, ascending.
+        tinted: first and last channel of each level's image, uint8 [height, width]; without channels for a gray one.
+        rows: of how many rows of the image the outlines have seen one.
     """
     sizes = np.fromiter(map(len, outlines), np.int64, len(outlines))
     kept = np.flatnonzero((sizes > 2) & (sizes < LONGEST_OUTLINE))

@@ -1,7 +1,7 @@
 """The last look: each bar of a plate alone, upright and large, for where exactly it ends.
 
 In the refiner's crop a bar is 16 pixels long, whatever the camera has of it. A corner is the end of a bar, and nothing
-far from the bar helps to find it: so a second, smaller picture with the bar alone shows more in the same time.
+far from the bar helps to find it: so a second, smaller image with the bar alone shows more in the same time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An ONNX network that looks at small pictures, many at a time: what refiner and bars have in common."""
+"""An ONNX network that looks at small images, many at a time: what refiner and bars have in common."""
 
 from __future__ import annotations
 

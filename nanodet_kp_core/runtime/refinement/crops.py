@@ -1,7 +1,7 @@
-"""Small upright pictures cut out of the camera's: what the second stage's networks see, in training as on the robot.
+"""Small upright images cut out of the camera's: what the second stage's networks see, in training as on the robot.
 
 A plate's crop shows it with both bars and its surroundings, a bar's crop one bar alone, larger. How a crop lies in
-the picture is an affine transform [2, 3] from pixels of the crop to pixels of the image.
+the image is an affine transform [2, 3] from pixels of the crop to pixels of the image.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The second stage: a small network that looks at each proposal of the detector again, upright and at the resolution of
 the camera. It says whether that is a plate, of which color and number, and where exactly its corners are.
 
-The detector sees a reduced picture, and a corner there is a guess from a wide view; two plates whose inner bars look
+The detector sees a reduced image, and a corner there is a guess from a wide view; two plates whose inner bars look
 like a third are told apart only close by.
 """
 
@@ -56,7 +56,7 @@ class RefinerMetadata:
     run_id: of the training.
     bars: file name of the last look (runtime.refinement.bars), which lies in the same folder; "" without one.
     scout_score: stands for the detector's score of what only the scout (runtime.refinement.scout) proposes, in 0..1.
-    unlit_offset: added to the final logit of plates whose lights are off (color N). Among rendered pictures they are
+    unlit_offset: added to the final logit of plates whose lights are off (color N). Among rendered images they are
         more frequent than on a field.
     Raises ModelError for other values.
     """

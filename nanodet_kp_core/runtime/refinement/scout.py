@@ -1,8 +1,8 @@
 """The light-bar scout: proposals for the second stage from lit bars alone, without a network.
 
-The detector sees a reduced picture, in which a far plate is a few pixels wide. A lit bar is bright and slim at any
+The detector sees a reduced image, in which a far plate is a few pixels wide. A lit bar is bright and slim at any
 distance, and the two bars of a plate are alike. A pair of such bars need not be a plate: the second stage decides. The
-scout makes one pass over the picture at two scales and works on all bars and all pairs at once.
+scout makes one pass over the image at two scales and works on all bars and all pairs at once.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from nanodet_kp_core.runtime.refinement.bar_pairs import NO_PAIRS, LitBars, likeliest_pairs, measured
 
 MAX_PIXELS = 500_000
-"""A picture with more pixels is halved first, as often as needed."""
+"""An image with more pixels is halved first, as often as needed."""
 
 DENSE_PIXELS = 150_000
-"""Of a picture with more pixels that was not halved every second row is looked at, for three quarters of the time. Lens
+"""Of an image with more pixels that was not halved every second row is looked at, for three quarters of the time. Lens
 and color filter have spread every bar over more than one row."""
 
 SIDE = 15
@@ -45,11 +45,11 @@ MAX_BARS = 48
 """Bars of one scale that are paired, the longest first."""
 
 MAX_PAIRS = 8
-"""Proposals of one picture, the likeliest first."""
+"""Proposals of one image, the likeliest first."""
 
 
 class Scout:
-    """Finds pairs of lit bars. It keeps its scratch memory between pictures of one size; one thread at a time."""
+    """Finds pairs of lit bars. It keeps its scratch memory between images of one size; one thread at a time."""
 
     def __init__(self) -> None:
         self._shape: tuple[int, ...] = ()
@@ -101,7 +101,7 @@ class Scout:
         return planes
 
     def _outlines(self, level: int, light: np.ndarray, rows: int) -> Sequence[np.ndarray]:
-        """Outlines of the lights of one scale, int [P, 1, 2] each; of every `rows`-th row of the picture."""
+        """Outlines of the lights of one scale, int [P, 1, 2] each; of every `rows`-th row of the image."""
         mask, contrast, top = self._scratch[level][3:6]
         height = SIDE // rows | 1
         cv2.blur(light, (SIDE, height), dst=contrast)
