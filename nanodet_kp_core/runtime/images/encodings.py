@@ -57,6 +57,9 @@ PLANES = {
     "yv12": cv2.COLOR_YUV2BGR_YV12,
 }
 _TWO_COLOR_PLANES = ("yuv420", "i420", "yv12")
+# Encoding -> pixels along a row that share their color, and which of U and V comes first in the plane of colors.
+# OpenCV has no conversion of these.
+FULL_PLANES = {"nv24": (1, "UV"), "nv42": (1, "VU"), "nv16": (2, "UV"), "nv61": (2, "VU")}
 # Two neighbors share their color.
 IN_PAIRS = frozenset(name for name, (channels, _) in EIGHT_BITS.items() if channels == 2)
 # Intensities of 16 bits are taken by their upper byte, then as the encoding of 8 bits. 16UC1 is depth in most drivers.
@@ -64,7 +67,7 @@ SIXTEEN_BITS = {
     name.replace("8", "16"): name
     for name in ("mono8", "bgr8", "rgb8", "bgra8", "rgba8", *(name for name in EIGHT_BITS if name.startswith("bayer_")))
 }
-ENCODINGS = frozenset((*EIGHT_BITS, *SIXTEEN_BITS, *PLANES))
+ENCODINGS = frozenset((*EIGHT_BITS, *SIXTEEN_BITS, *PLANES, *FULL_PLANES))
 """What is converted here."""
 
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
@@ -83,14 +86,39 @@ def pixel_bytes(encoding: str) -> int:
     """Bytes of a pixel; 0 of an encoding that is not known here."""
     if encoding in SIXTEEN_BITS:
         return 2 * EIGHT_BITS[SIXTEEN_BITS[encoding]][0]
-    if encoding in PLANES:
+    if encoding in PLANES or encoding in FULL_PLANES:
         return 1  # of brightness
     return EIGHT_BITS[encoding][0] if encoding in EIGHT_BITS else 0
 
 
 def rows_of(encoding: str, height: int) -> int:
     """Rows of `step` bytes that an image of this height has."""
+    if encoding in FULL_PLANES:
+        return height + 2 * height // FULL_PLANES[encoding][0]
     return height * 3 // 2 if encoding in PLANES else height
+
+
+def is_even_enough(encoding: str, width: int, height: int, step: int) -> bool:
+    """Whether the pixels that share their color are complete: some encodings need an even width, height or step."""
+    if encoding in PLANES:
+        return not (width % 2 or height % 2 or step % 2)
+    paired = encoding in IN_PAIRS or FULL_PLANES.get(encoding, (1, ""))[0] == 2
+    return not (paired and width % 2)
+
+
+def from_full_planes(rows: np.ndarray, encoding: str, width: int, height: int) -> np.ndarray:
+    """Colors, uint8 [height, width, 3] BGR, of a plane of brightness and below it one of colors with as many rows.
+
+    rows: uint8 [rows_of(encoding, height), step].
+    """
+    shared, order = FULL_PLANES[encoding]
+    colors = rows[height:].reshape(height, -1)[:, : 2 * width // shared].reshape(height, -1, 2)
+    # As yuyv, where two neighbors share their color: pixels that do not are written twice, and every second is taken.
+    bright = rows[:height, :width].reshape(height, -1, shared)
+    u, v = (colors[..., order.index(letter)] for letter in "UV")
+    packed = cv2.merge([np.ascontiguousarray(plane) for plane in (bright[..., 0], u, bright[..., -1], v)])
+    image = cv2.cvtColor(packed.reshape(height, -1, 2), cv2.COLOR_YUV2BGR_YUY2)
+    return image if shared == 2 else cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 def from_planes(rows: np.ndarray, encoding: str, width: int, height: int) -> np.ndarray:

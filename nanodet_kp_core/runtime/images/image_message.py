@@ -19,11 +19,13 @@ from nanodet_kp_core.runtime.images.encodings import (
     DEPTH_ENCODINGS,
     EIGHT_BITS,
     ENCODINGS,
-    IN_PAIRS,
+    FULL_PLANES,
     PLANES,
     SIXTEEN_BITS,
     ImageView,
+    from_full_planes,
     from_planes,
+    is_even_enough,
     pixel_bytes,
     rows_of,
 )
@@ -45,6 +47,10 @@ __all__ = [
 ]
 
 
+_MORE_ROWS = {3: " * 3 / 2", 4: " * 2", 6: " * 3"}
+"""How much longer the data of planes is than step * height, by twice that factor."""
+
+
 class RawImage(Protocol):
     """The fields of a sensor_msgs/Image, out of ROS or out of a bag."""
 
@@ -62,14 +68,15 @@ def check_image(message: RawImage) -> None:
     Raises ImageError for an empty image, a size that does not fit the data, and an encoding that is not of ENCODINGS.
     """
     if message.width and message.height and message.encoding not in ENCODINGS:
-        known = ", ".join((*EIGHT_BITS, *PLANES, *SIXTEEN_BITS))
+        known = ", ".join((*EIGHT_BITS, *PLANES, *FULL_PLANES, *SIXTEEN_BITS))
         advice = DEPTH_ADVICE if message.encoding in DEPTH_ENCODINGS else "set the camera driver to bgr8"
         raise ImageError(f"{describe(message)} cannot be used: expected one of {known}; {advice}")
     check_size(message)
-    if message.encoding in IN_PAIRS and message.width % 2:  # OpenCV 4.5 would read beyond the row
-        raise ImageError(f"{describe(message)} cannot be converted: expected an even width, got {message.width}")
-    if message.encoding in PLANES and (message.width % 2 or message.height % 2 or message.step % 2):
-        raise ImageError(f"{describe(message)} cannot be converted: expected an even width, height and step")
+    if not is_even_enough(message.encoding, message.width, message.height, message.step):
+        # OpenCV 4.5 would read beyond the row.
+        wanted = "an even width, height and step" if message.encoding in PLANES else "an even width"
+        got = f"{message.width}x{message.height} with a step of {message.step}"
+        raise ImageError(f"{describe(message)} cannot be converted: expected {wanted}, got {got}")
 
 
 def check_size(message: RawImage) -> None:
@@ -83,7 +90,7 @@ def check_size(message: RawImage) -> None:
         )
     expected = message.step * rows_of(message.encoding, message.height)
     if len(message.data) != expected:
-        wanted = "step * height * 3 / 2" if message.encoding in PLANES else "step * height"
+        wanted = f"step * height{_MORE_ROWS.get(expected * 2 // (message.step * message.height), '')}"
         kind = "truncated" if len(message.data) < expected else "too long"
         raise ImageError(
             f"{describe(message)} is {kind}: expected {wanted} = {expected} bytes of data, got {len(message.data)}"
@@ -97,9 +104,10 @@ def view_image(message: RawImage) -> ImageView:
     alone.
     """
     check_image(message)
-    if message.encoding in PLANES:
+    if message.encoding in PLANES or message.encoding in FULL_PLANES:
         planes = np.frombuffer(message.data, dtype=np.uint8).reshape(-1, message.step)
-        return ImageView(from_planes(planes, message.encoding, message.width, message.height), "bgr")
+        convert = from_planes if message.encoding in PLANES else from_full_planes
+        return ImageView(convert(planes, message.encoding, message.width, message.height), "bgr")
     encoding = SIXTEEN_BITS.get(message.encoding, message.encoding)
     channels, conversion = EIGHT_BITS[encoding]
     used = message.width * pixel_bytes(message.encoding)
