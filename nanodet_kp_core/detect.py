@@ -20,7 +20,7 @@ from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.draw import draw
 from nanodet_kp_core.runtime.detection.roi import RoiDetector
-from nanodet_kp_core.runtime.images.frame_sources import IMAGE_EXTENSIONS, Frame, ImageSource, Source, open_source
+from nanodet_kp_core.runtime.images.frame_sources import SAVED_EXTENSIONS, Frame, ImageSource, Source, open_source
 from nanodet_kp_core.runtime.models.denormals import flush_denormals
 
 WINDOW = "nanodet_kp"
@@ -105,7 +105,7 @@ def _present(args: argparse.Namespace, frame: Frame, detections: Detections, wai
 
 
 def _file_name(frame: Frame) -> str:
-    return frame.name if frame.name.lower().endswith(IMAGE_EXTENSIONS) else f"{frame.name}.jpg"
+    return frame.name if frame.name.lower().endswith(SAVED_EXTENSIONS) else f"{frame.name}.jpg"
 
 
 def _save(path: Path, image: np.ndarray) -> None:

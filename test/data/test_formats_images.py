@@ -19,7 +19,7 @@ from nanodet_kp_core.labels import read_labels, read_records, write_labels
 from nanodet_kp_core.labels.images import Header, image_header, image_names
 from nanodet_kp_core.labels.labels import LabeledImage, Plate
 from nanodet_kp_core.labels.pixels import read_pixels
-from nanodet_kp_core.runtime.images.frame_sources import IMAGE_EXTENSIONS
+from nanodet_kp_core.runtime.images.frame_sources import SAVED_EXTENSIONS
 
 LINE = "3 0.15 0.25 0.15 0.6 0.6 0.6 0.6 0.25\n"
 
@@ -39,7 +39,7 @@ def turned_jpeg(path, orientation, order="<", before=0):
     path.write_bytes(data[:2] + exif(orientation, order, before) + data[2:])
 
 
-@pytest.mark.parametrize("extension", IMAGE_EXTENSIONS)
+@pytest.mark.parametrize("extension", SAVED_EXTENSIONS)
 @pytest.mark.parametrize("size", [(1, 1), (64, 48), (33, 257)])
 def test_size_is_that_of_the_pixels(extension, size, tmp_path):
     path = write_image(tmp_path / f"a{extension}", size)

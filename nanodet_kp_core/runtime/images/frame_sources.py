@@ -19,12 +19,17 @@ from nanodet_kp_core.paths import FILE, FOLDER, brief, names_below, resolved, wh
 from nanodet_kp_core.runtime.images.capture import Capture
 from nanodet_kp_core.runtime.images.image_bytes import dark_sentence, is_deep, refusal, upper_byte
 
-IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-"""What counts as an image, in lower case; OpenCV reads and writes all of them."""
+SAVED_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""What every OpenCV writes in color, in lower case."""
+
+IMAGE_EXTENSIONS = (
+    *SAVED_EXTENSIONS, ".avif", ".dib", ".jfif", ".jp2", ".jpe", ".pam", ".pbm", ".pgm", ".pnm", ".ppm", ".ras", ".sr"
+)  # fmt: skip
+"""What counts as an image, in lower case. An OpenCV that cannot read one of them says so, image by image."""
 
 _STREAM = re.compile(r"(?i)(rtsps?|rtmp|https?|udp|tcp|srt|rtp)://.")
+_EIGHT_BITS = (b"\xff\xd8", b"\x89P", b"BM", b"RI")  # JPEG, PNG (see is_deep), BMP, WebP; all others may have 16
 _RECORDINGS = (".db3", ".mcap", ".bag", ".zstd")
-_TIFF = (b"II*\0", b"MM\0*")
 
 
 @dataclass(frozen=True)
@@ -233,10 +238,10 @@ def _read(path: Path) -> tuple[np.ndarray | None, int]:
         data = np.fromfile(path, np.uint8)  # not imread: it fails on paths that are no ASCII on some systems
         if not data.size or refusal(data) is not None:
             return None, 0
-        if is_deep(data) or data[:4].tobytes() in _TIFF:
+        if is_deep(data) or data[:2].tobytes() not in _EIGHT_BITS:
             image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-            if image is not None and image.dtype == np.uint16:
-                return upper_byte(image)
+            if image is None or image.dtype in (np.uint8, np.uint16):
+                return upper_byte(image) if image is not None and image.dtype == np.uint16 else (image, 16)
         return cv2.imdecode(data, cv2.IMREAD_COLOR), 16
     except (OSError, cv2.error):
         return None, 0
