@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from nanodet_kp_core.errors import NanodetKpError
+from nanodet_kp_core.paths import brief
 
 PIPE_CLOSED = 141
 """Exit code when the reader of a pipe has gone, as of a program that SIGPIPE ends."""
@@ -34,4 +35,8 @@ def guarded(main: Callable[[], int], name: str, interrupted: str) -> int:
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
         code = PIPE_CLOSED
+    except OSError as error:  # a full disk, a folder that may not be entered
+        where = brief(str(error.filename)) if error.filename is not None else "a file"
+        print(f"{name}: {where}: expected to read or write here, got: {error.strerror or error}", file=sys.stderr)
+        code = 2
     return code

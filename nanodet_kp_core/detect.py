@@ -16,6 +16,7 @@ import numpy as np
 from nanodet_kp_core.command import guarded
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.draw import draw
@@ -28,9 +29,8 @@ WINDOW = "nanodet_kp"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 2 bad input, 130 interrupted."""
-    args = _parser().parse_args(argv)
     _silence_opencv()
-    return guarded(lambda: _run(args), "detect", "detect: interrupted")
+    return guarded(lambda: _run(_parser().parse_args(argv)), "detect", "detect: interrupted")
 
 
 def _silence_opencv() -> None:
@@ -139,7 +139,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         raise ConfigError(f"--json: expected a file in an existing folder, got {args.json}; create the folder first")
     if args.save is not None and args.save.exists() and not args.save.is_dir():
         raise ConfigError(f"--save: expected a folder, got the file {args.save}; choose another name")
-    path = Path(args.source)
+    path = resolved(args.source)
     folder = path if path.is_dir() else path.parent
     if args.save is not None and path.exists() and args.save.resolve() == folder.resolve():
         raise ConfigError(
@@ -197,9 +197,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SOURCE",
         help="image, folder (with sub-folders), pattern ('*.png', img_%%04d.png), video, stream or camera index",
     )
-    parser.add_argument("--model", type=Path, help="ONNX made by training/export.py (default: the bundled one)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the plates of every frame to this file")
-    parser.add_argument("--save", type=Path, metavar="DIR", help="write annotated frames to this folder")
+    parser.add_argument("--model", type=resolved, help="ONNX made by training/export.py (default: the bundled one)")
+    parser.add_argument("--json", type=resolved, metavar="OUT", help="write the plates of every frame to this file")
+    parser.add_argument("--save", type=resolved, metavar="DIR", help="write annotated frames to this folder")
     parser.add_argument("--show", action="store_true", help="show annotated frames; q or Esc ends, any key goes on")
     parser.add_argument("--score", type=_fraction, default=0.5, help="lowest score, 0..1 (default: %(default)s)")
     parser.add_argument(

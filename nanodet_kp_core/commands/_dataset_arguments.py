@@ -9,22 +9,25 @@ from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.labels import SHORT_NAMES, default_images, guess_format, read_records
 from nanodet_kp_core.labels.labels import read_text
 from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.paths import resolved
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """The arguments that name a data set; `required` False where it may come from somewhere else."""
     group = parser.add_argument_group("the data set")
     group.add_argument(
-        "--labels", type=Path, required=required, metavar="PATH",
+        "--labels", type=resolved, required=required, metavar="PATH",
         help="a COCO file, a data.yaml of YOLO-pose, or a folder of .xml or .txt files",
     )  # fmt: skip
-    group.add_argument("--images", type=Path, metavar="DIR", help="folder of its images (default: beside the labels)")
+    group.add_argument(
+        "--images", type=resolved, metavar="DIR", help="folder of its images (default: beside the labels)"
+    )
     group.add_argument(
         "--format", choices=sorted(SHORT_NAMES),
         help="label format; needed for .txt files, which do not tell it",
     )  # fmt: skip
     group.add_argument(
-        "--classes", type=Path, metavar="FILE",
+        "--classes", type=resolved, metavar="FILE",
         help="text file with a class name a line (default: the 36 armor classes)",
     )  # fmt: skip
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from nanodet_kp_core.labels import SHORT_NAMES, written_paths
 from nanodet_kp_core.labels.bag_images import Choice, label_bag
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.images.image_bytes import dark_sentence
 from nanodet_kp_core.runtime.images.image_message import view_compressed, view_image
@@ -65,12 +65,12 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bag", type=Path, metavar="BAG", help="a rosbag2 folder, or its .mcap or .db3 file")
-    parser.add_argument("out", type=Path, metavar="OUT", help="new or empty folder")
+    parser.add_argument("bag", type=resolved, metavar="BAG", help="a rosbag2 folder, or its .mcap or .db3 file")
+    parser.add_argument("out", type=resolved, metavar="OUT", help="new or empty folder")
     parser.add_argument("--topic", default="", help="which images (default: those of the only image topic)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th image (default: 1)")
     parser.add_argument("--per-second", type=float, default=0.0, metavar="N", help="take at most N images a second")
     parser.add_argument("--to", choices=sorted(SHORT_NAMES), default="label-robomaster", help="(default: %(default)s)")
-    parser.add_argument("--model", type=Path, help="ONNX made by training/export.py (default: the bundled one)")
+    parser.add_argument("--model", type=resolved, help="ONNX made by training/export.py (default: the bundled one)")
     parser.add_argument("--score", type=float, default=0.4, help="lowest score of a label (default: %(default)s)")
     return parser.parse_args()

@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, records_of
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.evaluate.calibrate import offset_for
 from nanodet_kp_core.evaluate.temperature import fit_temperature, number_evidence
 from nanodet_kp_core.export.crop_network_file import shift_refiner
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.detection.detector import Detector
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="ONNX file that names a refiner")
+    parser.add_argument("model", type=resolved, help="ONNX file that names a refiner")
     add_dataset_arguments(parser)
     parser.add_argument("--precision", type=float, default=0.97, help="wanted (default %(default)s)")
     args = parser.parse_args()

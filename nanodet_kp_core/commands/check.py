@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -18,13 +17,16 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, class_names_of, dataset_of
 from nanodet_kp_core.labels.check import check_dataset
 from nanodet_kp_core.labels.histograms import write_histograms
+from nanodet_kp_core.paths import resolved
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_dataset_arguments(parser)
     parser.add_argument("--any-class", action="store_true", help="accept every class name")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="write class and size histograms (.png .svg .pdf)")
+    parser.add_argument(
+        "--picture", type=resolved, metavar="FILE", help="write class and size histograms (.png .svg .pdf)"
+    )
     parser.add_argument("--fast", action="store_true", help="read only the head of each image")
     parser.add_argument("--show", type=int, default=50, metavar="N", help="print at most N errors and N warnings (50)")
     args = parser.parse_args()

@@ -10,7 +10,6 @@ and refused, unless --lossy.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, class_names_of, dataset_of
@@ -18,6 +17,7 @@ from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.labels import SHORT_NAMES, read_labels, write_labels, written_paths
 from nanodet_kp_core.labels.labels import Fault, LabeledImage, label_of, raise_faults, unknown_class
 from nanodet_kp_core.labels.lossy_conversions import losses, without_losses
+from nanodet_kp_core.paths import resolved
 
 
 def names_in(images: list[LabeledImage]) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def names_in(images: list[LabeledImage]) -> tuple[str, ...]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, metavar="OUT", help="new or empty folder")
+    parser.add_argument("out", type=resolved, metavar="OUT", help="new or empty folder")
     parser.add_argument("--to", required=True, choices=sorted(SHORT_NAMES), help="format to write")
     add_dataset_arguments(parser)
     parser.add_argument("--lossy", action="store_true", help="go on without what the new format cannot hold")

@@ -24,6 +24,7 @@ from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.export.onnx_file import load_model
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.poses.calibration import read_calibration
 from nanodet_kp_core.runtime.poses.pose import Camera
@@ -72,7 +73,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="checkpoint (.pt) or exported model (.onnx)")
+    parser.add_argument("model", type=resolved, help="checkpoint (.pt) or exported model (.onnx)")
     add_dataset_arguments(parser, required=False)
     parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the input; a checkpoint only")
     parser.add_argument(
@@ -80,9 +81,9 @@ def _arguments() -> argparse.Namespace:
         help="score thresholds (default 0.5); the report's tables of corners, sizes and classes take the first",
     )  # fmt: skip
     parser.add_argument("--limit", type=int, metavar="N", help="the first N images only")
-    parser.add_argument("--camera", type=Path, help="calibration (YAML) of the camera that took all the images")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write DIR/index.html with plots and a gallery")
+    parser.add_argument("--camera", type=resolved, help="calibration (YAML) of the camera that took all the images")
+    parser.add_argument("--json", type=resolved, metavar="FILE", help="write all figures as JSON")
+    parser.add_argument("--report", type=resolved, metavar="DIR", help="write DIR/index.html with plots and a gallery")
     parser.add_argument("--gallery", type=int, default=24, metavar="N", help="images of each kind (default 24)")
     args = parser.parse_args()
     if any(not 0 < threshold < 1 for threshold in args.score):

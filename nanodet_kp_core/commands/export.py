@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
-from pathlib import Path
 
 from nanodet_kp_core.commands._sizes import size
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.evaluate.calibrate import calibrate
 from nanodet_kp_core.export.crop_network_file import copy_refiner
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.images.frame_sources import open_source
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("onnx", type=Path)
+    parser.add_argument("checkpoint", type=resolved)
+    parser.add_argument("onnx", type=resolved)
     parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the input (default: data.val.input_size)")
     parser.add_argument("--images", help="image or folder to compare on (default: data.val of the run)")
     parser.add_argument(
@@ -36,7 +36,7 @@ def main() -> int:
         help="shift the scores so that 0.5 is the lowest threshold with this precision on data.val of the run",
     )  # fmt: skip
     parser.add_argument(
-        "--refiner", type=Path, metavar="ONNX",
+        "--refiner", type=resolved, metavar="ONNX",
         help="second stage made by training/train_refiner.py; it is copied beside the model, which names it, with the "
         "bars that it names itself",
     )  # fmt: skip

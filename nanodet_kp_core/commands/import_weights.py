@@ -20,14 +20,17 @@ from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.importer.configs import CORNER_CHOICES, ImportOptions
 from nanodet_kp_core.importer.import_weights import import_weights, save_imported
 from nanodet_kp_core.importer.weights_file import CHOICES
+from nanodet_kp_core.labels.labels import read_text
+from nanodet_kp_core.paths import FILE, resolved, what_is
 
 
 def names(text: str) -> tuple[str, ...]:
     """Class names: a file with one a line, or a list with commas."""
-    try:
-        listed = Path(text).read_text(encoding="utf-8").splitlines() if Path(text).is_file() else text.split(",")
-    except (OSError, UnicodeDecodeError) as error:
-        raise argparse.ArgumentTypeError(f"expected a text file with one class name a line, got: {error}") from None
+    file = resolved(text)
+    if what_is(file) == FILE:
+        listed = read_text(file, "a text file with one class name a line", 1 << 20).splitlines()
+    else:
+        listed = text.split(",")
     found = tuple(name.strip() for name in listed if name.strip())
     if not found or len(set(found)) != len(found):
         raise argparse.ArgumentTypeError(f"expected different class names, in a file or with commas, got {text!r}")
@@ -45,8 +48,8 @@ def write_training_config(path: Path, checkpoint: Path, config: TrainConfig) -> 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help=".ckpt or .pth of the published training code")
-    parser.add_argument("out", type=Path, help="our checkpoint (.pt) to write")
+    parser.add_argument("checkpoint", type=resolved, help=".ckpt or .pth of the published training code")
+    parser.add_argument("out", type=resolved, help="our checkpoint (.pt) to write")
     parser.add_argument(
         "--weights",
         choices=CHOICES,
@@ -59,7 +62,7 @@ def main() -> int:
         metavar="NAMES",
         help="class names of the checkpoint, in order (default: armor names for 36, COCO's for 80)",
     )
-    parser.add_argument("--config", type=Path, metavar="YAML", help="the configuration it was trained with")
+    parser.add_argument("--config", type=resolved, metavar="YAML", help="the configuration it was trained with")
     parser.add_argument(
         "--keep-ratio",
         action=argparse.BooleanOptionalAction,
@@ -80,7 +83,7 @@ def main() -> int:
     )
     parser.add_argument(
         "--target",
-        type=Path,
+        type=resolved,
         metavar="YAML",
         help="our training configuration that the result is to start: classes and corners are its own",
     )

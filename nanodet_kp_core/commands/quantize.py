@@ -9,17 +9,17 @@ Some of the labeled images give the ranges of the values, the others judge. The 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, records_of
 from nanodet_kp_core.export.quantize import quantize
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.models.session import load_session
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="ONNX made by training/export.py")
-    parser.add_argument("int8", type=Path, help="ONNX to write")
+    parser.add_argument("model", type=resolved, help="ONNX made by training/export.py")
+    parser.add_argument("int8", type=resolved, help="ONNX to write")
     add_dataset_arguments(parser)
     parser.add_argument("--threads", type=int, default=1, help="threads it is timed with (default: %(default)s)")
     args = parser.parse_args()

@@ -29,6 +29,7 @@ from nanodet_kp_core.labels.draw_labels import draw_labels
 from nanodet_kp_core.labels.labels import from_plates
 from nanodet_kp_core.labels.sample import Sample
 from nanodet_kp_core.layout import HeadLayout
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.synthetic.generator import render
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -90,7 +91,7 @@ def _pictures() -> Iterator[Sample]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help=".jpg or .png")
+    parser.add_argument("out", type=resolved, help=".jpg or .png")
     parser.add_argument("--config", help="training configuration (YAML); default: rendered images, a row a kind")
     parser.add_argument("--count", type=int, default=12, help="images of --config (default %(default)s)")
     parser.add_argument("--columns", type=int, default=4, help="images in a row (default %(default)s)")

@@ -24,6 +24,7 @@ from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.labels import SHORT_NAMES
 from nanodet_kp_core.labels.draw_labels import draw_labels
 from nanodet_kp_core.labels.labels import from_plates
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.synthetic.clip import write_clip
 from nanodet_kp_core.synthetic.dataset import RenderOptions, render_dataset, write_as
 from nanodet_kp_core.synthetic.generator import PLATE_PX, SIZE, render
@@ -41,7 +42,7 @@ def contact_sheet(path: Path, seed: int, tile: tuple[int, int], plate_px: tuple[
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("dataset", "clip", "sheet"))
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=resolved)
     parser.add_argument("--count", type=int, default=20000, help="images of the data set (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="first seed (default %(default)s)")
     parser.add_argument("--size", type=size, help="WIDTHxHEIGHT (default 256x256, clip 640x480)")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from pathlib import Path
 
 from nanodet_kp_core.config import check_paths, load_config
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.train.loop import train
 
 
@@ -29,7 +29,7 @@ def main() -> int:
     logging.getLogger("nanodet_kp_core").setLevel(logging.INFO if main_process else logging.WARNING)
     config = load_config(args.config)
     check_paths(config, args.config)
-    run = train(config, Path(args.resume) if isinstance(args.resume, str) else args.resume)
+    run = train(config, resolved(args.resume) if isinstance(args.resume, str) else args.resume)
     if main_process:
         print(f"{run.folder}: trained {run.step} steps; {run.folder}/model.onnx is best.pt for the node; for scores")
         print(f"that mean something: python training/export.py {run.folder}/best.pt OUT.onnx --calibrate 0.975")

@@ -11,13 +11,13 @@ where it was.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.commands._crop_arguments import add_crop_arguments, collected, pictures, prepare, train
 from nanodet_kp_core.commands._dataset_arguments import class_names_of
 from nanodet_kp_core.crops.bar_crops import BarCrops, bars_of_records
 from nanodet_kp_core.export.crop_network_file import export_crop_network
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.refinement.bars import BarsMetadata
 from nanodet_kp_core.train.bar_training import BarsTraining
 from nanodet_kp_core.train.crop_training import CropRecipe
@@ -25,7 +25,7 @@ from nanodet_kp_core.train.crop_training import CropRecipe
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder for crops, checkpoint and bars.onnx")
+    parser.add_argument("out", type=resolved, help="folder for crops, checkpoint and bars.onnx")
     add_crop_arguments(parser, seed=40_000_000, side=320)
     args = parser.parse_args()
     prepare(parser, args)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from pathlib import Path
 from zlib import crc32
 
 from nanodet_kp_core.classes import ARMOR_CLASSES, COLORS, UNLIT, factors
@@ -21,6 +20,7 @@ from nanodet_kp_core.crops.proposal_crops import LOOKED_AT, PROPOSAL_SCORE, Crop
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.export.crop_network_file import export_crop_network
 from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.models.session import load_session
 from nanodet_kp_core.runtime.refinement.bars import Bars
 from nanodet_kp_core.runtime.refinement.refiner import RefinerMetadata
@@ -30,8 +30,8 @@ from nanodet_kp_core.train.refiner_training import UNLIT_OFFSET, RefinerTraining
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("detector", type=Path, help="exported model whose proposals are read")
-    parser.add_argument("out", type=Path, help="folder for crops, checkpoint and refiner.onnx")
+    parser.add_argument("detector", type=resolved, help="exported model whose proposals are read")
+    parser.add_argument("out", type=resolved, help="folder for crops, checkpoint and refiner.onnx")
     add_crop_arguments(parser, seed=20_000_000, side=256)
     parser.add_argument(
         "--proposal-score",
@@ -46,7 +46,7 @@ def main() -> int:
         help="of the detector's logit in the final one, kept in refiner.onnx (%(default)s)",
     )
     parser.add_argument(
-        "--bars", type=Path, metavar="ONNX",
+        "--bars", type=resolved, metavar="ONNX",
         help="last look made by training/train_bars.py; it is copied beside refiner.onnx, which names it",
     )  # fmt: skip
     args = parser.parse_args()

@@ -20,6 +20,7 @@ from nanodet_kp_core.labels import read_labels
 from nanodet_kp_core.labels.draw_labels import draw_labels
 from nanodet_kp_core.labels.labels import Fault
 from nanodet_kp_core.labels.pixels import read_pixels
+from nanodet_kp_core.paths import resolved
 
 
 def save(path: Path, picture: np.ndarray) -> None:
@@ -43,7 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_dataset_arguments(parser)
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--save", type=Path, metavar="DIR", help="write the images into a folder")
+    where.add_argument("--save", type=resolved, metavar="DIR", help="write the images into a folder")
     where.add_argument("--show", action="store_true", help="show them in a window")
     parser.add_argument("--scale", type=float, default=1.0, help="enlarge the images, for small plates (default 1)")
     parser.add_argument("--count", type=int, metavar="N", help="the first N images only")

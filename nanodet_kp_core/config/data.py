@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
-from nanodet_kp_core.config.model import Strict
+from nanodet_kp_core.config.model import Strict, UserPath
 
 
 def _ordered(value: tuple[float, float]) -> tuple[float, float]:
@@ -88,8 +87,8 @@ class DataConfig(PicturesConfig):
     """A labeled data set on disk."""
 
     name: DatasetName = "CocoDataset"
-    img_path: Path
-    ann_path: Path  # file or folder of labels, see docs/data.md
+    img_path: UserPath
+    ann_path: UserPath  # file or folder of labels, see docs/data.md
 
 
 class SyntheticConfig(PicturesConfig):

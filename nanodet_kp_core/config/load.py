@@ -15,6 +15,8 @@ from nanodet_kp_core.config.data import DataConfig, SyntheticConfig
 from nanodet_kp_core.config.model import ArchConfig, GhostPanConfig
 from nanodet_kp_core.config.training import TrainConfig
 from nanodet_kp_core.errors import ConfigError, shown
+from nanodet_kp_core.paths import DEVICE, FILE, FOLDER, brief, resolved, what_is
+from nanodet_kp_core.texts import decoded
 from nanodet_kp_core.yaml_text import parse_yaml
 
 
@@ -24,13 +26,16 @@ def load_config(path: str | Path) -> TrainConfig:
     Raises ConfigError, one line per fault, when the file is missing, no YAML, does not fit the schema, or its parts do
     not fit each other. Whether the paths in it exist is check_paths' concern.
     """
-    path = Path(path)
+    path = resolved(path)
+    found = what_is(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = decoded(path.read_bytes()) if found == FILE else ""
     except OSError as error:
-        raise ConfigError(f"{path}: expected a readable YAML file, got: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: expected YAML in UTF-8, got bytes that are no text") from None
+        found = str(error.strerror)
+    if found != FILE:
+        raise ConfigError(f"{brief(path)}: expected a readable YAML file, got {found}")
+    if text is None:
+        raise ConfigError(f"{path}: expected YAML in UTF-8, got bytes that are no text; save it as UTF-8")
     raw = parse_yaml(text, path, ConfigError)
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping with keys like save_dir and model, got {type(raw).__name__}")
@@ -56,13 +61,14 @@ def check_paths(config: TrainConfig, source: str | Path) -> None:
         "schedule.load_model": config.schedule.load_model,
         "model.arch.backbone.pretrained": config.model.arch.backbone.pretrained,
     }
-    missing = {key: path for key, path in paths.items() if path is not None and not path.exists()}
+    found = {key: (path, what_is(path)) for key, path in paths.items() if path is not None}
+    missing = {key: there for key, there in found.items() if there[1] not in (FILE, FOLDER, DEVICE)}
     if missing:
         raise ConfigError(
             "\n".join(
-                f"{source}: {key}: expected an existing path, got {path}, which is not there (relative paths start "
-                "from the working directory)"
-                for key, path in missing.items()
+                f"{source}: {key}: expected an existing path, got {brief(path)}: {reason}; relative paths start from "
+                "the working directory"
+                for key, (path, reason) in missing.items()
             )
         )
 

@@ -6,11 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.layout import HeadLayout
+from nanodet_kp_core.paths import resolved
 
 Activation: TypeAlias = Literal["LeakyReLU", "ReLU", "ReLU6", "SiLU", "HardSwish"]
+
+
+def _written_out(path: Path) -> Path:
+    try:
+        return resolved(path)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+UserPath: TypeAlias = Annotated[Path, AfterValidator(_written_out)]
+"""A path as people write it: `~`, `file://` and `package://` are written out."""
 
 
 class Strict(BaseModel):
@@ -26,7 +39,7 @@ class ShuffleNetConfig(Strict):
     stem_channels: int = Field(24, ge=8, le=64)
     out_stages: tuple[int, ...] = (2, 3, 4)
     activation: Activation = "LeakyReLU"
-    pretrained: Path | None = None  # ours: ImageNet weights in a local file
+    pretrained: UserPath | None = None  # ours: ImageNet weights in a local file
 
 
 class GhostNetConfig(Strict):
@@ -34,7 +47,7 @@ class GhostNetConfig(Strict):
     width_mult: float = Field(1.0, gt=0, le=2)
     out_stages: tuple[int, ...] = (4, 6, 9)
     activation: Activation = "ReLU"
-    pretrained: Path | None = None  # ours, as above
+    pretrained: UserPath | None = None  # ours, as above
 
 
 class GhostPanConfig(Strict):

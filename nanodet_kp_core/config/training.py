@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pydantic import Field
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config.data import DataSets
-from nanodet_kp_core.config.model import ModelConfig, Strict, layout_of
+from nanodet_kp_core.config.model import ModelConfig, Strict, UserPath, layout_of
 from nanodet_kp_core.layout import HeadLayout
 
 
@@ -43,7 +42,7 @@ class LrScheduleConfig(Strict):
 
 class ScheduleConfig(Strict):
     resume: bool | None = None  # True goes on from last.pt in save_dir, like --resume
-    load_model: Path | None = None  # weights to start from: one of our checkpoints
+    load_model: UserPath | None = None  # weights to start from: one of our checkpoints
     optimizer: OptimizerConfig = OptimizerConfig()
     warmup: WarmupConfig = WarmupConfig()
     total_epochs: int = Field(300, ge=1)
@@ -68,7 +67,7 @@ class LogConfig(Strict):
 
 
 class TrainConfig(Strict):
-    save_dir: Path
+    save_dir: UserPath
     seed: int = Field(0, ge=0)
     model: ModelConfig = ModelConfig()
     class_names: tuple[str, ...] = ARMOR_CLASSES

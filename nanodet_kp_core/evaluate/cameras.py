@@ -8,6 +8,7 @@ from typing import Any
 
 from nanodet_kp_core.errors import ConfigError, DataError
 from nanodet_kp_core.runtime.poses.pose import Camera
+from nanodet_kp_core.texts import decoded
 
 
 def label_cameras(ann_path: Path) -> dict[str, Camera]:
@@ -18,7 +19,7 @@ def label_cameras(ann_path: Path) -> dict[str, Camera]:
     """
     if not ann_path.is_file() or ann_path.suffix != ".json":
         return {}
-    document = json.loads(ann_path.read_text(encoding="utf-8-sig"))
+    document = json.loads(decoded(ann_path.read_bytes()) or "")
     shared = document.get("camera")
     cameras = {}
     for image in document["images"]:

@@ -17,7 +17,7 @@ import cv2
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.labels.labels import MAX_SIDE, Fault, LabeledImage, safe_name
 from nanodet_kp_core.labels.pixels import read_pixels
-from nanodet_kp_core.paths import FILE, names_below, what_is
+from nanodet_kp_core.paths import FILE, FOLDER, names_below, what_is
 from nanodet_kp_core.runtime.images.frame_sources import IMAGE_EXTENSIONS
 
 DESERTED = "deserted"
@@ -128,8 +128,9 @@ def image_names(folder: Path) -> list[str]:
 
 def files_below(folder: Path, extensions: tuple[str, ...]) -> list[str]:
     """Names of the files with one of these extensions (lower case) in a folder and below, like image_names."""
-    if not folder.is_dir():
-        got = "a file" if folder.exists() else "nothing at that path"
+    found = what_is(folder)
+    if found != FOLDER:
+        got = "nothing at that path" if found == "no such file" else found
         raise DataError(f"{folder}: expected a folder with {' '.join(extensions)} files, got {got}")
     return sorted(names_below(folder, extensions, lambda name: name.startswith(".") or name == DESERTED))
 

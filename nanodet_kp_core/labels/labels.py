@@ -19,6 +19,7 @@ from nanodet_kp_core.classes import factors
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.geometry import BOX_CORNERS
 from nanodet_kp_core.labels.sample import Plates, Record
+from nanodet_kp_core.texts import decoded
 
 UNKNOWN = "?"
 """Stands for the sticker that nobody can read: "B_?" is a blue plate of unknown number."""
@@ -112,20 +113,21 @@ def with_unlabeled(corners: Sequence[Point], visible: Sequence[int], box: Box) -
 
 
 def read_text(path: Path, expected: str, limit: int) -> str:
-    """The file as text (UTF-8, a byte order mark is dropped).
+    """The file as text, in one of the encodings of texts.decoded; line ends become single ones.
 
-    Raises DataError when it is missing, unreadable, larger than `limit` bytes or no UTF-8.
+    Raises DataError when it is missing, unreadable, larger than `limit` bytes or no text.
     """
     try:
         size = path.stat().st_size
         if not path.is_file() or size > limit:
             got = f"{size} bytes" if path.is_file() else "a folder"
             raise DataError(f"{path}: expected {expected} of at most {limit} bytes, got {got}")
-        return path.read_text(encoding="utf-8-sig")
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: expected {expected}, got: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected {expected} in UTF-8, got byte {error.object[error.start]:#04x}") from None
+    if text is None:
+        raise DataError(f"{path}: expected {expected} in UTF-8, got bytes that are no text; save it as UTF-8")
+    return text
 
 
 def number(value: object, limit: float = MAX_COORDINATE) -> float | None:

@@ -37,6 +37,7 @@ from nanodet_kp_core.labels.labels import (
     whole,
     with_unlabeled,
 )
+from nanodet_kp_core.texts import xml_text
 
 IGNORE = "ignore"
 MAX_BYTES = 1 << 24
@@ -210,11 +211,11 @@ def _parse(path: Path) -> _Element:
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = refuse
     try:
-        parser.Parse(data, True)
+        parser.Parse(xml_text(data) or data, True)
     except expat.ExpatError as error:
         raise DataError(f"{path}:{error.lineno}: expected XML, got: {expat.errors.messages[error.code]}") from None
     except (LookupError, ValueError) as error:  # an encoding that Python does not know or expat cannot take
-        raise DataError(f"{path}:1: expected XML in UTF-8, got: {str(error)[:80]}") from None
+        raise DataError(f"{path}:1: expected XML in UTF-8, got: {str(error)[:80]}; save it as UTF-8") from None
     if root.children[0].tag != "annotation":
         raise DataError(f"{path}:1: expected an <annotation>, got <{root.children[0].tag[:40]}>")
     return root.children[0]

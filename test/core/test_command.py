@@ -38,3 +38,18 @@ def test_a_name_that_the_terminal_cannot_print_is_an_escape(encoding, monkeypatc
     assert done.returncode == 0
     assert done.stderr == b""
     assert done.stdout.strip().endswith(b"\\udcff.png")
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ("open('none/a.txt', 'w')", "own: none/a.txt: expected to read or write here, got: No such file or directory"),
+        ("raise OSError(28, 'No space left on device')", "own: a file: expected to read or write here, got: No space"),
+        ("raise OSError('odd')", "own: a file: expected to read or write here, got: odd"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(action, words):
+    start = "import sys; from nanodet_kp_core.command import guarded\n"
+    done = run(f"{start}def main():\n    {action}\nsys.exit(guarded(main, 'own', ''))")
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith(words) and len(done.stderr.splitlines()) == 1
