@@ -13,8 +13,8 @@ from contextlib import closing
 from nanodet_kp_core.commands._sizes import size
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.evaluate.calibrate import calibrate
-from nanodet_kp_core.export.crop_network_file import copy_refiner
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
+from nanodet_kp_core.export.second_stage import second_stage, write_beside
 from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.images.frame_sources import open_source
 
@@ -37,12 +37,17 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument(
         "--refiner", type=resolved, metavar="ONNX",
-        help="second stage made by training/train_refiner.py; it is copied beside the model, which names it, with the "
-        "bars that it names itself",
+        help="second stage made by training/train_refiner.py, or a model that has one; it is copied beside the model, "
+        "which names it, with the bars that it names itself",
     )  # fmt: skip
+    parser.add_argument(
+        "--one-file", action="store_true", help="put the second stage of --refiner into the model's file, not beside it"
+    )
     args = parser.parse_args()
     if args.calibrate is not None and not 0 < args.calibrate <= 1:
         parser.error(f"--calibrate: expected a precision above 0 and up to 1, got {args.calibrate:g}")
+    if args.one_file and args.refiner is None:
+        parser.error("--one-file: expected together with --refiner, whose second stage goes into the file")
     model, config, _ = load_model(args.checkpoint)
     input_size = args.size or config.data.val.input_size
     offset, metrics = (0.0, {}) if args.calibrate is None else calibrate(model, config, args.calibrate)
@@ -54,10 +59,13 @@ def main() -> int:
                 break
     if not images:
         raise DataError(f"{args.images}: expected at least one image to compare on, got none")
-    refiner = "" if args.refiner is None else copy_refiner(args.refiner, args.onnx.parent)
+    refiner, files = ("", {}) if args.refiner is None else second_stage(args.refiner)
     metadata, worst = export_onnx(
-        args.checkpoint, args.onnx, input_size, images, metrics, offset, args.output == "decoded", args.batch, refiner
-    )
+        args.checkpoint, args.onnx, input_size, images, metrics, offset, args.output == "decoded", args.batch, refiner,
+        files if args.one_file else {},
+    )  # fmt: skip
+    if not args.one_file:
+        write_beside(args.onnx, files)
     print(f"{args.onnx}: input {metadata.input.width}x{metadata.input.height}, {args.onnx.stat().st_size / 1e6:.2f} MB")
     print(f"torch and onnxruntime differ by {worst:.1e} at most on {len(images)} images; score logits {offset:+.2f}")
     return 0

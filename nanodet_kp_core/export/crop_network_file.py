@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,11 @@ import torch
 
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.export.onnx_file import IR_VERSION, OPSET, TOLERANCE
+from nanodet_kp_core.export.second_stage import second_stage, write_beside
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.model.crop_networks import CropNet
+from nanodet_kp_core.runtime.models.session import load_session
+from nanodet_kp_core.runtime.one_file import FILE_KEY
 from nanodet_kp_core.runtime.refinement.bars import BARS_KEY, BarsMetadata
 from nanodet_kp_core.runtime.refinement.crop_network import INPUT, OUTPUT
 from nanodet_kp_core.runtime.refinement.refiner import REFINER_KEY, Refiner, RefinerMetadata
@@ -57,24 +61,35 @@ def export_crop_network(
 def shift_refiner(path: Path, offset: float, number_temperature: float | None = None) -> RefinerMetadata:
     """Add `offset` to that in the file of a refiner, and set the temperature where one is given.
 
-    Returns the new metadata. Raises ModelError when the file is no refiner.
+    path: of the refiner, also inside a model's file (MODEL/REFINER). Returns the new metadata. Raises ModelError when the
+    file is no refiner.
     """
-    metadata = Refiner(path).metadata
+    holder = path.parent if path.parent.is_file() else None
+    inside = {} if holder is None else load_session(holder, 1).files
+    metadata = Refiner(path, inside).metadata
     temperature = metadata.number_temperature if number_temperature is None else round(number_temperature, 4)
     metadata = replace(metadata, offset=round(metadata.offset + offset, 4), number_temperature=temperature)
-    proto = onnx.load(path)
-    (entry,) = (entry for entry in proto.metadata_props if entry.key == REFINER_KEY)
-    entry.value = metadata.to_json()
-    write_atomically(path, proto.SerializeToString())
+    proto = onnx.load(path) if holder is None else onnx.load_from_string(inside[path.name])
+    _entry(proto, REFINER_KEY).value = metadata.to_json()
+    data = proto.SerializeToString()
+    if holder is not None:
+        model = onnx.load(holder)
+        _entry(model, f"{FILE_KEY}{path.name}").value = base64.b64encode(data).decode()
+        data = model.SerializeToString()
+    write_atomically(holder or path, data)
     return metadata
+
+
+def _entry(proto: onnx.ModelProto, key: str) -> onnx.StringStringEntryProto:
+    (entry,) = (entry for entry in proto.metadata_props if entry.key == key)
+    return entry
 
 
 def copy_refiner(source: Path, folder: Path) -> str:
     """Copy a refiner, and the bars that it names, into a model's folder; returns the refiner's file name.
 
-    Raises ModelError when it is none, or its bars are missing.
+    Raises as second_stage.
     """
-    refiner = Refiner(source)
-    for path in (refiner.path, *((refiner.bars.path,) if refiner.bars else ())):
-        write_atomically(folder / path.name, path.read_bytes())
-    return refiner.path.name
+    name, files = second_stage(source)
+    write_beside(folder / name, files)
+    return name

@@ -31,6 +31,7 @@ from nanodet_kp_core.model.detector import OneStageDetector
 from nanodet_kp_core.runtime.detection.decode import Decoder
 from nanodet_kp_core.runtime.detection.preprocess import preprocess
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata, OutputSpec
+from nanodet_kp_core.runtime.one_file import with_files
 
 OPSET = 17
 IR_VERSION = 8
@@ -60,12 +61,14 @@ def export_onnx(
     decoded: bool = False,
     batch: int = 1,
     refiner: str = "",
+    files: Mapping[str, bytes] | None = None,
 ) -> tuple[ModelMetadata, float]:
     """Write `target` for an input of `size` (width, height); returns its metadata and the worst difference to torch.
 
     images: uint8 BGR images on which torch and onnxruntime are compared. metrics: kept in the metadata. offset: added
     to the score logits, so that score 0.5 means what the validation set says it should. decoded: see DecodedNetwork.
-    batch: images per run. refiner: file name of the second stage in target's folder.
+    batch: images per run. refiner: file name of the second stage in target's folder. files: those of it that go into
+    `target` itself, by name.
 
     Raises ModelError, and writes nothing, when the two differ by more than TOLERANCE; ConfigError for a size or batch
     that the model cannot take.
@@ -96,7 +99,7 @@ def export_onnx(
             f"{target}: expected onnxruntime and torch to agree within {TOLERANCE}, got {worst:.2g}; "
             "nothing was written"
         )
-    write_atomically(target, data)
+    write_atomically(target, with_files(data, files or {}))
     return metadata, worst
 
 

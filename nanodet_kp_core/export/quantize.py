@@ -22,6 +22,8 @@ from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.detection.preprocess import preprocess
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata
+from nanodet_kp_core.runtime.models.session import load_session
+from nanodet_kp_core.runtime.one_file import with_files
 
 LARGEST_FALL = 0.01
 """Precision, recall and the accuracy of the number may fall by this, each."""
@@ -88,7 +90,7 @@ def quantize(source: Path, target: Path, records: Sequence[Record], threads: int
         comparison = Comparison((both[0], both[1]), _milliseconds(before, after, clock))
         if comparison.refusal:
             raise ModelError(f"{source}: int8 is not worth having: {comparison.refusal}; nothing was written")
-        write_atomically(target, small.read_bytes())
+        write_atomically(target, with_files(small.read_bytes(), load_session(source, threads).files))
     return comparison
 
 

@@ -96,7 +96,8 @@ class Detector:
         self._decoder = Decoder(self.metadata)
         self.refiner: Refiner | None = None
         if second_stage and self.metadata.reader:
-            self.refiner = Refiner(self.model_path.parent / self.metadata.reader)
+            name, inside = self.metadata.reader, getattr(self._session, "files", {})
+            self.refiner = Refiner((self.model_path if name in inside else self.model_path.parent) / name, inside)
             if self.refiner.metadata.class_names != self.metadata.class_names:
                 raise ModelError(f"model {self.refiner.path}: expected the classes of {self.model_path}, got others")
         self.scout = Scout() if scout and self.refiner is not None else None

@@ -44,6 +44,12 @@ def read_model(path: Path) -> bytes:
     if size > MAX_BYTES:
         wanted = f"an ONNX file of at most {MAX_BYTES} bytes"
         raise ModelError(f"model {path}: expected {wanted}, got {size}; check the path")
+    check_model(data, path)
+    return data
+
+
+def check_model(data: bytes, path: Path) -> None:
+    """Raises ModelError, which names `path`, when the bytes are no ONNX, or have tensors in other files."""
     try:
         outside = has_outside_tensors(data)
     except ValueError as error:
@@ -59,7 +65,6 @@ def read_model(path: Path) -> bytes:
             f"model {path}: expected an ONNX model in one file, got one with tensors in other files, which could be "
             "any file of this machine; export it again with `python training/export.py`"
         )
-    return data
 
 
 def has_outside_tensors(data: bytes) -> bool:

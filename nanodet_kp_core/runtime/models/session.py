@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from nanodet_kp_core.errors import ConfigError, ModelError, shown
 from nanodet_kp_core.paths import FILE, brief, resolved, what_is
 from nanodet_kp_core.runtime.models.foreign import foreign_kind
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata
-from nanodet_kp_core.runtime.models.model_file import read_model
+from nanodet_kp_core.runtime.models.model_file import check_model, read_model
+from nanodet_kp_core.runtime.one_file import files_inside
 
 ONNX_TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 """onnxruntime's names of the types that the metadata knows."""
@@ -25,11 +27,12 @@ MAX_ENTRY = 1 << 20
 
 @dataclass(frozen=True)
 class Session:
-    """A loaded model; made by `load_session`."""
+    """A loaded model; made by `load_session`. files: those of the second stage that are inside, by name."""
 
     path: Path
     metadata: ModelMetadata
     session: onnxruntime.InferenceSession
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     def run(self, blob: np.ndarray) -> np.ndarray:
         """Blob [batch, 3, height, width] in the model's type -> output float32 [rows, columns] of its first image.
@@ -71,7 +74,8 @@ def load_session(path: str | Path, threads: int, spin: bool = False) -> Session:
     session = open_session(path, threads, spin)
     metadata = _read_metadata(path, session)
     _check_tensors(path, session, metadata)
-    loaded = Session(path, metadata, session)
+    files = files_inside(session.get_modelmeta().custom_metadata_map, path)
+    loaded = Session(path, metadata, session, files)
     _warm_up(loaded)
     return loaded
 
@@ -98,8 +102,13 @@ def session_options(threads: int, spin: bool = False) -> onnxruntime.SessionOpti
     return options
 
 
-def open_session(path: Path, threads: int, spin: bool = False) -> onnxruntime.InferenceSession:
-    """onnxruntime's session of an ONNX file. Raises ModelError and ConfigError as load_session does."""
+def open_session(
+    path: Path, threads: int, spin: bool = False, data: bytes | None = None
+) -> onnxruntime.InferenceSession:
+    """onnxruntime's session of an ONNX file. Raises ModelError and ConfigError as load_session does.
+
+    data: the file's bytes where it is inside another one; `path` then says where.
+    """
     if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
         raise ConfigError(f"threads: expected a whole number of at least 1, got {threads!r}")
     if spin and threads > usable_cores():
@@ -107,10 +116,14 @@ def open_session(path: Path, threads: int, spin: bool = False) -> onnxruntime.In
             f"threads: expected at most {usable_cores()} with spin, as many as there are cores for this process, "
             f"got {threads}"
         )
-    found = what_is(path)
-    if found != FILE:
-        raise ModelError(f"model {brief(path)}: expected an ONNX file, got {found}; check the path")
-    data = read_model(path)  # what was looked through is what is loaded, whatever becomes of the file
+    # What was looked through is what is loaded, whatever becomes of the file.
+    if data is None:
+        found = what_is(path)
+        if found != FILE:
+            raise ModelError(f"model {brief(path)}: expected an ONNX file, got {found}; check the path")
+        data = read_model(path)
+    else:
+        check_model(data, path)
     try:
         return onnxruntime.InferenceSession(data, session_options(threads, spin), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors share no base class but Exception

@@ -73,13 +73,13 @@ class BarsMetadata:
 
 
 class Bars:
-    """Corrects corners by looking at the bars; one thread at a time. network: of the crops.
+    """Corrects corners by looking at the bars; one thread at a time. network: of the crops. data: see CropNetwork.
 
     Raises ModelError when the file is missing, is another network, or its tensors are not those of one.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.network = CropNetwork(path, BARS_KEY, BAR_SIZE)
+    def __init__(self, path: str | Path, data: bytes | None = None) -> None:
+        self.network = CropNetwork(path, BARS_KEY, BAR_SIZE, data)
         try:
             self.metadata = BarsMetadata.from_json(self.network.text)
         except ModelError as error:

@@ -19,18 +19,20 @@ class CropNetwork:
     """Network of uint8 crops [N, 3, height, width], BGR -> float32 [N, values]; one thread at a time.
 
     text: its metadata, the entry `key` of the file; what it means is the user's business.
+    data: the file's bytes where it is inside another model; `path` is then below that model.
     Raises ModelError when the file is missing or is no ONNX model with that entry.
     """
 
-    def __init__(self, path: str | Path, key: str, size: tuple[int, int]) -> None:
+    def __init__(self, path: str | Path, key: str, size: tuple[int, int], data: bytes | None = None) -> None:
         self.path = Path(path)
-        found = what_is(self.path)
+        found = FILE if data is not None else what_is(self.path)
         if found != FILE:
             raise ModelError(
                 f"model {self.path}: expected the second stage of the model in the same folder, got {found}; a model "
-                "is several files: copy this one there too, from where the model came from"
+                f"is several files: copy {self.path.name} there too, from where the model came from, or make one file "
+                "of all with `python training/join.py MODEL OUT.onnx`"
             )
-        self._session = open_session(self.path, threads=1)  # so small that a second thread is in the way
+        self._session = open_session(self.path, threads=1, data=data)  # so small that a second thread is in the way
         self.text = read_entry(self.path, self._session, key)
         self._size = size
 

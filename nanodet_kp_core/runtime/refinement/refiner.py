@@ -8,6 +8,7 @@ like a third are told apart only close by.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -133,11 +134,13 @@ class Refiner:
     """Reads proposals; one thread at a time.
 
     network: of the crops. bars: the last look at what was found; None where the metadata name none.
+    inside: files that the detector's file keeps, by name; a file that is there is not looked for in the folder.
     Raises ModelError when a file is missing, is no refiner, or its tensors are not those of one.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.network = CropNetwork(path, REFINER_KEY, CROP_SIZE)
+    def __init__(self, path: str | Path, inside: Mapping[str, bytes] | None = None) -> None:
+        inside = inside or {}
+        self.network = CropNetwork(path, REFINER_KEY, CROP_SIZE, inside.get(Path(path).name))
         try:
             self.metadata = RefinerMetadata.from_json(self.network.text)
         except ModelError as error:
@@ -149,7 +152,7 @@ class Refiner:
         self.network.check(1 + self._colors + self._numbers + 8)  # plate, colors, numbers, corners
         self.bars: Bars | None = None
         if self.metadata.bars:
-            self.bars = Bars(self.path.parent / self.metadata.bars)
+            self.bars = Bars(self.path.parent / self.metadata.bars, inside.get(self.metadata.bars))
 
     @property
     def path(self) -> Path:
