@@ -18,8 +18,8 @@ from nanodet_kp_core.export.onnx_file import IR_VERSION, OPSET, TOLERANCE
 from nanodet_kp_core.export.second_stage import second_stage, write_beside
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.model.crop_networks import CropNet
+from nanodet_kp_core.runtime.models.one_file import FILE_KEY
 from nanodet_kp_core.runtime.models.session import load_session
-from nanodet_kp_core.runtime.one_file import FILE_KEY
 from nanodet_kp_core.runtime.refinement.bars import BARS_KEY, BarsMetadata
 from nanodet_kp_core.runtime.refinement.crop_network import INPUT, OUTPUT
 from nanodet_kp_core.runtime.refinement.refiner import REFINER_KEY, Refiner, RefinerMetadata
@@ -61,8 +61,8 @@ def export_crop_network(
 def shift_refiner(path: Path, offset: float, number_temperature: float | None = None) -> RefinerMetadata:
     """Add `offset` to that in the file of a refiner, and set the temperature where one is given.
 
-    path: of the refiner, also inside a model's file (MODEL/REFINER). Returns the new metadata. Raises ModelError when the
-    file is no refiner.
+    path: of the refiner, also inside a model's file (MODEL/REFINER). Returns the new metadata. Raises ModelError when
+    the file is no refiner.
     """
     holder = path.parent if path.parent.is_file() else None
     inside = {} if holder is None else load_session(holder, 1).files

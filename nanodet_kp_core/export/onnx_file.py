@@ -31,7 +31,7 @@ from nanodet_kp_core.model.detector import OneStageDetector
 from nanodet_kp_core.runtime.detection.decode import Decoder
 from nanodet_kp_core.runtime.detection.preprocess import preprocess
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata, OutputSpec
-from nanodet_kp_core.runtime.one_file import with_files
+from nanodet_kp_core.runtime.models.one_file import with_files
 
 OPSET = 17
 IR_VERSION = 8

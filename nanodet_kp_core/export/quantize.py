@@ -22,8 +22,8 @@ from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.detection.preprocess import preprocess
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata
+from nanodet_kp_core.runtime.models.one_file import with_files
 from nanodet_kp_core.runtime.models.session import load_session
-from nanodet_kp_core.runtime.one_file import with_files
 
 LARGEST_FALL = 0.01
 """Precision, recall and the accuracy of the number may fall by this, each."""

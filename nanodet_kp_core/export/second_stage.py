@@ -10,8 +10,8 @@ from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY
 from nanodet_kp_core.runtime.models.model_file import read_model
+from nanodet_kp_core.runtime.models.one_file import files_inside, with_files
 from nanodet_kp_core.runtime.models.session import open_session
-from nanodet_kp_core.runtime.one_file import files_inside, with_files
 from nanodet_kp_core.runtime.refinement.refiner import Refiner
 
 

@@ -14,7 +14,7 @@ from tiny_refiner import make_tiny_bars, make_tiny_refiner, name_refiner
 
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.runtime.detection.detector import Detector
-from nanodet_kp_core.runtime.one_file import FILE_KEY, files_inside, with_files
+from nanodet_kp_core.runtime.models.one_file import FILE_KEY, files_inside, with_files
 
 ROOT = Path(__file__).resolve().parents[2]
 CORNERS = np.array([[20, 20], [20, 40], [76, 40], [76, 20]], np.float32)
@@ -129,7 +129,7 @@ def test_the_script_makes_one_file(parts, tmp_path):
 
 def test_a_model_that_was_copied_alone_names_both_ways_out(parts, tmp_path):
     shutil.copy(parts / "m.onnx", tmp_path)
-    with pytest.raises(ModelError, match="copy refiner.onnx there too, .* or make one file of all with `python trai"):
+    with pytest.raises(ModelError, match=r"copy refiner\.onnx there too, .* or make one file of all with `python trai"):
         Detector(tmp_path / "m.onnx")
     done = join(tmp_path / "m.onnx", tmp_path / "one.onnx")
     assert done.returncode == 2 and not (tmp_path / "one.onnx").exists()

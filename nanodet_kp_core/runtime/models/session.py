@@ -16,7 +16,7 @@ from nanodet_kp_core.paths import FILE, brief, resolved, what_is
 from nanodet_kp_core.runtime.models.foreign import foreign_kind
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata
 from nanodet_kp_core.runtime.models.model_file import check_model, read_model
-from nanodet_kp_core.runtime.one_file import files_inside
+from nanodet_kp_core.runtime.models.one_file import files_inside
 
 ONNX_TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 """onnxruntime's names of the types that the metadata knows."""
