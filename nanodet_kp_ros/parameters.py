@@ -1,13 +1,14 @@
 """Node parameters: described once in a table, declared with descriptors, checked by one function.
 
 Parameters are declared with dynamic typing, because ROS refuses the integer `score_threshold:=1` for a floating-point
-parameter; `checked` does the type check instead.
+parameter; `checked` does the type check instead, and what is stored has the type of the default (parameter_types.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -16,6 +17,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from nanodet_kp_core.errors import ConfigError, shown
+from nanodet_kp_ros.parameter_types import keep_types
 
 Value = bool | int | float | str
 
@@ -72,14 +74,25 @@ def declare(node: Node, settings: Sequence[Setting]) -> dict[str, Value]:
 
     Raises ConfigError for a value that is not accepted.
     """
+    keep_types(node, {setting.name: partial(checked, setting) for setting in settings})
     values = {}
     for setting in settings:
         try:
-            parameter: Parameter[Any] = node.declare_parameter(setting.name, setting.default, _descriptor(setting))
+            parameter: Parameter[Any] = node.declare_parameter(setting.name, setting.default, _writable(setting))
         except InvalidParameterValueException as error:
             raise ConfigError(f"parameter {setting.name}: expected {setting.expected()}: {error}") from None
         values[setting.name] = checked(setting, parameter.value)
+        if type(parameter.value) is not type(values[setting.name]):
+            node.set_parameters([Parameter(setting.name, value=values[setting.name])])
+        node.set_descriptor(setting.name, _descriptor(setting))
     return values
+
+
+def _writable(setting: Setting) -> ParameterDescriptor:
+    """As `_descriptor`, until the value has its type: a read-only one could not be given it."""
+    descriptor = _descriptor(setting)
+    descriptor.read_only = False
+    return descriptor
 
 
 def _descriptor(setting: Setting) -> ParameterDescriptor:

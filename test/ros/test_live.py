@@ -7,6 +7,7 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
 
 from builtin_interfaces.msg import Time
+from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, GetParameters
 from ros_helpers import DetectorPeer, colored_images, make_image_model
 from sensor_msgs.msg import Image
@@ -45,6 +46,9 @@ def test_thresholds_are_live_and_a_rejected_value_says_the_range(start, peer, im
     assert labels(peer, 1) == ["B_3"]
     assert set_one("score_threshold", 1).successful  # an integer for a number
     assert labels(peer, 2) == []
+    request = GetParameters.Request(names=["score_threshold"])
+    (value,) = peer.call(GetParameters, "detector_node/get_parameters", request).values
+    assert (value.type, value.double_value) == (ParameterType.PARAMETER_DOUBLE, 1.0)
     for name, value, reason in [
         ("score_threshold", 2, "expected a number from 0 to 1, got 2"),
         ("score_threshold", 1.5, "Max: 1.0"),
