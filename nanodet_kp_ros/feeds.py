@@ -17,6 +17,7 @@ from nanodet_kp_core.errors import SourceError
 from nanodet_kp_core.runtime.images.frame_sources import Source
 from nanodet_kp_core.runtime.images.rosbag_reader import IMAGE_TYPES, INFO_TYPE, Bag, Recorded
 from nanodet_kp_ros.images import to_image
+from nanodet_kp_ros.publishers import create_publisher
 from nanodet_kp_ros.qos import image_qos
 
 _MESSAGES = {IMAGE_TYPES[0]: Image, IMAGE_TYPES[1]: CompressedImage, INFO_TYPE: CameraInfo}
@@ -56,7 +57,7 @@ class FrameFeed:
         fps = fps or source.fps or _DEFAULT_FPS
         self._period_s = 1 / fps
         self.pace = f"{fps:g} images/s"
-        self.main = node.create_publisher(Image, "image_raw", image_qos(reliability))
+        self.main = create_publisher(node, Image, "image_raw", image_qos(reliability))
 
     def __iter__(self) -> Iterator[Step]:
         for frame in self._source:
@@ -81,10 +82,10 @@ class BagFeed:
         image_type = _MESSAGES[bag.type_name]
         # As image_transport names them.
         topic = "image_raw" if image_type is Image else f"{node.resolve_topic_name('image_raw')}/compressed"
-        self.main = node.create_publisher(image_type, topic, image_qos(reliability))
+        self.main = create_publisher(node, image_type, topic, image_qos(reliability))
         self._publishers = {bag.topic: self.main}
         if bag.info_topic is not None:
-            self._publishers[bag.info_topic] = node.create_publisher(CameraInfo, _INFO_TOPIC, image_qos(reliability))
+            self._publishers[bag.info_topic] = create_publisher(node, CameraInfo, _INFO_TOPIC, image_qos(reliability))
 
     def __iter__(self) -> Iterator[Step]:
         recorded = iter(self._bag)

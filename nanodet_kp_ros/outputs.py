@@ -5,34 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rclpy.node import Node
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from nanodet_kp_core.runtime.detection.detector import Detections
-from nanodet_kp_core.runtime.detection.draw import draw
 from nanodet_kp_core.runtime.images.image_message import ImageView
 from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros import vision
-from nanodet_kp_ros.images import to_image
+from nanodet_kp_ros.annotated import AnnotatedImages
 from nanodet_kp_ros.markers import to_markers
 from nanodet_kp_ros.messages import to_armor_array
 from nanodet_kp_ros.msg import ArmorArray
-from nanodet_kp_ros.qos import armors_qos, image_qos
+from nanodet_kp_ros.publishers import create_publisher
+from nanodet_kp_ros.qos import armors_qos
 
 
 class Outputs:
     """The publishers."""
 
-    def __init__(self, node: Node) -> None:
-        self._armors = node.create_publisher(ArmorArray, "armors", armors_qos())
-        # Reliable, because image viewers ask for either kind.
-        self._annotated = node.create_publisher(Image, "armors/image", image_qos("reliable"))
-        self._markers = node.create_publisher(MarkerArray, "armors/markers", armors_qos())
-        self._all = [self._armors, self._annotated, self._markers]
+    def __init__(self, node: Node, jpeg_quality: int) -> None:
+        self._armors = create_publisher(node, ArmorArray, "armors", armors_qos())
+        self._annotated = AnnotatedImages(node, jpeg_quality)
+        self._markers = create_publisher(node, MarkerArray, "armors/markers", armors_qos())
+        self._all = [self._armors, *self._annotated.publishers, self._markers]
         self._boxes = None
         if vision.AVAILABLE:
-            self._boxes = node.create_publisher(vision.Detection2DArray, "armors/detections", armors_qos())
+            self._boxes = create_publisher(node, vision.Detection2DArray, "armors/detections", armors_qos())
             self._all.append(self._boxes)
 
     @property
@@ -58,5 +56,4 @@ class Outputs:
             self._boxes.publish(vision.to_detection2d_array(detections, poses, header))
         if self._markers.get_subscription_count() > 0:
             self._markers.publish(to_markers(detections, poses, header))
-        if self._annotated.get_subscription_count() > 0:
-            self._annotated.publish(to_image(draw(picture.bgr, detections), header))
+        self._annotated.publish(picture, detections, header)

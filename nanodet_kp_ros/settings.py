@@ -26,6 +26,7 @@ SETTINGS = (
     Setting("camera_info_file", "", "calibration YAML; empty: the topic camera_info"),
     Setting("image_geometry", "auto", "auto: image_rect is rectified and has the pose of the projection matrix",
             choices=("auto", "raw", "rectified")),
+    Setting("jpeg_quality", 80, "of armors/image/compressed", 1, 100),
     Setting("record_folder", "", "where to save images that the model is unsure about; empty: nowhere"),
     Setting("record_max_mb", 1000, "most megabytes in that folder", 1, 100_000),
     Setting("record_per_second", 1.0, "most images saved in a second", 0.01, 30.0),

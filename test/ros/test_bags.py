@@ -210,7 +210,7 @@ class StubNode:
     def resolve_topic_name(self, name):
         return f"/ns/{name}"
 
-    def create_publisher(self, message_type, topic, _qos):
+    def create_publisher(self, message_type, topic, _qos, **_):
         self.topics.append((message_type, topic))
         return topic
 

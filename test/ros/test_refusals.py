@@ -48,6 +48,13 @@ def test_a_parameter_file_that_ros_refuses(start, tmp_path, content, parts):
         ("detector_node", ["--no-such-flag"], ["--no-such-flag"]),
         ("player_node", ["-p", "use_sim_time:=maybe"], ["use_sim_time", "BOOL"]),
         ("detector_node", ["-p", "qos_overrides./image_raw.subscription.reliability:=fast"], ["reliability", "fast"]),
+        ("detector_node", ["-p", "qos_overrides./armors.publisher.reliability:=fast"], ["reliability", "fast"]),
+        ("detector_node", ["-p", "qos_overrides./armors.publisher.depth:=-1"], ["depth"]),
+        (
+            "player_node",
+            ["-p", "source:=docs/armor_pose.png", "-p", "qos_overrides./image_raw.publisher.depth:=-1"],
+            ["depth"],
+        ),
     ],
 )
 def test_arguments_that_ros_refuses(start, name, arguments, parts):
