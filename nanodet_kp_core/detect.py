@@ -17,12 +17,14 @@ from nanodet_kp_core.command import guarded
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.paths import resolved
+from nanodet_kp_core.pose_options import FramePoses, add_pose_arguments, to_pose_entry
 from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.draw import draw
 from nanodet_kp_core.runtime.detection.roi import RoiDetector
 from nanodet_kp_core.runtime.images.frame_sources import SAVED_EXTENSIONS, Frame, ImageSource, Source, open_source
 from nanodet_kp_core.runtime.models.denormals import flush_denormals
+from nanodet_kp_core.runtime.poses.pose import Pose
 
 WINDOW = "nanodet_kp"
 
@@ -40,12 +42,15 @@ def _silence_opencv() -> None:
         logging.setLogLevel(logging.LOG_LEVEL_SILENT)
 
 
-def to_entries(detections: Detections) -> list[dict[str, Any]]:
+def to_entries(detections: Detections, poses: Sequence[Pose | None] | None = None) -> list[dict[str, Any]]:
     """Detections as JSON values, best first:
-    {"label", "score", "number_score", "corners": [[x, y] * 4], "box": [4]}."""
+    {"label", "score", "number_score", "corners": [[x, y] * 4], "box": [4]}.
+
+    poses: one for each plate; then there is "pose" too, see `to_pose_entry`.
+    """
     scores = zip(detections.scores, detections.number_scores, strict=True)
     rows = zip(detections.labels, scores, detections.corners, detections.boxes, strict=True)
-    return [
+    entries: list[dict[str, Any]] = [
         {
             "label": label,
             "score": round(float(score), 6),
@@ -55,6 +60,9 @@ def to_entries(detections: Detections) -> list[dict[str, Any]]:
         }
         for label, (score, number_score), corners, box in rows
     ]
+    if poses is None:
+        return entries
+    return [entry | {"pose": to_pose_entry(pose)} for entry, pose in zip(entries, poses, strict=True)]
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -69,6 +77,7 @@ def _run(args: argparse.Namespace) -> int:
     }
     follows = args.roi_every is not None
     detector = RoiDetector(args.model, every=args.roi_every, **options) if follows else Detector(args.model, **options)
+    frame_poses = FramePoses(args, detector.metadata.class_names)
     source = open_source(args.source)
     results: dict[str, list[dict[str, Any]]] = {}
     times: list[dict[str, float]] = []
@@ -76,7 +85,7 @@ def _run(args: argparse.Namespace) -> int:
         for frame in source:
             detections = detector(frame.image)
             times.append(detector.times)
-            results[frame.name] = to_entries(detections)
+            results[frame.name] = to_entries(detections, frame_poses.solve(frame, detections, source.live))
             print(_line(frame, detections))
             if not _present(args, frame, detections, wait=isinstance(source, ImageSource)):
                 break
@@ -88,6 +97,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.json is not None:
         _write_json(args.json, results)
     _print_summary(source, results, times)
+    if frame_poses.warning is not None:
+        print(f"detect: {frame_poses.warning}", file=sys.stderr)
     return 0
 
 
@@ -217,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
         "N-th (default: at all of every frame)",
     )  # fmt: skip
     parser.add_argument("--max-detections", type=_count, default=50, help="per frame (default: %(default)s)")
+    add_pose_arguments(parser)
     return parser
 
 

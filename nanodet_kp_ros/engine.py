@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.roi import RoiDetector
 from nanodet_kp_core.runtime.images.image_message import ImageView
+from nanodet_kp_core.runtime.mounting import Mounting, make_mounting
 from nanodet_kp_ros.keep import select, wanted_classes
 from nanodet_kp_ros.parameters import Value
 
@@ -39,6 +40,7 @@ class Engine:
     most: int
     wanted: frozenset[int] | None
     recording: bool
+    mounting: Mounting
 
     def __call__(self, picture: ImageView) -> Found:
         """Raises ImageError, ModelError as the detector does."""
@@ -56,7 +58,8 @@ class Engine:
 def make_engine(values: Mapping[str, Value], detector: Detector | None = None) -> Engine:
     """An engine by the node's parameters. With the detector of another engine no model is loaded.
 
-    Raises ModelError for a model that cannot be used, ConfigError for a `keep` that names classes it does not have.
+    Raises ModelError for a model that cannot be used, ConfigError for a `keep` or `large_plates` that names
+    classes it does not have.
     """
     detector = detector or _load(values)
     return Engine(
@@ -68,7 +71,13 @@ def make_engine(values: Mapping[str, Value], detector: Detector | None = None) -
         most=int(values["max_detections"]),
         wanted=wanted_classes(str(values["keep"]), detector.metadata.class_names),
         recording=bool(values["record_folder"]),
+        mounting=_mounting(values, detector.metadata.class_names),
     )
+
+
+def _mounting(values: Mapping[str, Value], class_names: Sequence[str]) -> Mounting:
+    lean, pitch = float(values["plate_lean"]), float(values["camera_pitch"])
+    return make_mounting(str(values["large_plates"]), lean, pitch, class_names)
 
 
 def _load(values: Mapping[str, Value]) -> Detector:

@@ -41,4 +41,8 @@ def _to_armor(detections: Detections, row: int, label: str, pose: Pose | None) -
         armor.has_pose = True
         armor.pose = to_pose(pose)
         armor.reprojection_error = float(pose.reprojection_error)
+    if pose is not None and pose.other is not None:
+        armor.has_other_pose = True
+        armor.other_pose = to_pose(pose.other)
+        armor.other_reprojection_error = float(pose.other.reprojection_error)
     return armor

@@ -13,6 +13,7 @@ from nanodet_kp_core.errors import ImageError
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.images.image_bytes import dark_sentence
 from nanodet_kp_core.runtime.images.image_message import ImageView
+from nanodet_kp_core.runtime.mounting import Mounting
 from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros.camera_source import CameraSource
 from nanodet_kp_ros.counters import Counters
@@ -82,7 +83,7 @@ class Pipeline:
         self.picture = picture
         detected = time.monotonic()
         height, width = picture.pixels.shape[:2]
-        poses = self._solve(found.published, width, height, frame.stamp_s)
+        poses = self._solve(found.published, width, height, frame.stamp_s, engine.mounting)
         solved = time.monotonic()
         header = frame.message.header
         self._outputs.publish(found.published, poses, header, width, height)
@@ -121,11 +122,13 @@ class Pipeline:
         if sentence is not None:
             self._complaints.warning("bits", sentence, _BITS_PERIOD_S)
 
-    def _solve(self, detections: Detections, width: int, height: int, stamp_s: float) -> list[Pose | None]:
+    def _solve(
+        self, detections: Detections, width: int, height: int, stamp_s: float, mounting: Mounting
+    ) -> list[Pose | None]:
         camera = self._cameras.camera_for(width, height)
         if camera is None:
             return []
-        poses = self._poses.solve(detections, camera, stamp_s)
+        poses = self._poses.solve(detections, camera, stamp_s, mounting)
         if self._poses.warning is not None:
             self._complaints.warning("calibration", self._poses.warning)
         return poses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
+from nanodet_kp_core.runtime.mounting import USUAL_LARGE, USUAL_LEAN
 from nanodet_kp_ros.parameters import Setting
 
 SETTINGS = (
@@ -26,6 +27,11 @@ SETTINGS = (
     Setting("camera_info_file", "", "calibration YAML; empty: the topic camera_info"),
     Setting("image_geometry", "auto", "auto: image_rect is rectified and has the pose of the projection matrix",
             choices=("auto", "raw", "rectified")),
+    Setting("large_plates", USUAL_LARGE, "stickers or classes of large plates, for the pose", live=True),
+    Setting("plate_lean", USUAL_LEAN, "degrees by which plates on a chassis look up, for the pose",
+            -90.0, 90.0, live=True),
+    Setting("camera_pitch", 0.0, "degrees by which the camera looks up (below 0: down), for the pose",
+            -90.0, 90.0, live=True),
     Setting("jpeg_quality", 80, "of armors/image/compressed", 1, 100),
     Setting("record_folder", "", "where to save images that the model is unsure about; empty: nowhere"),
     Setting("record_max_mb", 1000, "most megabytes in that folder", 1, 100_000),
@@ -33,7 +39,10 @@ SETTINGS = (
     Setting("debug", False, "one log line for each image: its stages and plates", live=True),
 )  # fmt: skip
 
-DETECTOR = ("score_threshold", "number_threshold", "nms_threshold", "max_detections", "keep")
+DETECTOR = (
+    "score_threshold", "number_threshold", "nms_threshold", "max_detections", "keep",
+    "large_plates", "plate_lean", "camera_pitch",
+)  # fmt: skip
 """Those that only change what is done with the network's output."""
 
 MODEL = ("model", "threads", "spin", "scout", "roi_every")

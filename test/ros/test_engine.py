@@ -1,5 +1,7 @@
 """The engine: what the parameters make of the detector."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 
 from tiny_model import TinyPlate, make_tiny_model
 
+from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.runtime.images.image_message import ImageView
+from nanodet_kp_core.runtime.mounting import Mounting
 from nanodet_kp_ros.engine import make_engine
 from nanodet_kp_ros.settings import SETTINGS
 
@@ -31,3 +35,12 @@ def test_recording_changes_nothing_that_is_published(tmp_path, threshold):
     np.testing.assert_array_equal(found.published.scores, wanted.scores)
     np.testing.assert_array_equal(found.published.boxes, wanted.boxes)
     np.testing.assert_allclose(found.published.corners, wanted.corners, atol=1e-4)
+
+
+def test_the_mounting_is_that_of_the_parameters(tmp_path):
+    model = make_tiny_model(tmp_path / "m.onnx", [])
+    assert engine(model).mounting == Mounting()
+    own = engine(model, large_plates="1, B_3", plate_lean=0.0, camera_pitch=-30.0).mounting
+    assert own == Mounting(frozenset({"1", "B_3"}), 0.0, math.radians(-30))
+    with pytest.raises(ConfigError, match="parameter large_plates: expected stickers"):
+        engine(model, large_plates="giant")

@@ -11,6 +11,7 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
 from nanodet_kp_core.runtime.detection.detector import Detections
+from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros.messages import to_armor_array
 from nanodet_kp_ros.msg import Armor
 
@@ -71,3 +72,25 @@ def test_the_constants_are_those_of_the_design():
 
 def test_no_plates():
     assert to_armor_array(detections([]), Header(), 640, 480).armors == []
+
+
+def test_both_poses():
+    other = Pose(np.array([0.1, 0.2, 3.0]), np.diag([1.0, -1, -1]), 0.75, False)
+    chosen = Pose(np.array([0.1, 0.2, 2.9]), np.eye(3), 0.5, False, other)
+    first, second, third = to_armor_array(
+        detections(["B_3", "R_1", "B_4"]), Header(), 640, 480, [chosen, other, None]
+    ).armors
+    assert (first.has_pose, first.has_other_pose) == (True, True)
+    assert (first.pose.position.z, first.other_pose.position.z) == (2.9, 3.0)
+    assert (first.reprojection_error, first.other_reprojection_error) == (0.5, 0.75)
+    assert (first.pose.orientation.w, abs(first.other_pose.orientation.x)) == pytest.approx((1, 1))
+    assert (second.has_pose, second.has_other_pose) == (True, False)
+    assert (third.has_pose, third.has_other_pose) == (False, False)
+
+
+def test_new_fields_come_after_the_old_ones():
+    """Who reads messages by position goes on reading what was there."""
+    assert list(Armor.get_fields_and_field_types()) == [
+        "label", "color", "number", "score", "number_score", "bbox", "corners", "has_pose", "pose",
+        "reprojection_error", "has_other_pose", "other_pose", "other_reprojection_error",
+    ]  # fmt: skip

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nanodet_kp_core.classes import split_label
 from nanodet_kp_core.runtime.detection.detector import Detections
-from nanodet_kp_core.runtime.poses.pose import Camera, Pose, is_large, solve_poses
+from nanodet_kp_core.runtime.mounting import Mounting
+from nanodet_kp_core.runtime.poses.pose import Camera, Pose, solve_poses
 
 _NOISE = 0.025  # of a corner coordinate, plate diagonals
 _NOISE_PX = 0.5
-_LEANS = {"O": math.radians(-15), "Bs": 0.0, "Bb": 0.0}
-_LEAN = math.radians(15)  # plates on a chassis look up by this; those of the outpost down
 _LEAN_SPREAD = math.radians(12)  # cameras look up and down, and not every plate is built so
 _YAW_SPREAD = math.radians(35)  # of plates that are seen, where the size is not known
 _AGAIN = 0.4  # how a plate leans is no news in the next image
@@ -26,6 +24,8 @@ _MAX_GAP_S = 0.25
 _NEAR = 1.0  # diagonals from the plate's last place
 
 _SELDOM_LARGE = math.log(3)  # where the size is not known: hero and base alone have large plates
+
+_USUAL = Mounting()
 
 _WATCHED = 200  # plates
 _WRONG_FIT = 0.12  # median reprojection error, plate diagonals
@@ -64,9 +64,11 @@ class PlatePoses:
         self._errors: deque[float] = deque(maxlen=_WATCHED)
         self._leans: deque[float] = deque(maxlen=_WATCHED)
 
-    def solve(self, detections: Detections, camera: Camera, stamp_s: float) -> list[Pose | None]:
-        """The pose of each plate, None where its corners allow none. Where the number is unknown, the likeliest class
-        says how large the plate is.
+    def solve(
+        self, detections: Detections, camera: Camera, stamp_s: float, mounting: Mounting = _USUAL
+    ) -> list[Pose | None]:
+        """The pose of each plate with the `other` one that its corners allow, None where they allow none. Where the
+        number is unknown, the likeliest class says how large the plate is.
 
         stamp_s: time of the image, seconds. When it goes back or leaps, what was seen before is forgotten.
         """
@@ -76,24 +78,25 @@ class PlatePoses:
         poses: list[Pose | None] = []
         plates = zip(detections.corners, detections.class_ids, detections.class_labels, strict=True)
         for corners, class_id, label in plates:
-            track = self._solve_plate(corners, int(class_id), label, camera, known, gap)
+            track = self._solve_plate(corners, int(class_id), label, camera, known, gap, mounting)
             if track is None:
                 poses.append(None)
                 continue
             self._tracks.append(track)
             best = min(track.candidates, key=lambda candidate: candidate.cost).pose
             self._errors.append(best.reprojection_error / track.diagonal)
-            self._leans.append(abs(_lean(best, label)))
-            poses.append(best)
+            self._leans.append(abs(mounting.lean_error(best.normal, label)))
+            poses.append(replace(best, other=_other(best, track.candidates)))
         self._judge()
         return poses
 
     def _solve_plate(
-        self, corners: np.ndarray, class_id: int, label: str, camera: Camera, known: list[_Track], gap: float
-    ) -> _Track | None:
+        self, corners: np.ndarray, class_id: int, label: str, camera: Camera, known: list[_Track], gap: float,
+        mounting: Mounting,
+    ) -> _Track | None:  # fmt: skip
         corners = np.asarray(corners, np.float64)
         diagonal = float(np.linalg.norm(corners.max(axis=0) - corners.min(axis=0)))
-        said = is_large(label)
+        said = mounting.is_large(label)
         sizes = (False, True) if said is None else (said,)
         found = [pose for large in sizes for pose in solve_poses(corners, large, camera)]
         if not found:
@@ -104,7 +107,7 @@ class PlatePoses:
         candidates = []
         for pose in found:
             cost = 2 * (pose.reprojection_error / noise) ** 2 + _turned(pose, before, gap)
-            prior = _unlikely(pose, label, sure=said is not None)
+            prior = _unlikely(pose, mounting.lean_error(pose.normal, label), sure=said is not None)
             candidates.append(_Candidate(pose, cost + prior * (1.0 if before is None else _AGAIN)))
         return _Track(class_id, middle, diagonal, candidates)
 
@@ -122,23 +125,23 @@ class PlatePoses:
             self.warning = (
                 f"the calibration does not fit, or the camera looks far up or down: expected plates that lean as on a "
                 f"robot to within {math.degrees(_WRONG_LEAN):.0f} degrees, got {math.degrees(lean):.0f} (median of "
-                f"{_WATCHED}); check that the focal lengths belong to this image size"
+                f"{_WATCHED}); check that the focal lengths belong to this image size, or set camera_pitch and "
+                "plate_lean"
             )
 
 
-def _lean(pose: Pose, label: str) -> float:
-    """By how much more than usual the plate looks up, radians; the camera is taken as level."""
-    lean = math.asin(max(-1.0, min(1.0, -float(pose.normal[1]))))  # the camera's y points down
-    return lean - _LEANS.get(split_label(label)[1], _LEAN)
-
-
-def _unlikely(pose: Pose, label: str, sure: bool) -> float:
-    """Minus log-likelihood of a plate that stands so. sure: its size is known."""
-    cost = (_lean(pose, label) / _LEAN_SPREAD) ** 2 / 2
+def _unlikely(pose: Pose, lean_error: float, sure: bool) -> float:
+    """Minus log-likelihood of a plate that stands so. lean_error: radians. sure: its size is known."""
+    cost = (lean_error / _LEAN_SPREAD) ** 2 / 2
     if sure:
         return cost
     # A small plate from the front is as wide as a large one from the side, which is seen less often.
     return cost + (pose.yaw / _YAW_SPREAD) ** 2 / 2 + (_SELDOM_LARGE if pose.large else 0.0)
+
+
+def _other(pose: Pose, candidates: list[_Candidate]) -> Pose | None:
+    """The second solution for a plate of the same size."""
+    return next((c.pose for c in candidates if c.pose is not pose and c.pose.large == pose.large), None)
 
 
 def _turned(pose: Pose, before: _Track | None, gap: float) -> float:

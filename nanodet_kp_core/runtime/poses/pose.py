@@ -90,12 +90,15 @@ class Pose:
     rotation: [3, 3] plate to camera; its columns are the plate's right, down and inward directions.
     reprojection_error: root mean square over the four corners, pixels.
     large: the size with which it was solved, 230 mm between the bars instead of 135 mm.
+    other: of one that was chosen, the second pose that explains the same corners, with its own reprojection error;
+        None where there is none in front of the camera.
     """
 
     position: np.ndarray
     rotation: np.ndarray
     reprojection_error: float
     large: bool
+    other: Pose | None = None
 
     @property
     def normal(self) -> np.ndarray:
