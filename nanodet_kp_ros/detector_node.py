@@ -65,7 +65,7 @@ class DetectorNode(Node):
         self._slot: Slot[Frame] = Slot()
         transport, reliability = str(self._values["image_transport"]), str(self._values["image_qos"])
         self._input = ImageInput(self, transport, reliability, self._on_image)
-        self._outputs = Outputs(self, int(self._values["jpeg_quality"]))
+        self._outputs = Outputs(self, int(self._values["jpeg_quality"]), bool(self._values["publish_tf"]))
         self._recorder = _recorder(self._values)
         self._pipeline = Pipeline(
             engine,

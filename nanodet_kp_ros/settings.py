@@ -32,6 +32,7 @@ SETTINGS = (
             -90.0, 90.0, live=True),
     Setting("camera_pitch", 0.0, "degrees by which the camera looks up (below 0: down), for the pose",
             -90.0, 90.0, live=True),
+    Setting("publish_tf", False, "plates with a pose as frames of tf too, such as armor_B_3"),
     Setting("jpeg_quality", 80, "of armors/image/compressed", 1, 100),
     Setting("record_folder", "", "where to save images that the model is unsure about; empty: nowhere"),
     Setting("record_max_mb", 1000, "most megabytes in that folder", 1, 100_000),
