@@ -2,6 +2,7 @@
 
 `ros2 launch nanodet_kp_ros cameras.launch.py cameras:="front rear"`: /front/image_raw -> /front/armors, and the same
 for rear. Each is a process of its own, with `threads` threads: together not more than the machine has cores.
+In every argument {camera} stands for the camera's name: `camera_info_file:="~/calibration/{camera}.yaml"`.
 """
 
 import os
@@ -23,7 +24,8 @@ _SETTINGS = (
     "threads",
     "use_sim_time",
 )
-_OF_ALL = "of all of them; empty: as the parameter file says"
+_CAMERA = "{camera}"
+_OF_ALL = f"of all of them, {_CAMERA} in it is the name of each; empty: as the parameter file says"
 
 
 def generate_launch_description():
@@ -48,7 +50,10 @@ def _detectors(context, launch_file):
     return [
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(launch_file),
-            launch_arguments={**shared, "namespace": camera}.items(),
+            launch_arguments=[
+                ("namespace", camera),
+                *((name, text.replace(_CAMERA, camera)) for name, text in shared.items()),
+            ],
         )
         for camera in value("cameras").split()
     ]

@@ -84,9 +84,10 @@ def _nodes(context):
     }
     chosen = {name: value(name) for name in ("model", *_SETTINGS) if value(name)}
     own = {name: text if name in _TEXTS else yaml.safe_load(text) for name, text in chosen.items()}
+    parameters = [value("params_file"), own]  # now: when it is started again, the context may hold another camera's
 
     def detector():
-        return Node(executable="detector_node", parameters=[value("params_file"), own], **common)
+        return Node(executable="detector_node", parameters=parameters, **common)
 
     nodes = _kept_alive(detector) if value("respawn") == "true" else [detector()]
     if value("player_source"):
