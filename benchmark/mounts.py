@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.plate import BAR_LENGTH, SMALL_WIDTH, corner_points
 from nanodet_kp_core.runtime.detection.detections import Detections
-from nanodet_kp_core.runtime.mounting import USUAL_LARGE, USUAL_LEAN, Mounting, make_mounting
+from nanodet_kp_core.runtime.poses.mounting import USUAL_LARGE, USUAL_LEAN, Mounting, make_mounting
 from nanodet_kp_core.runtime.poses.plate_poses import PlatePoses
 from nanodet_kp_core.runtime.poses.pose import Camera, solve_poses
 from nanodet_kp_core.synthetic.geometry import plate_pose

@@ -12,8 +12,8 @@ import numpy as np
 
 from nanodet_kp_core.runtime.detection.detections import Detections
 from nanodet_kp_core.runtime.images.frame_sources import Frame
-from nanodet_kp_core.runtime.mounting import USUAL_LARGE, USUAL_LEAN, make_mounting
 from nanodet_kp_core.runtime.poses.calibration import read_calibration
+from nanodet_kp_core.runtime.poses.mounting import USUAL_LARGE, USUAL_LEAN, make_mounting
 from nanodet_kp_core.runtime.poses.plate_poses import PlatePoses
 from nanodet_kp_core.runtime.poses.pose import Pose
 

@@ -9,7 +9,7 @@ from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.roi import RoiDetector
 from nanodet_kp_core.runtime.images.image_message import ImageView
-from nanodet_kp_core.runtime.mounting import Mounting, make_mounting
+from nanodet_kp_core.runtime.poses.mounting import Mounting, make_mounting
 from nanodet_kp_ros.keep import select, wanted_classes
 from nanodet_kp_ros.parameters import Value
 

@@ -13,7 +13,7 @@ from nanodet_kp_core.errors import ImageError
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.images.image_bytes import dark_sentence
 from nanodet_kp_core.runtime.images.image_message import ImageView
-from nanodet_kp_core.runtime.mounting import Mounting
+from nanodet_kp_core.runtime.poses.mounting import Mounting
 from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros.camera_source import CameraSource
 from nanodet_kp_ros.counters import Counters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
-from nanodet_kp_core.runtime.mounting import USUAL_LARGE, USUAL_LEAN
+from nanodet_kp_core.runtime.poses.mounting import USUAL_LARGE, USUAL_LEAN
 from nanodet_kp_ros.parameters import Setting
 
 SETTINGS = (

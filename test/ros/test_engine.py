@@ -11,7 +11,7 @@ from tiny_model import TinyPlate, make_tiny_model
 
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.runtime.images.image_message import ImageView
-from nanodet_kp_core.runtime.mounting import Mounting
+from nanodet_kp_core.runtime.poses.mounting import Mounting
 from nanodet_kp_ros.engine import make_engine
 from nanodet_kp_ros.settings import SETTINGS
 

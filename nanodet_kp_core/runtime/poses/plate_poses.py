@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nanodet_kp_core.runtime.detection.detector import Detections
-from nanodet_kp_core.runtime.mounting import Mounting
+from nanodet_kp_core.runtime.poses.mounting import Mounting
 from nanodet_kp_core.runtime.poses.pose import Camera, Pose, solve_poses
 
 _NOISE = 0.025  # of a corner coordinate, plate diagonals
