@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | clean, for a machine without ROS: everything goes into .venv.
+# make setup | demo | test | test-fast | coverage | lint | clean, for a machine without ROS: everything goes into .venv.
 # PYTHON chooses the interpreter (CPython 3.10 to 3.13). PIP_ARGS is handed to every pip install.
 
 PYTHON ?= python3
@@ -7,11 +7,14 @@ SOURCE ?=
 DURATION ?= 20
 DEMO_OUT ?= demo_out
 PYTEST_ARGS ?=
+# Test processes; a module stays in one of them, and the modules are begun in the order of test/conftest.py.
+WORKERS ?= auto
 
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check $(PIP_ARGS)
 STAMPS := $(VENV)/stamps
+PYTEST = $(PY) -m pytest -n $(WORKERS) --maxprocesses=8 --dist loadfile --no-loadscope-reorder
 CHOSEN := $(if $(filter-out file default undefined,$(origin PYTHON)),--chosen)
 
 # A ROS installation of the machine must not mix with the wheels.
@@ -20,7 +23,7 @@ unexport AMENT_PREFIX_PATH RMW_IMPLEMENTATION _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 INSTALLED := $(shell find nanodet_kp_core nanodet_kp_ros launch config models -type f -not -path '*/__pycache__/*')
 
-.PHONY: setup demo test lint clean check
+.PHONY: setup demo test test-fast coverage lint clean check
 .DELETE_ON_ERROR:
 
 setup: $(STAMPS)/package
@@ -57,7 +60,15 @@ demo: $(STAMPS)/package
 	@$(PY) tools/demo.py --source "$(SOURCE)" --seconds $(DURATION) --out "$(DEMO_OUT)"
 
 test: $(STAMPS)/test
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
+
+# What needs neither torch nor ROS.
+test-fast: $(STAMPS)/test
+	@$(PYTEST) -m pure $(PYTEST_ARGS)
+
+# Slower than `make test`: every process that a test starts is measured too. Lines missing: build/coverage/index.html
+coverage: $(STAMPS)/test
+	@$(PYTEST) --cov --cov-report=term --cov-report=html:build/coverage $(PYTEST_ARGS)
 
 lint: $(STAMPS)/test
 	@$(PY) -m ruff check .

@@ -1,11 +1,20 @@
-"""What all tests share: the order of the folders, and the measuring data that lies beside the repository."""
+"""What all tests share: the order of the folders, turns between parallel processes, the marker `pure`, and the
+measuring data that lies beside the repository."""
 
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from pathlib import Path
 
+# Before torch is loaded, and for all processes that a test starts: the tests run in parallel processes instead.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import pytest
+from needs import needs
+from turns import Turns
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -16,6 +25,9 @@ FOLDERS = ("core", "model", "data", "evaluate", "train", "fuzz", "ros")
 # Skips that are right on a user's machine and wrong where everything is there.
 _NEEDS = {"needs ../shared": SHARED.is_dir(), "needs ROS 2": True}
 
+_TURNS = "NANODET_KP_TEST_TURNS"
+_KEY = pytest.StashKey[Turns]()
+
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
@@ -25,7 +37,41 @@ def shared_dir() -> Path:
     return SHARED
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the folder of the turns, which the processes of pytest-xdist find in their environment."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="nanodet_kp_turns_")
+        config.add_cleanup(folder.cleanup)
+        os.environ[_TURNS] = folder.name
+    config.stash[_KEY] = Turns(Path(os.environ[_TURNS]))
+    if config.option.markexpr == "pure":
+        forbidden = str(ROOT / "test" / "harness" / "forbidden")
+        sys.path.insert(0, forbidden)
+        os.environ["PYTHONPATH"] = forbidden  # of the processes that a test starts
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """In a run of the pure tests the other modules are not even imported."""
+    if config.option.markexpr != "pure":
+        return None
+    file = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    return True if file.suffix == ".py" and file.is_file() and needs(file) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """A test marked `alone` runs while no other test of this run does."""
+    with item.config.stash[_KEY].turn(item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "pure" in config.option.markexpr:
+        for item in items:
+            if not needs(item.path):
+                item.add_marker("pure")
+
     def rank(item: pytest.Item) -> int:
         parts = item.path.relative_to(ROOT / "test").parts
         return FOLDERS.index(parts[0]) if parts[0] in FOLDERS else -1
