@@ -11,7 +11,7 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[1] / "parity.py"
 sys.path.insert(0, str(SCRIPT.parent))
 
-from parity import Checks
+from parity import Checks, main
 
 COVERED = (
     "dsla_plain",
@@ -32,14 +32,10 @@ COVERED = (
 )
 
 
-def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), "--golden", str(folder)], capture_output=True, text=True, check=False
-    )
-
-
 def test_every_recorded_file_passes(shared_dir):
-    result = run(shared_dir / "golden")
+    """As a script, in a process of its own; the other tests call its main function."""
+    command = [sys.executable, str(SCRIPT), "--golden", str(shared_dir / "golden")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     for name in COVERED:
         assert [line for line in result.stdout.splitlines() if line.split()[:2] == [name, "PASS"]], result.stdout
@@ -55,13 +51,13 @@ def test_every_recorded_file_passes(shared_dir):
         ("warp", "m4_points", 0.01),
     ],
 )
-def test_one_changed_number_fails_its_file(shared_dir, tmp_path, name, key, change):
+def test_one_changed_number_fails_its_file(shared_dir, tmp_path, capsys, name, key, change):
     data = dict(np.load(shared_dir / "golden" / f"{name}.npz"))
     data[key].flat[0] += change
     np.savez(tmp_path / f"{name}.npz", **data)
-    result = run(tmp_path)
-    assert result.returncode == 1
-    assert [line for line in result.stdout.splitlines() if line.split()[:2] == [name, "FAIL"]], result.stdout
+    assert main(["--golden", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if line.split()[:2] == [name, "FAIL"]], printed
 
 
 @pytest.mark.parametrize(
@@ -83,22 +79,19 @@ def test_infinities_are_compared(got, want, passes):
     assert checks.worst.passed == passes
 
 
-def test_file_without_cases_fails(tmp_path):
+def test_file_without_cases_fails(tmp_path, capsys):
     np.savez(tmp_path / "losses.npz", seed=np.int64(1))
-    result = run(tmp_path)
-    assert result.returncode == 1
-    assert "no case found" in result.stdout
+    assert main(["--golden", str(tmp_path)]) == 1
+    assert "no case found" in capsys.readouterr().out
 
 
-def test_network_file_without_its_weights_fails(shared_dir, tmp_path):
+def test_network_file_without_its_weights_fails(shared_dir, tmp_path, capsys):
     shutil.copy(shared_dir / "golden" / "full_eval_a.npz", tmp_path)
-    result = run(tmp_path)
-    assert result.returncode == 1
-    assert "needs full_weights.npz" in result.stdout
+    assert main(["--golden", str(tmp_path)]) == 1
+    assert "needs full_weights.npz" in capsys.readouterr().out
 
 
-def test_folder_without_golden_files_is_an_error(tmp_path):
+def test_folder_without_golden_files_is_an_error(tmp_path, capsys):
     for folder in (tmp_path, tmp_path / "missing"):
-        result = run(folder)
-        assert result.returncode == 2
-        assert str(folder) in result.stdout
+        assert main(["--golden", str(folder)]) == 2
+        assert str(folder) in capsys.readouterr().out
