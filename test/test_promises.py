@@ -1,4 +1,4 @@
-"""docs/pains.md says which test keeps which promise: all must be there. Then the promises without a better place."""
+"""test/promises.md says which test keeps which promise of docs/pains.md. Then the promises without a better place."""
 
 import ast
 import re
@@ -11,6 +11,7 @@ from nanodet_kp_core.labels import label_robomaster, py_label_robomaster
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "pains.md").read_text(encoding="utf-8")
+INDEX = (ROOT / "test" / "promises.md").read_text(encoding="utf-8")
 SOURCES = ("nanodet_kp_core", "nanodet_kp_ros", "training", "launch", "benchmark", "tools")
 
 SINCE_NUMPY_2 = {
@@ -22,13 +23,16 @@ SINCE_NUMPY_2 = {
 """Names that numpy 1.26 does not have. Source: the release notes of numpy 2.0 to 2.2."""
 
 
-def sections():
-    """Heading of each pain -> its rows (promise, test names)."""
+def sections(page):
+    """Heading of each pain -> its promises, each with the indented lines below it: {promise: [test names]}."""
     found = {}
-    for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]:
-        heading, _, body = part.partition("\n")
-        rows = [line.strip("| ").split(" | ") for line in body.splitlines() if line.startswith("| ")][1:]
-        found[heading.strip()] = [(row[0], re.findall(r"`([^`]+)`", row[1])) for row in rows]
+    for line in page.replace("../docs/", "").splitlines():
+        if line.startswith("## "):
+            promises = found[line.removeprefix("## ")] = {}
+        elif line.startswith("- "):
+            names = promises[line.removeprefix("- ")] = []
+        elif line.startswith("  - `"):
+            names.append(line.removeprefix("  - ").strip("`"))
     return found
 
 
@@ -37,11 +41,18 @@ def functions_of(path):
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
 
-@pytest.mark.parametrize("heading", list(sections()))
+def test_the_index_has_the_promises_of_the_page():
+    wanted, indexed = sections(PAGE), sections(INDEX)
+    assert list(indexed) == list(wanted)
+    for heading, promises in wanted.items():
+        assert list(indexed[heading]) == list(promises), heading
+
+
+@pytest.mark.parametrize("heading", list(sections(INDEX)))
 def test_every_promise_has_its_tests(heading):
-    rows = sections()[heading]
-    assert rows
-    for promise, names in rows:
+    promises = sections(INDEX)[heading]
+    assert promises
+    for promise, names in promises.items():
         assert names, f"{promise}: no test"
         for name in names:
             path, _, function = name.partition("::")
@@ -51,7 +62,7 @@ def test_every_promise_has_its_tests(heading):
 
 def test_every_test_called_a_promise_is_in_the_list():
     """So that a new one is not forgotten there."""
-    listed = {name for rows in sections().values() for _, names in rows for name in names}
+    listed = {name for promises in sections(INDEX).values() for names in promises.values() for name in names}
     written = {
         f"{path.relative_to(ROOT / 'test').as_posix()}::{name}"
         for path in (ROOT / "test").rglob("test_*.py")
@@ -63,7 +74,7 @@ def test_every_test_called_a_promise_is_in_the_list():
 
 def test_every_pain_has_its_section(shared_dir):
     pains = [line.split("|")[1].strip() for line in (shared_dir / "pains.md").read_text().splitlines() if "|" in line]
-    assert list(sections()) == pains[2:]
+    assert list(sections(PAGE)) == pains[2:]
 
 
 def modules(folders=SOURCES):
