@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class Turns:
-    """A refiners-writer lock on two files of a folder that the processes share.
+    """A readers-writer lock on two files of a folder that the processes share.
 
     A test that waits for its turn alone holds the door, so that no other test starts before it.
     """
