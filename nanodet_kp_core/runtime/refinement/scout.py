@@ -65,9 +65,15 @@ class Scout:
         Returns:
             Corners float32 [K, 4, 2] in pixels of the image, the likeliest pair first, K at most MAX_PAIRS.
         """
+        bars, shrunk = self.bars(image, halved)
+        corners = NO_PAIRS if bars is None else likeliest_pairs(bars, MAX_PAIRS)
+        return ((corners + 0.5) * shrunk - 0.5).astype(np.float32)
+
+    def bars(self, image: np.ndarray, halved: np.ndarray | None = None) -> tuple[LitBars | None, int]:
+        """Lit bars in pixels of a reduced image, None in one too small; and image pixels of one of its pixels."""
         image, shrunk = _reduced(image, halved)
         if min(image.shape[:2]) < SIDE:
-            return NO_PAIRS
+            return None, shrunk
         rows = 2 if shrunk == 1 and image.shape[0] * image.shape[1] > DENSE_PIXELS else 1
         image = image[::rows]
         outlines: list[np.ndarray] = []
@@ -77,8 +83,7 @@ class Scout:
             found = self._outlines(level, scaled[0], rows)
             outlines += found
             levels += [level] * len(found)
-        corners = likeliest_pairs(self._bars(outlines, np.array(levels, np.int64), planes, rows), MAX_PAIRS)
-        return ((corners + 0.5) * shrunk - 0.5).astype(np.float32)
+        return self._slim(outlines, np.array(levels, np.int64), planes, rows), shrunk
 
     def _planes(self, image: np.ndarray) -> list[list[np.ndarray]]:
         """Of each scale: light, first channel, last channel; without channels where the image has none."""
@@ -115,7 +120,7 @@ class Scout:
             return ()
         return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
 
-    def _bars(
+    def _slim(
         self, outlines: Sequence[np.ndarray], levels: np.ndarray, planes: Sequence[Sequence[np.ndarray]], rows: int
     ) -> LitBars:
         """The slim ones, in pixels of the first scale."""

@@ -1,0 +1,42 @@
+"""Fit the weights by which the light-bar scout ranks its pairs, and print them.
+
+    python training/fit_scout.py --images 500
+
+Images are rendered. The weights go into WEIGHTS of runtime/refinement/bar_pairs.py by hand: they change which proposals
+every model gets, so look at the evaluation before and after.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from nanodet_kp_core.commands._sizes import size
+from nanodet_kp_core.crops.scout_pairs import average_precision, fit, pairs_of
+from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.runtime.refinement.bar_pairs import WEIGHTS
+from nanodet_kp_core.synthetic.generator import render
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=500, help="rendered ones (%(default)s)")
+    parser.add_argument("--seed", type=int, default=950_000_000, help="of the first image (%(default)s)")
+    parser.add_argument("--size", type=size, default=(640, 480), help="WIDTHxHEIGHT (640x480)")
+    parser.add_argument(
+        "--plate-px", type=float, nargs=2, default=(9.0, 200.0), metavar=("LEAST", "MOST"), help="widths of plates"
+    )
+    args = parser.parse_args()
+    if args.images < 1 or args.seed < 0:
+        parser.error("--images must be positive, --seed not negative")
+    seeds = range(args.seed, args.seed + args.images)
+    features, plates = pairs_of(render(seed, args.size, tuple(args.plate_px)) for seed in seeds)
+    if not 0 < plates.sum() < len(plates):
+        raise DataError(
+            f"--images: expected pairs of both kinds, plates and others, got {plates.sum()} plates of {len(plates)}"
+        )
+    weights = fit(features, plates)
+    print(f"{len(plates)} pairs, {int(plates.sum())} of them plates")
+    print(f"average precision: {average_precision(features @ WEIGHTS, plates):.4f} with WEIGHTS of today")
+    print(f"average precision: {average_precision(features @ weights, plates):.4f} with these:")
+    print(f"WEIGHTS = np.array([{', '.join(f'{weight:.2f}' for weight in weights)}])")
+    return 0

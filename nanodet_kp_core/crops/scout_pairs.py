@@ -1,0 +1,67 @@
+"""What the scout's weights are fitted to: pairs of lit bars in rendered images, and which of them are plates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from nanodet_kp_core.labels.sample import Sample
+from nanodet_kp_core.runtime.refinement.bar_pairs import candidate_pairs, corners_of_pairs, pair_features
+from nanodet_kp_core.runtime.refinement.scout import Scout
+
+HIT, MISS = 0.22, 0.4
+"""Mean corner distance over the plate's diagonal: a pair nearer than HIT is a plate, one beyond MISS is none. What lies
+between teaches nothing."""
+
+
+def pairs_of(samples: Iterable[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    """Features float64 [K, 7] (runtime.refinement.bar_pairs) of all pairs that the scout may propose, and bool [K]
+    whether each is a plate. Pairs in ignore boxes are left out."""
+    scout = Scout()
+    features, plates = [np.zeros((0, 7))], [np.zeros(0, bool)]
+    for sample in samples:
+        bars, shrunk = scout.bars(sample.image)
+        if bars is None:
+            continue
+        left, right = candidate_pairs(bars)
+        corners = (corners_of_pairs(bars, left, right) + 0.5) * shrunk - 0.5
+        distances = _distances(corners, sample.corners)
+        told = (distances < HIT) | ((distances > MISS) & ~_inside(corners.mean(axis=1), sample.ignore_boxes))
+        features.append(pair_features(bars, left[told], right[told]))
+        plates.append(distances[told] < HIT)
+    return np.concatenate(features), np.concatenate(plates)
+
+
+def fit(features: np.ndarray, plates: np.ndarray) -> np.ndarray:
+    """Weights float64 [7] of the features in the logit that a pair is a plate: logistic regression by Newton's method
+    on standardized features, with a ridge of a thousandth that keeps separable data finite."""
+    mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-9
+    inputs = np.column_stack([(features - mean) / spread, np.ones(len(features))])
+    weights = np.zeros(inputs.shape[1])
+    for _ in range(30):
+        chances = 1 / (1 + np.exp(-inputs @ weights))
+        slopes = inputs * (chances * (1 - chances) + 1e-6)[:, None]
+        curvature = slopes.T @ inputs / len(inputs) + 1e-3 * np.eye(len(weights))
+        weights -= np.linalg.solve(curvature, inputs.T @ (chances - plates) / len(inputs) + 1e-3 * weights)
+    return weights[:-1] / spread
+
+
+def average_precision(scores: np.ndarray, plates: np.ndarray) -> float:
+    """Of pairs ranked by their scores, best first."""
+    found = plates[np.argsort(-scores)]
+    return float((np.cumsum(found) / np.arange(1, len(found) + 1))[found].mean())
+
+
+def _distances(corners: np.ndarray, plates: np.ndarray) -> np.ndarray:
+    """Of corners [K, 4, 2] to the nearest of plates [N, 4, 2], over its mean diagonal, [K]."""
+    if not len(plates):
+        return np.full(len(corners), np.inf)
+    diagonals = np.linalg.norm(plates[:, :2] - plates[:, 2:], axis=2).mean(axis=1)
+    return (np.linalg.norm(corners[:, None] - plates, axis=3).mean(axis=2) / diagonals).min(axis=1)
+
+
+def _inside(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Whether points [K, 2] lie in any of boxes [N, 4], bool [K]."""
+    over, under = points[:, None] > boxes[None, :, :2], points[:, None] < boxes[None, :, 2:]
+    return (over & under).all(axis=2).any(axis=1)

@@ -1,0 +1,5 @@
+"""`nanodet-kp fit-scout` from a checkout."""
+
+from _checkout import run
+
+run("fit_scout")
