@@ -117,9 +117,9 @@ class Listener:
             self._executor.spin_once(timeout_sec=0.1)
         return True
 
-    def total(self, fate: str) -> int:
-        """Images of that fate since the node's start, as it says itself."""
-        return int(self.diagnostics.get(f"{fate} (since start)", 0))
+    def total(self, outcome: str) -> int:
+        """Images of that outcome since the node's start, as it says itself."""
+        return int(self.diagnostics.get(f"{outcome} (since start)", 0))
 
     def close(self) -> None:
         self._executor.shutdown()

@@ -36,7 +36,7 @@ from visualization_msgs.msg import MarkerArray
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.runtime.models.bundled import bundled_model
 
-FATES = ("received", "answered", "lost", "replaced", "malformed", "failed")
+OUTCOMES = ("received", "answered", "lost", "replaced", "malformed", "failed")
 _START_LIMIT_S = 60.0
 _SETTLE_S = 60.0  # until the memory counts as that of the start
 _LAST_S = 5.0  # of a steady camera at the end
@@ -45,8 +45,8 @@ _UNDER_WAY = 2  # images in the slot and in the detector, when the figures are t
 
 @dataclass
 class Record:
-    """Figures of a run. images: by fate, as the node counts. memory in megabytes: resident, and the node's own part of
-    it (see Usage). ended_s: from SIGINT to the end."""
+    """Figures of a run. images: by outcome, as the node counts. memory in megabytes: resident, and the node's own part
+    of it (see Usage). ended_s: from SIGINT to the end."""
 
     minutes: float
     sent: int = 0
@@ -158,7 +158,7 @@ class Soak:
         self.record.sent_good += count
         diagnosed = self._listener.diagnosed
         self._listener.spin(_START_LIMIT_S, lambda: self._listener.diagnosed >= diagnosed + 2)
-        self.record.images = {fate: self._listener.total(fate) for fate in FATES}
+        self.record.images = {outcome: self._listener.total(outcome) for outcome in OUTCOMES}
         self.record.arrays = len(self._listener.answers)
         end = usage(self.node.pid)
         self.record.memory_end_mb, self.record.memory_peak_mb = end.memory_mb, end.peak_mb
@@ -221,7 +221,7 @@ class Soak:
 def complaints(record: Record, growth_mb: float) -> list[str]:
     """What is not as promised."""
     images = record.images
-    kept = sum(images[fate] for fate in ("answered", "replaced", "malformed", "failed"))
+    kept = sum(images[outcome] for outcome in ("answered", "replaced", "malformed", "failed"))
     grown = record.own_end_mb - record.own_start_mb
     checks = {
         f"exit code {record.exit_code}": record.exit_code == 0,

@@ -10,7 +10,7 @@ from nanodet_kp_core.runtime.poses.calibration import read_calibration
 from nanodet_kp_core.runtime.poses.pose import Camera
 from nanodet_kp_ros.camera import camera_from_info, is_rectified
 from nanodet_kp_ros.qos import image_qos
-from nanodet_kp_ros.throttled_log import Complaints
+from nanodet_kp_ros.throttled_log import ThrottledLog
 
 _MOST_SIZES = 8  # a camera that changes its size with every image must not fill the memory
 
@@ -22,10 +22,10 @@ class CameraSource:
     Raises ConfigError for a file that holds no camera.
     """
 
-    def __init__(self, node: Node, image_topic: str, file: str, complaints: Complaints, geometry: str) -> None:
+    def __init__(self, node: Node, image_topic: str, file: str, log: ThrottledLog, geometry: str) -> None:
         """geometry: "raw" or "rectified", which the images are; "auto" goes by the name of their topic."""
         self._rectified = geometry == "rectified" or (geometry == "auto" and is_rectified(image_topic))
-        self._complaints = complaints
+        self._log = log
         self._cameras: dict[tuple[int, int], Camera | None] = {}
         self._file = file
         self._calibration = read_calibration(file, self._rectified) if file else None
@@ -67,5 +67,5 @@ class CameraSource:
                 return self._calibration.fitted(size, self._file)
             return None if self._info is None else camera_from_info(self._info, size, self._rectified)
         except ConfigError as error:
-            self._complaints.warning("calibration", str(error))
+            self._log.warning("calibration", str(error))
             return None

@@ -1,4 +1,4 @@
-"""What the node did: images by their fate, and the time of each stage; written by two threads."""
+"""What the node did: images by outcome, and the time of each stage; written by two threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FATES = ("received", "answered", "lost", "replaced", "malformed", "failed")
+OUTCOMES = ("received", "answered", "lost", "replaced", "malformed", "failed")
 """received: came to the node; answered: an array was published. The others got none: lost: never came, as sequence
 numbers or stamps tell; replaced: a newer one came before the detector was free; malformed: it is no image;
 failed: the detector raised an error."""
@@ -26,7 +26,7 @@ _MOST_IMAGES = 4096  # a bound on memory; above 400 images/s the medians are tho
 class Summary:
     """The last seconds.
 
-    seconds: how many. recent, total: images by fate (FATES), in these seconds and since the start.
+    seconds: how many. recent, total: images by outcome (OUTCOMES), in these seconds and since the start.
     medians: milliseconds by stage, and "detector" and "latency" (stamp to publish); what was not measured is missing.
     latency_p99: milliseconds; NaN when not measured.
     """
@@ -37,9 +37,9 @@ class Summary:
     medians: Mapping[str, float]
     latency_p99: float
 
-    def rate(self, fate: str) -> float:
-        """Images of that fate per second."""
-        return self.recent[fate] / self.seconds if self.seconds > 0 else 0.0
+    def rate(self, outcome: str) -> float:
+        """Images with this outcome per second."""
+        return self.recent[outcome] / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def lost_share(self) -> float:
@@ -59,10 +59,10 @@ class Counters:
         self._snapshots = deque([(clock(), Counter[str]())])
         self._images: deque[tuple[float, dict[str, float]]] = deque(maxlen=_MOST_IMAGES)
 
-    def count(self, fate: str, images: int = 1) -> None:
-        """So many images more had this fate."""
+    def count(self, outcome: str, images: int = 1) -> None:
+        """Adds images with this outcome."""
         with self._lock:
-            self._total[fate] += images
+            self._total[outcome] += images
 
     def answered(self, stages_ms: dict[str, float]) -> None:
         """One image was answered; `stages_ms`: what was measured, by the names of STAGES, "detector" and "latency"."""
@@ -89,8 +89,8 @@ class Counters:
         latencies = [stages["latency"] for stages in images if "latency" in stages]
         return Summary(
             seconds=now - began,
-            recent={fate: total[fate] - before[fate] for fate in FATES},
-            total={fate: total[fate] for fate in FATES},
+            recent={outcome: total[outcome] - before[outcome] for outcome in OUTCOMES},
+            total={outcome: total[outcome] for outcome in OUTCOMES},
             medians=medians,
             latency_p99=float(np.percentile(latencies, 99)) if latencies else float("nan"),
         )

@@ -23,9 +23,9 @@ from nanodet_kp_core.runtime.models.denormals import flush_denormals
 from nanodet_kp_ros.camera_source import CameraSource
 from nanodet_kp_ros.counters import Counters, Summary
 from nanodet_kp_ros.diagnostics import MOST_LOST, Health, report_line, to_diagnostics
-from nanodet_kp_ros.engine import UNSURE, Engine, make_engine, prove
+from nanodet_kp_ros.engine import UNSURE, Engine, make_engine, try_model
 from nanodet_kp_ros.image_input import ImageInput, ImageMessage
-from nanodet_kp_ros.memory import give_back
+from nanodet_kp_ros.memory import trim_heap
 from nanodet_kp_ros.outputs import Outputs
 from nanodet_kp_ros.parameters import Value, checked, declare
 from nanodet_kp_ros.pipeline import Frame, Pipeline
@@ -34,12 +34,12 @@ from nanodet_kp_ros.runner import run
 from nanodet_kp_ros.settings import DETECTOR, MODEL, SETTINGS
 from nanodet_kp_ros.silence import LOSS_ADVICE
 from nanodet_kp_ros.slot import Slot
-from nanodet_kp_ros.stamp_monitor import Stamps, plausible_age_ms
-from nanodet_kp_ros.throttled_log import Complaints
+from nanodet_kp_ros.stamp_monitor import StampMonitor, plausible_age_ms
+from nanodet_kp_ros.throttled_log import ThrottledLog
 from nanodet_kp_ros.watchdog import Watchdog
 from nanodet_kp_ros.worker import Worker
 
-_LISTEN_PERIOD_S = 0.2
+_SUBSCRIPTION_PERIOD_S = 0.2
 _DIAGNOSTICS_PERIOD_S = 1.0
 _REPORT_EVERY = 10  # diagnostics
 _LOSS_PERIOD_S = 60.0
@@ -59,8 +59,8 @@ class DetectorNode(Node):
         self._values: dict[str, Value] = declare(self, SETTINGS)
         self._live = {setting.name: setting for setting in SETTINGS if setting.live}
         self._enabled = True
-        self._counters, self._stamps = Counters(), Stamps()
-        self._complaints = Complaints(self.get_logger())
+        self._counters, self._stamps = Counters(), StampMonitor()
+        self._log = ThrottledLog(self.get_logger())
         engine = make_engine(self._values)
         self._slot: Slot[Frame] = Slot()
         transport, reliability = str(self._values["image_transport"]), str(self._values["image_qos"])
@@ -74,7 +74,7 @@ class DetectorNode(Node):
             self._camera_source(),
             self._recorder,
             self._counters,
-            self._complaints,
+            self._log,
             self.get_clock(),
             self.get_logger(),
         )
@@ -84,19 +84,19 @@ class DetectorNode(Node):
         self._worker = Worker(self._slot, self._pipeline.process, self._failed)
         timeout_s = float(self._values["image_timeout"])
         self._watchdog = Watchdog(self, self._input.topic, self._input.type_name, self._input.qos, timeout_s)
-        self._listen()
+        self._update_subscription()
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._until_report = _REPORT_EVERY
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still, or jump
-        self.create_timer(_LISTEN_PERIOD_S, self._listen, clock=steady)
-        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._tell, clock=steady)
+        self.create_timer(_SUBSCRIPTION_PERIOD_S, self._update_subscription, clock=steady)
+        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
         self.get_logger().info(f"model {engine.detector.model_path}: {self._input.topic} -> {self._outputs.topic}")
 
     def _camera_source(self) -> CameraSource:
         file, geometry = str(self._values["camera_info_file"]), str(self._values["image_geometry"])
-        return CameraSource(self, self._input.image_topic, file, self._complaints, geometry)
+        return CameraSource(self, self._input.image_topic, file, self._log, geometry)
 
     def _on_image(self, message: ImageMessage, sequence: int | None, publisher: bytes) -> None:
         arrived_s, now_s = time.monotonic(), self.get_clock().now().nanoseconds / 1e9
@@ -109,9 +109,9 @@ class DetectorNode(Node):
         except ImageError as error:
             self._pipeline.failed(error)
             return
-        complaint = self._stamps.complaint(stamp_s, arrived_s, now_s)
-        if complaint is not None:
-            self._complaints.warning("stamps", f"{self._input.topic}: {complaint}")
+        problem = self._stamps.problem(stamp_s, arrived_s, now_s)
+        if problem is not None:
+            self._log.warning("stamps", f"{self._input.topic}: {problem}")
         if self._slot.put(Frame(message, stamp_s, arrived_s, plausible_age_ms(stamp_s, now_s))):
             self._counters.count("replaced")
 
@@ -125,8 +125,8 @@ class DetectorNode(Node):
         needed = not self._values["lazy"] or self._recorder is not None or self._outputs.wanted()
         return "on" if needed else "idle"
 
-    def _listen(self) -> None:
-        """Subscribes to the camera or gives it up, as it is needed."""
+    def _update_subscription(self) -> None:
+        """Subscribes while images are needed, and unsubscribes while they are not."""
         wanted = self._state() == "on"
         if not wanted:
             self._watchdog.not_waiting()
@@ -140,7 +140,7 @@ class DetectorNode(Node):
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._enabled = request.data
         try:
-            self._listen()
+            self._update_subscription()
         except Exception as error:  # rcl's: who asks must have an answer
             response.message = reason_of(error)
             return response
@@ -156,7 +156,7 @@ class DetectorNode(Node):
             engine = self._engine_for(values, new)
         except Exception as error:  # whatever a value makes of libraries and system: it must not end the node
             reason = reason_of(error)
-            self._complaints.warning("parameters", f"parameters stay as they are: {reason}")
+            self._log.warning("parameters", f"parameters stay as they are: {reason}")
             return SetParametersResult(successful=False, reason=reason)
         before = self._pipeline.engine.detector
         self._pipeline.engine = engine
@@ -178,13 +178,13 @@ class DetectorNode(Node):
 
     def _load(self, values: Mapping[str, Value]) -> Engine:
         """A new engine, proved on the last image. Images go on to the old one meanwhile."""
-        future = self._loader.submit(lambda: prove(make_engine(values), self._pipeline.picture))
+        future = self._loader.submit(lambda: try_model(make_engine(values), self._pipeline.picture))
         while not future.done() and self.context.ok():
             if not self._input.pump():
                 time.sleep(0.002)
         return future.result()
 
-    def _tell(self) -> None:
+    def _publish_diagnostics(self) -> None:
         """/diagnostics, and every ten seconds a line in the log."""
         summary, state = self._counters.summary(), self._state()
         self._input.count_publishers()
@@ -198,13 +198,13 @@ class DetectorNode(Node):
             model=str(engine.detector.model_path),
             run_id=engine.detector.metadata.run_id,
             threads=engine.threads,
-            last_error=self._complaints.last(),
+            last_error=self._log.last(),
         )
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, stamp))
         if self._replaced is not None and self._replaced() is None:  # before, the worker may have been at it
             self._replaced = None
-            give_back()
+            trim_heap()
         self._until_report -= 1
         if self._until_report == 0:
             self._until_report = _REPORT_EVERY
@@ -220,7 +220,7 @@ class DetectorNode(Node):
                 f"{self._input.topic}: of {lost + received} images sent in {summary.seconds:.0f} s {lost} did "
                 f"not arrive ({summary.lost_share:.0%}): {LOSS_ADVICE}"
             )
-            self._complaints.warning("loss", sentence, _LOSS_PERIOD_S)
+            self._log.warning("loss", sentence, _LOSS_PERIOD_S)
 
     def destroy_node(self) -> None:
         """Ends the worker first: it publishes on what is destroyed here."""

@@ -23,7 +23,7 @@ class Health:
     """What /diagnostics says besides the figures of `summary`.
 
     state: "on", "off" (by ~/enable) or "idle" (lazy, and nobody listens).
-    silent: no image has come for image_timeout seconds. last_error: the latest complaint and the seconds since.
+    silent: no image has come for image_timeout seconds. last_error: the latest warning or error and the seconds since.
     """
 
     summary: Summary
@@ -38,14 +38,14 @@ class Health:
 
 
 def report_line(summary: Summary) -> str:
-    """Rate, the time in the detector, the age of the results, and the images without an answer by their fate."""
+    """Rate, the time in the detector, the age of the results, and the images without an answer by outcome."""
     medians = summary.medians
     detector, latency = (
         f"{medians[name]:.1f} ms" if name in medians else "unknown" for name in ("detector", "latency")
     )
     line = f"{summary.rate('answered'):.1f} images/s, detector {detector}, image stamp to publish {latency} (medians)"
-    fates = ", ".join(f"{summary.recent[fate]} {fate}" for fate in _LOSSES if summary.recent[fate])
-    return f"{line}; of {summary.recent['received'] + summary.recent['lost']} images {fates}" if fates else line
+    outcomes = ", ".join(f"{summary.recent[outcome]} {outcome}" for outcome in _LOSSES if summary.recent[outcome])
+    return f"{line}; of {summary.recent['received'] + summary.recent['lost']} images {outcomes}" if outcomes else line
 
 
 def to_diagnostics(name: str, health: Health, stamp: Time) -> DiagnosticArray:
@@ -87,9 +87,9 @@ def _values(health: Health) -> list[tuple[str, str]]:
         ("detector ms (median)", _number(summary.medians.get("detector"))),
     ]
     values += [(f"{stage} ms (median)", _number(summary.medians.get(stage))) for stage in STAGES]
-    for fate in ("received", "answered", *_LOSSES):
-        values.append((f"{fate} (last {_RECENT_S:g} s)", str(summary.recent[fate])))
-        values.append((f"{fate} (since start)", str(summary.total[fate])))
+    for outcome in ("received", "answered", *_LOSSES):
+        values.append((f"{outcome} (last {_RECENT_S:g} s)", str(summary.recent[outcome])))
+        values.append((f"{outcome} (since start)", str(summary.total[outcome])))
     values += [("model", health.model), ("training run", health.run_id), ("threads", str(health.threads))]
     error = health.last_error
     return [*values, ("last error", "none" if error is None else f"{error[0]} ({error[1]:.0f} s ago)")]

@@ -88,7 +88,7 @@ def _load(values: Mapping[str, Value]) -> Detector:
     return Detector(model, threads=threads, spin=spin, scout=scout)
 
 
-def prove(engine: Engine, picture: ImageView | None) -> Engine:
+def try_model(engine: Engine, picture: ImageView | None) -> Engine:
     """The engine, after it has answered this image, if there is one. Raises ModelError when it cannot."""
     if picture is None:
         return engine

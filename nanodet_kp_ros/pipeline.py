@@ -23,7 +23,7 @@ from nanodet_kp_ros.outputs import Outputs
 from nanodet_kp_ros.poses import PlatePoses
 from nanodet_kp_ros.recorder import Recorder
 from nanodet_kp_ros.stamp_monitor import plausible_age_ms
-from nanodet_kp_ros.throttled_log import Complaints
+from nanodet_kp_ros.throttled_log import ThrottledLog
 
 _BITS_PERIOD_S = 60.0
 
@@ -53,7 +53,7 @@ class Pipeline:
         cameras: CameraSource,
         recorder: Recorder | None,
         counters: Counters,
-        complaints: Complaints,
+        log: ThrottledLog,
         clock: Clock,
         logger: RcutilsLogger,
     ) -> None:
@@ -65,7 +65,7 @@ class Pipeline:
         self._cameras = cameras
         self._recorder = recorder
         self._counters = counters
-        self._complaints = complaints
+        self._log = log
         self._clock = clock
         self._logger = logger
         self._poses = PlatePoses()
@@ -111,16 +111,16 @@ class Pipeline:
         """What `process` raised is counted and said; the old plates are not published again."""
         if isinstance(error, ImageError):
             self._counters.count("malformed")
-            self._complaints.error("malformed", str(error))
+            self._log.error("malformed", str(error))
             return
         self._counters.count("failed")
-        self._complaints.error("failed", f"an image could not be answered: {type(error).__name__}: {error}")
+        self._log.error("failed", f"an image could not be answered: {type(error).__name__}: {error}")
 
     def _look_at_bits(self, bits: int) -> None:
         self._bits = max(self._bits, bits)
         sentence = dark_sentence(self._bits)
         if sentence is not None:
-            self._complaints.warning("bits", sentence, _BITS_PERIOD_S)
+            self._log.warning("bits", sentence, _BITS_PERIOD_S)
 
     def _solve(
         self, detections: Detections, width: int, height: int, stamp_s: float, mounting: Mounting
@@ -130,7 +130,7 @@ class Pipeline:
             return []
         poses = self._poses.solve(detections, camera, stamp_s, mounting)
         if self._poses.warning is not None:
-            self._complaints.warning("calibration", self._poses.warning)
+            self._log.warning("calibration", self._poses.warning)
         return poses
 
     def _record(self, picture: ImageView, detections: Detections, stamp_s: float) -> None:
@@ -138,7 +138,7 @@ class Pipeline:
             return
         self._recorder.offer(picture.bgr, detections, stamp_s)
         if self._recorder.error is not None:
-            self._complaints.error("recorder", self._recorder.error)
+            self._log.error("recorder", self._recorder.error)
 
 
 def _line(frame: Frame, detections: Detections, stages: dict[str, float]) -> str:

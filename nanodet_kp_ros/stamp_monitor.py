@@ -11,12 +11,12 @@ _PERIOD_LEAST = 10
 _PERIOD_PERCENTILE = 20  # so low, because most intervals may have a lost image in them; short ones by jitter are few
 _ONE = 1.6  # longer than this, an interval has a lost image in it
 _PAUSE_S = 1.0  # a longer interval is a camera that paused, not one whose images were lost
-_STILL = 10  # images with the same stamp until the complaint
+_STILL = 10  # images with the same stamp until it is a problem
 _JUMP_S = 5.0  # that the stamps run ahead of the time that passed
 _STRANGE_AGES_S = (-1.0, 10.0)  # outside of this the stamp comes from another clock
 
 
-class Stamps:
+class StampMonitor:
     """Follows the images of one camera as they arrive."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Stamps:
 
         sequence: the middleware's number of the message, None where it gives none (Humble); then the stamps must do.
         publisher: who sent it; where two take turns, nothing is counted.
-        Call it before `complaint`.
+        Call it before `problem`.
         """
         if sequence is not None:
             last, self._numbered = self._numbered, (publisher, sequence)
@@ -56,7 +56,7 @@ class Stamps:
             return 0
         return max(0, round(interval / period) - 1)
 
-    def complaint(self, stamp_s: float, arrived_s: float, now_s: float) -> str | None:
+    def problem(self, stamp_s: float, arrived_s: float, now_s: float) -> str | None:
         """What is wrong with the stamp, in words; None when nothing is.
 
         arrived_s: steady time of arrival. now_s: the node's own clock, which the stamp should agree with.

@@ -1,4 +1,4 @@
-"""What goes wrong, said without flooding the log, and remembered for /diagnostics."""
+"""Warnings and errors that do not flood the log; the last one is kept for /diagnostics."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 
-class Complaints:
-    """Logs at most one line in `period_s` for each cause; ROS's own throttle goes by the line of code."""
+class ThrottledLog:
+    """Logs at most one line per cause every `period_s` seconds. ROS's own throttle goes by the line of code instead."""
 
     def __init__(
         self, logger: RcutilsLogger, period_s: float = 5.0, clock: Callable[[], float] = time.monotonic

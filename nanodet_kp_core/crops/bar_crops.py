@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanodet_kp_core.crops.crop_files import joined
-from nanodet_kp_core.crops.proposal_crops import shaken
+from nanodet_kp_core.crops.proposal_crops import jittered
 from nanodet_kp_core.labels.sample import Record, Sample
 from nanodet_kp_core.runtime.refinement.crops import BAR_ENDS, BAR_SIZE, bar_transforms, cut, ends_of, to_crop
 
@@ -16,7 +16,7 @@ LOOKS = 3
 """Times that each plate is cut out, every time from other corners."""
 
 AMOUNTS = (0.15, 0.3, 0.5, 0.8)
-"""How far the corners are off, see data.proposals.shaken: from what a refiner leaves of a clear plate to its worst."""
+"""How far the corners are off, see proposal_crops.jittered: from a refiner's error on a clear plate to its worst."""
 
 SHORTEST = 4.0
 """Pixels; what is shorter tells nothing that the refiner did not see."""
@@ -42,7 +42,7 @@ def bars_of(sample: Sample, rng: np.random.Generator) -> BarCrops:
     plates = sample.corners[(sample.visible > 0).all(axis=1)].astype(np.float64)
     lengths = np.linalg.norm(np.diff(ends_of(plates), axis=1), axis=2).reshape(-1, 2)
     plates = plates[(lengths >= SHORTEST).all(axis=1)]
-    looks = np.array([shaken(rng, plate, rng.choice(AMOUNTS)) for plate in plates for _ in range(LOOKS)])
+    looks = np.array([jittered(rng, plate, rng.choice(AMOUNTS)) for plate in plates for _ in range(LOOKS)])
     transforms = bar_transforms(ends_of(looks.reshape(-1, 4, 2)))
     ends = ends_of(np.repeat(plates, LOOKS, axis=0))
     offsets = to_crop(ends, transforms) - BAR_ENDS

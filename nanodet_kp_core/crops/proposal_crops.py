@@ -1,4 +1,4 @@
-"""What the refiner learns from: proposals of a detector and of the scout on labeled images, and plates with shaken
+"""What the refiner learns from: proposals of a detector and of the scout on labeled images, and plates with jittered
 corners.
 
 Proposals show the mistakes that detector and scout really make: which lights they take for plates, and how far off
@@ -35,9 +35,9 @@ LOOKED_AT = 0.18
 """Detections from this score on are looked at by a refiner that has learned from them. From 0.2 on there are a fifth
 fewer crops than from PROPOSAL_SCORE on, for 0.005 less recall on rendered images."""
 
-HIT, MISS = 0.35, 0.45
-"""Mean corner distance in diagonals: a proposal below HIT of a plate is that plate, for the second look puts it right;
-one above MISS of all is none. What lies between teaches nothing."""
+POSITIVE_DISTANCE, NEGATIVE_DISTANCE = 0.35, 0.45
+"""Mean corner distance in diagonals. A proposal nearer than the first to a plate shows that plate, for the second look
+puts it right; one farther than the second from all plates shows none. What lies between teaches nothing."""
 
 BORROWED = 0.12
 """Distance in diagonals up to which the bar of a proposal is the one of a plate beside it."""
@@ -46,10 +46,10 @@ MOST_HITS, MOST_FALSE = 5, 6
 """Proposals taken of an image, of detector and scout each."""
 
 AMOUNTS = (0.3, 1.0, 1.0, 2.0)
-"""How far shaken corners are off: as after a first look, as usual, and as the worst that a detector proposes."""
+"""How far jittered corners are off: as after a first look, as usual, and as the worst that a detector proposes."""
 
 SMALLEST = 12.0
-"""Diagonal in pixels below which a plate is not shaken: nothing can be read in it."""
+"""Diagonal in pixels below which a plate is not jittered: nothing can be read in it."""
 
 
 @dataclass
@@ -75,7 +75,7 @@ def diagonals(corners: np.ndarray) -> np.ndarray:
     return np.linalg.norm(corners[:, :2] - corners[:, 2:], axis=2).mean(axis=1)
 
 
-def shaken(rng: np.random.Generator, corners: np.ndarray, amount: float) -> np.ndarray:
+def jittered(rng: np.random.Generator, corners: np.ndarray, amount: float) -> np.ndarray:
     """Corners [4, 2] as a detector might propose them: turned, stretched, shifted, and each a little for itself."""
     size, middle = float(diagonals(corners[None])[0]), corners.mean(axis=0)
     angle = rng.normal(0, 0.07 * amount)
@@ -100,12 +100,12 @@ def quads_of(
             quads.append(quad)
             owners.append(owner)
     for plate in np.flatnonzero(size >= SMALLEST):
-        quads.append(shaken(rng, plates[plate], rng.choice(AMOUNTS)))
+        quads.append(jittered(rng, plates[plate], rng.choice(AMOUNTS)))
         owners.append(int(plate))
     half_seen = _pairs_with_half_seen(rng, plates, sample.ignore_boxes)
     for quad in [*_wrong_pairs(rng, plates), *half_seen, _anywhere(rng, sample.image.shape)]:
         off = np.linalg.norm(plates - quad, axis=2).mean(axis=1) / size
-        if (off > MISS).all() and _is_none(quad, sample):
+        if (off > NEGATIVE_DISTANCE).all() and _is_none(quad, sample):
             quads.append(quad)
             owners.append(-1)
     found = np.array(quads, np.float32).reshape(-1, 4, 2)
@@ -121,9 +121,9 @@ def _judged(sample: Sample, proposed: np.ndarray, size: np.ndarray) -> list[tupl
     for quad in proposed:
         off = np.linalg.norm(plates - quad, axis=2).mean(axis=1) / size
         nearest = int(off.argmin()) if len(off) else -1
-        if nearest >= 0 and off[nearest] < HIT:
+        if nearest >= 0 and off[nearest] < POSITIVE_DISTANCE:
             hits.append((quad, nearest))
-        elif (nearest < 0 or off[nearest] > MISS) and len(false) < MOST_FALSE and _is_none(quad, sample):
+        elif (nearest < 0 or off[nearest] > NEGATIVE_DISTANCE) and len(false) < MOST_FALSE and _is_none(quad, sample):
             false.append((quad, -1))
     return hits[:MOST_HITS] + false
 
@@ -140,7 +140,7 @@ def _wrong_pairs(rng: np.random.Generator, plates: np.ndarray) -> list[np.ndarra
         left, right = (one, other) if middles[one, 0] < middles[other, 0] else (other, one)
         bars = ((3, 2, 1, 0), (0, 1, 1, 0), (3, 2, 2, 3))[int(rng.integers(3))]
         quad = np.stack([plates[left][list(bars[:2])], plates[right][list(bars[2:])]]).reshape(4, 2)
-        pairs.append(shaken(rng, quad, 0.4))
+        pairs.append(jittered(rng, quad, 0.4))
     return pairs
 
 
@@ -158,7 +158,7 @@ def _pairs_with_half_seen(rng: np.random.Generator, plates: np.ndarray, ignore_b
                 bar = np.array([[x, y_min], [x, y_max]])
                 own = plate[[3, 2]] if beside > 0 else plate[[0, 1]]
                 left, right = (own, bar) if beside > 0 else (bar, own)
-                pairs.append(shaken(rng, np.stack([left[0], left[1], right[1], right[0]]), 0.3))
+                pairs.append(jittered(rng, np.stack([left[0], left[1], right[1], right[0]]), 0.3))
     return pairs
 
 
@@ -166,7 +166,7 @@ def _anywhere(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """A quadrilateral of a plate's proportions somewhere in the image: what all the rest looks like."""
     height = float(np.exp(rng.uniform(np.log(6), np.log(60))))
     box = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) / 2 * (height * rng.uniform(2.0, 4.3), height)
-    return shaken(rng, box + rng.uniform(0, 1, 2) * (shape[1], shape[0]), 1.0)
+    return jittered(rng, box + rng.uniform(0, 1, 2) * (shape[1], shape[0]), 1.0)
 
 
 def _is_none(quad: np.ndarray, sample: Sample) -> bool:

@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from nanodet_kp_ros.counters import FATES, Counters
+from nanodet_kp_ros.counters import OUTCOMES, Counters
 from nanodet_kp_ros.diagnostics import Health, report_line, to_diagnostics
 
 STAGES = {"preprocess": 1.0, "network": 10.0, "decode": 0.5, "detector": 11.5, "latency": 14.0}
@@ -46,8 +46,8 @@ def test_the_window_is_ten_seconds_and_the_total_is_all(clock):
     for _ in range(10):
         last = second(counters, clock, 30, 30, lost=30)
     assert last.seconds == pytest.approx(10)
-    assert dict(last.recent) == dict(zip(FATES, (300, 300, 300, 0, 0, 0)))
-    assert dict(last.total) == dict(zip(FATES, (2100, 1800, 300, 300, 0, 0)))
+    assert dict(last.recent) == dict(zip(OUTCOMES, (300, 300, 300, 0, 0, 0)))
+    assert dict(last.total) == dict(zip(OUTCOMES, (2100, 1800, 300, 300, 0, 0)))
     assert last.rate("answered") == pytest.approx(30)
     assert last.lost_share == pytest.approx(0.5)
     assert last.medians["detector"] == pytest.approx(11.5)

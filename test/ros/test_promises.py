@@ -134,7 +134,7 @@ def test_promise_the_latest_frame_wins_and_drops_are_counted(start, peer, slow_m
     assert peer.spin_until(lambda: newest & peer.answers.keys()), "none of the last images was answered"
     for _ in range(20):  # until the last one in hand is done
         figures = peer.figures()
-        count = {fate: int(figures[f"{fate} (since start)"]) for fate in ("received", "answered", "replaced")}
+        count = {outcome: int(figures[f"{outcome} (since start)"]) for outcome in ("received", "answered", "replaced")}
         if count["received"] == count["answered"] + count["replaced"]:
             break
     assert count["received"] == count["answered"] + count["replaced"]

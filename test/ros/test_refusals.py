@@ -153,7 +153,7 @@ def fail(*_):
     if len(calls) == 1:
         raise MemoryError("nobody foresaw this")
     return 0
-stamps.Stamps.lost_before = fail
+stamps.StampMonitor.lost_before = fail
 sys.exit(detector_node.main())
 """
 

@@ -13,7 +13,7 @@ import torch
 
 from nanodet_kp_core.crops.bar_crops import LOOKS, BarCrops, bars_of
 from nanodet_kp_core.crops.crop_files import joined
-from nanodet_kp_core.crops.proposal_crops import shaken
+from nanodet_kp_core.crops.proposal_crops import jittered
 from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.export.crop_network_file import copy_refiner, export_crop_network
 from nanodet_kp_core.labels.sample import Sample
@@ -66,7 +66,7 @@ def crops():
     rng = np.random.default_rng(2)
     samples = []
     for _ in range(25):
-        plate = shaken(rng, PLATE, 0.7).astype(np.float32)
+        plate = jittered(rng, PLATE, 0.7).astype(np.float32)
         samples.append(Sample(image=picture(rng, plate), corners=plate[None], labels=np.zeros(1, np.int64)))
     return joined([bars_of(sample, rng) for sample in samples])
 

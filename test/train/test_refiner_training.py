@@ -17,7 +17,7 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.crops import crop_files as crop_files
 from nanodet_kp_core.crops import proposal_crops as proposals
 from nanodet_kp_core.crops.crop_files import collect, joined
-from nanodet_kp_core.crops.proposal_crops import Crops, crops_of, crops_of_records, quads_of, shaken
+from nanodet_kp_core.crops.proposal_crops import Crops, crops_of, crops_of_records, jittered, quads_of
 from nanodet_kp_core.errors import DataError, ModelError, TrainingError
 from nanodet_kp_core.evaluate.calibrate import offset_for
 from nanodet_kp_core.export.crop_network_file import export_crop_network, shift_refiner
@@ -63,7 +63,7 @@ def test_what_a_proposal_teaches(sample):
     rng = np.random.default_rng(1)
     quads, owners = quads_of(sample, [np.stack([near, between, far, ignored])], rng)
     assert np.allclose(quads[:2], np.stack([near, far]))
-    assert owners[:4].tolist() == [0, -1, 0, 1]  # then both plates shaken
+    assert owners[:4].tolist() == [0, -1, 0, 1]  # then both plates jittered
     assert set(owners[4:].tolist()) <= {-1}
 
 
@@ -74,7 +74,7 @@ def test_bars_of_two_plates_make_none(sample):
         quads, owners = quads_of(sample, [], np.random.default_rng(seed))
         assert owners[:2].tolist() == [0, 1] and (owners[2:] == -1).all()
         off = np.linalg.norm(quads[2:, None] - sample.corners[None], axis=3).mean(axis=2) / np.hypot(40, 20)
-        assert (off > proposals.MISS - 1e-6).all()
+        assert (off > proposals.NEGATIVE_DISTANCE - 1e-6).all()
         middles += quads[2:].mean(axis=1).tolist()
     assert sum(np.abs(np.subtract(middle, (90, 50))).max() < 15 for middle in middles) > 5  # the two inner bars
 
@@ -109,7 +109,7 @@ def test_targets_lead_back_to_the_labels(sample):
 
 def test_shaking_stays_near(sample):
     rng = np.random.default_rng(3)
-    moved = np.stack([shaken(rng, sample.corners[0], 1.0) for _ in range(300)]) - sample.corners[0]
+    moved = np.stack([jittered(rng, sample.corners[0], 1.0) for _ in range(300)]) - sample.corners[0]
     off = np.linalg.norm(moved, axis=2).mean(axis=1) / np.hypot(40, 20)
     assert 0.05 < np.median(off) < 0.2 and off.max() < 0.5
 
@@ -156,7 +156,7 @@ def crops():
         if k < 60:
             for x in (50, 90):
                 cv2.line(image, (x, 40), (x, 60), (250, 80, 40) if k % 2 else (40, 80, 250), 4)
-        transforms = plate_transforms(shaken(rng, corners, 0.6)[None])
+        transforms = plate_transforms(jittered(rng, corners, 0.6)[None])
         images.append(cut(image, transforms, CROP_SIZE)[0])
         offsets.append(to_crop(corners[None].astype(np.float64), transforms)[0] - CROP_CORNERS)
     order, plate = rng.permutation(80), np.arange(80) < 60

@@ -22,13 +22,13 @@ from nanodet_kp_core.runtime.refinement.bar_rules import obeying, unclaimed
 from nanodet_kp_core.runtime.refinement.refiner import MOST_PROPOSALS, Refinements, Refiner, number_scores
 from nanodet_kp_core.runtime.refinement.scout import Scout
 
-SECOND_CHANCE = 0.05
-"""Score after the first look from which on a proposal gets a second one: where its corners were far off, the first look
-puts them right, and only then can it be judged."""
+RELOOK_SCORE = 0.05
+"""Lowest score after the first refinement pass with which a proposal gets a second pass. Where its corners were off,
+the first pass corrects them, and only the second can judge it."""
 
-CLEAR = 0.95
-"""Score after the first look from which on the second one is left out when the bars are looked at anyway, each
-twice: 0.95, 0.98 and 0.99 gave the same corners (median 0.43 to 0.44 px on rendered images, one look at each bar)."""
+CONFIDENT_SCORE = 0.95
+"""Score after the first refinement pass from which the second pass is skipped when light bars are refined afterwards.
+0.95, 0.98 and 0.99 give the same corners (median error 0.43 to 0.44 px on rendered images)."""
 
 
 class InferenceSession(Protocol):
@@ -225,8 +225,8 @@ class Detector:
         if refiner is None or not len(proposals):
             return proposals
         found = refiner(image, proposals.corners, proposals.scores, channel_order, halved)
-        found = found.part(self._apart(found, min(SECOND_CHANCE, self.score_threshold)))
-        clear = np.inf if refiner.bars is None else max(CLEAR, self.score_threshold)
+        found = found.part(self._apart(found, min(RELOOK_SCORE, self.score_threshold)))
+        clear = np.inf if refiner.bars is None else max(CONFIDENT_SCORE, self.score_threshold)
         unclear = np.flatnonzero(found.scores < clear)
         if len(unclear):
             corners, proposed = found.corners[unclear], found.proposed[unclear]

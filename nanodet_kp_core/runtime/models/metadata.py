@@ -19,7 +19,7 @@ METADATA_KEY = "nanodet_kp"
 FORMAT_VERSION = 1
 """Version of the JSON form that this package writes and reads."""
 
-LATER_KEYS = ("regression", "prior_offset", "batch", "rows", "reader")
+OPTIONAL_KEYS = ("regression", "prior_offset", "batch", "rows", "reader")
 """Keys that may be missing: models from before they existed mean their defaults."""
 
 DECODED_VALUES = 14
@@ -199,7 +199,7 @@ class ModelMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> ModelMetadata:
-        """Read the JSON text of a model. Keys are neither guessed nor ignored; those of LATER_KEYS may be missing.
+        """Read the JSON text of a model. Keys are neither guessed nor ignored; those of OPTIONAL_KEYS may be missing.
 
         Raises:
             ModelError: no JSON object, another format version, a missing or unknown key, a wrong type or
@@ -244,7 +244,7 @@ def _read_object(where: str, data: object, kind: type, extra: Sequence[str] = ()
     if not isinstance(data, dict):
         raise _wrong(where, "a JSON object", data)
     known = {one.name: one for one in fields(kind)}
-    data = {**{key: known[key].default for key in LATER_KEYS if key in known}, **data}
+    data = {**{key: known[key].default for key in OPTIONAL_KEYS if key in known}, **data}
     expected = {*known, *extra}
     missing, unknown = sorted(expected - set(data)), sorted(set(data) - expected)
     if missing or unknown:

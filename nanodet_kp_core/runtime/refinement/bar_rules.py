@@ -19,8 +19,8 @@ SHARED_ROUGHLY = 0.4
 KNOWN = 0.5
 """IoU above which the network has proposed what the scout proposes."""
 
-CONFIDENT = 0.5
-"""Score of a network's proposal from which on its bars are its own."""
+CLAIM_SCORE = 0.5
+"""Score from which a proposal of the network claims its light bars: the scout's pairs with one of them are dropped."""
 
 
 def obeying(corners: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ def share_a_bar(first: np.ndarray, second: np.ndarray, tolerance: float) -> np.n
 def unclaimed(pairs: np.ndarray, corners: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The pairs of bars [K, 4, 2] that are new beside the network's proposals.
 
-    They overlap none by more than KNOWN, and share no bar with one that scores CONFIDENT.
+    They overlap none by more than KNOWN, and share no bar with one that scores CLAIM_SCORE.
 
     Args:
         corners: float [M, 4, 2], scores: float [M] of the network's proposals.
@@ -67,7 +67,7 @@ def unclaimed(pairs: np.ndarray, corners: np.ndarray, scores: np.ndarray) -> np.
     if not len(pairs) or not len(corners):
         return pairs
     known = (box_iou(boxes_of_corners(pairs), boxes_of_corners(corners)) > KNOWN).any(axis=1)
-    owned = share_a_bar(pairs, corners[scores >= CONFIDENT], SHARED_ROUGHLY).any(axis=1)
+    owned = share_a_bar(pairs, corners[scores >= CLAIM_SCORE], SHARED_ROUGHLY).any(axis=1)
     return pairs[~(known | owned)]
 
 
