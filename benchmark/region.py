@@ -21,7 +21,8 @@ from _data import add_dataset_arguments, records_of
 
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.evaluate.metrics import match, score_matches
-from nanodet_kp_core.evaluate.torch_detector import predict
+from nanodet_kp_core.evaluate.torch_detector import to_predictions
+from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.detection.roi import RoiDetector
 
 TURNS = ("whole", "then region")
@@ -33,7 +34,8 @@ def main() -> int:
     parser.add_argument("--far", type=float, default=50, help="pixels (default: %(default)s)")
     add_dataset_arguments(parser)
     args = parser.parse_args()
-    detector = RoiDetector(args.model, threads=1, every=2)
+    detector = Detector(args.model, threads=1)
+    follow = RoiDetector(detector, every=2)
     detector.clock = time.process_time
     names = detector.metadata.class_names
     records = records_of(args, names)
@@ -41,11 +43,11 @@ def main() -> int:
     taken: dict[str, list[float]] = {turn: [] for turn in TURNS}
     regions = 0
     for record in records:
-        detector.forget()
+        follow.forget()
         for turn in TURNS:
-            found[turn] |= predict(detector, [record])
+            found[turn][record.name] = to_predictions(detector, follow(record.load().image))
             taken[turn].append(sum(detector.times.values()))
-        regions += detector.region is not None
+        regions += follow.region is not None
     print(f"{len(records)} images, {regions} with a region in the second turn")
     print("| | precision | recall | recall of far plates | err | number | ms |\n|---|---|---|---|---|---|---|")
     for turn in TURNS:

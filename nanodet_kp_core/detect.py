@@ -21,6 +21,7 @@ from nanodet_kp_core.pose_options import FramePoses, add_pose_arguments, to_pose
 from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.draw import draw
+from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.runtime.detection.roi import RoiDetector
 from nanodet_kp_core.runtime.images.frame_sources import SAVED_EXTENSIONS, Frame, ImageSource, Source, open_source
 from nanodet_kp_core.runtime.models.denormals import flush_denormals
@@ -67,23 +68,16 @@ def to_entries(detections: Detections, poses: Sequence[Pose | None] | None = Non
 
 def _run(args: argparse.Namespace) -> int:
     _check_outputs(args)
-    options = {
-        "threads": args.threads,
-        "score_threshold": args.score,
-        "number_threshold": args.number_score,
-        "nms_threshold": args.nms,
-        "max_detections": args.max_detections,
-        "scout": not args.no_scout,
-    }
-    follows = args.roi_every is not None
-    detector = RoiDetector(args.model, every=args.roi_every, **options) if follows else Detector(args.model, **options)
+    options = DetectOptions(args.score, args.nms, args.max_detections, args.number_score)
+    detector = Detector(args.model, threads=args.threads, scout=not args.no_scout)
+    detect = detector if args.roi_every is None else RoiDetector(detector, args.roi_every)
     frame_poses = FramePoses(args, detector.metadata.class_names)
     source = open_source(args.source)
     results: dict[str, list[dict[str, Any]]] = {}
     times: list[dict[str, float]] = []
     try:
         for frame in source:
-            detections = detector(frame.image)
+            detections = detect(frame.image, options)
             times.append(detector.times)
             results[frame.name] = to_entries(detections, frame_poses.solve(frame, detections, source.live))
             print(_line(frame, detections))

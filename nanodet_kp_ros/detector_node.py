@@ -173,7 +173,7 @@ class DetectorNode(Node):
             engine = self._load(values)
             self.get_logger().info(f"model {engine.detector.model_path}, threads {engine.threads}: in use from now on")
         elif any(name in new for name in DETECTOR):
-            engine = make_engine(values, engine.detector)
+            engine = make_engine(values, engine)
         return engine
 
     def _load(self, values: Mapping[str, Value]) -> Engine:

@@ -1,28 +1,26 @@
-"""The detector with the parameters that belong to it; made anew, and proved, when the model changes."""
+"""The detector with the settings that belong to it; replaced, and tried on an image, when the model changes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.errors import ConfigError, ModelError
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
+from nanodet_kp_core.runtime.detection.options import DetectOptions, class_ids_of
 from nanodet_kp_core.runtime.detection.roi import RoiDetector
 from nanodet_kp_core.runtime.images.image_message import ImageView
 from nanodet_kp_core.runtime.poses.mounting import Mounting, make_mounting
-from nanodet_kp_ros.keep import select, wanted_classes
 from nanodet_kp_ros.parameters import Value
 
 UNSURE = 0.2
 """Scores this near to score_threshold are what the recorder is after."""
 
-_MOST_BEFORE_KEEP = 1000  # plates that the detector may report where others are thrown away afterwards
-
 
 @dataclass(frozen=True)
 class Found:
-    """published: plates as the parameters ask for them. all: with those of other classes, and of scores down to UNSURE
-    below the threshold while images are recorded."""
+    """published: plates as the parameters ask for them. all: while images are recorded, also those of other classes and
+    of scores down to UNSURE below the threshold."""
 
     published: Detections
     all: Detections
@@ -30,48 +28,45 @@ class Found:
 
 @dataclass(frozen=True)
 class Engine:
-    """Replaced as a whole, so that an image is never answered with half of the old parameters."""
+    """Replaced as a whole, so that an image is never answered with half of the old parameters.
+
+    detector: the loaded model. detect: what answers an image: the detector, or a RoiDetector around it.
+    options: what is published.
+    """
 
     detector: Detector
+    detect: Detector | RoiDetector
     threads: int
-    score_threshold: float
-    number_threshold: float
-    nms_threshold: float
-    most: int
-    wanted: frozenset[int] | None
+    options: DetectOptions
     recording: bool
     mounting: Mounting
 
     def __call__(self, picture: ImageView) -> Found:
         """Raises ImageError, ModelError as the detector does."""
-        detector = self.detector
-        detector.score_threshold = max(0.0, self.score_threshold - UNSURE) if self.recording else self.score_threshold
-        detector.merge_floor = self.score_threshold / 2  # recording must not change the corners that are published
-        detector.number_threshold = self.number_threshold
-        detector.nms_threshold = self.nms_threshold
-        detector.max_detections = self.most if self.wanted is None else _MOST_BEFORE_KEEP
-        found = detector(picture.pixels, channel_order=picture.order)
-        threshold = self.score_threshold if self.recording else 0.0  # else the detector has applied it already
-        return Found(select(found, threshold, self.wanted, self.most), found)
+        if not self.recording:
+            found = self.detect(picture.pixels, self.options, picture.order)
+            return Found(found, found)
+        found = self.detect(picture.pixels, self.options.lowered(UNSURE), picture.order)
+        certain = found[found.scores >= self.options.score_threshold]
+        return Found(certain[self.options.select(certain)], found)
 
 
-def make_engine(values: Mapping[str, Value], detector: Detector | None = None) -> Engine:
-    """An engine by the node's parameters. With the detector of another engine no model is loaded.
+def make_engine(values: Mapping[str, Value], loaded: Engine | None = None) -> Engine:
+    """An engine by the node's parameters. With the model of another engine nothing is loaded.
 
     Raises ModelError for a model that cannot be used, ConfigError for a `keep` or `large_plates` that names
     classes it does not have.
     """
-    detector = detector or _load(values)
+    detector = _load(values) if loaded is None else loaded.detector
+    every = int(values["roi_every"])
+    detect = loaded.detect if loaded else RoiDetector(detector, every) if every else detector
     return Engine(
-        detector=detector,
-        threads=int(values["threads"]),
-        score_threshold=float(values["score_threshold"]),
-        number_threshold=float(values["number_threshold"]),
-        nms_threshold=float(values["nms_threshold"]),
-        most=int(values["max_detections"]),
-        wanted=wanted_classes(str(values["keep"]), detector.metadata.class_names),
-        recording=bool(values["record_folder"]),
-        mounting=_mounting(values, detector.metadata.class_names),
+        detector,
+        detect,
+        int(values["threads"]),
+        _options(values, detector),
+        bool(values["record_folder"]),
+        _mounting(values, detector.metadata.class_names),
     )
 
 
@@ -81,11 +76,23 @@ def _mounting(values: Mapping[str, Value], class_names: Sequence[str]) -> Mounti
 
 
 def _load(values: Mapping[str, Value]) -> Detector:
-    model, every = str(values["model"]) or None, int(values["roi_every"])
     threads, spin, scout = int(values["threads"]), bool(values["spin"]), bool(values["scout"])
-    if every:
-        return RoiDetector(model, threads=threads, spin=spin, scout=scout, every=every)
-    return Detector(model, threads=threads, spin=spin, scout=scout)
+    return Detector(str(values["model"]) or None, threads=threads, spin=spin, scout=scout)
+
+
+def _options(values: Mapping[str, Value], detector: Detector) -> DetectOptions:
+    names = str(values["keep"]).replace(",", " ").split()
+    try:
+        wanted = class_ids_of(names, detector.metadata.class_names) if names else None
+    except ConfigError as error:
+        raise ConfigError(f"parameter keep: {error}") from None
+    return DetectOptions(
+        score_threshold=float(values["score_threshold"]),
+        nms_threshold=float(values["nms_threshold"]),
+        max_detections=int(values["max_detections"]),
+        number_threshold=float(values["number_threshold"]),
+        class_ids=wanted,
+    )
 
 
 def try_model(engine: Engine, picture: ImageView | None) -> Engine:

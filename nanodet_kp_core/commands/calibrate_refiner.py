@@ -19,6 +19,7 @@ from nanodet_kp_core.evaluate.temperature import fit_temperature, number_evidenc
 from nanodet_kp_core.export.crop_network_file import shift_refiner
 from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.detection.options import DetectOptions
 
 
 def main() -> int:
@@ -39,7 +40,7 @@ def main() -> int:
         offset, score = offset_for(args.precision, records, detector)
         refiner.metadata = replace(refiner.metadata, offset=refiner.metadata.offset + offset)
         shift += offset
-    detector.score_threshold = 0.5
+    detector.options = DetectOptions(score_threshold=0.5)
     logits, numbers = number_evidence(records, detector)
     temperature = fit_temperature(logits, numbers) if len(numbers) else None
     metadata = shift_refiner(refiner.path, shift, temperature)

@@ -10,6 +10,7 @@ figures mean stands in docs/evaluation.md.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, records_of
@@ -43,7 +44,8 @@ def main() -> int:
         data = config.data.val
         device = pick_device(config.device.accelerator)
         detector = torch_detector(model.to(device), config, args.size or data.input_size, device, LOWEST)
-    detector.score_threshold = min(LOWEST, *args.score)
+    lowest = min(LOWEST, *args.score)
+    detector.options = replace(detector.options, score_threshold=lowest)
     class_names = detector.metadata.class_names
     if args.labels is not None:
         records, labels = records_of(args, class_names), args.labels
@@ -59,7 +61,7 @@ def main() -> int:
         class_names,
         args.score,
         _cameras(args.camera, labels, records),
-        lowest=detector.score_threshold,
+        lowest=lowest,
         model=args.model.name,
         data=labels.name,
     )

@@ -35,7 +35,8 @@ def number_evidence(records: Sequence[Record], detector: Detector) -> tuple[np.n
     for record in records:
         predictions[record.name] = to_predictions(detector, detector(record.load().image))
         logits.update(zip(map(id, predictions[record.name]), detector.number_logits))
-    hits = [h for h in match(records, predictions, detector.score_threshold).hits if h.record.number_known[h.plate]]
+    threshold = detector.options.score_threshold
+    hits = [h for h in match(records, predictions, threshold).hits if h.record.number_known[h.plate]]
     numbers = np.array([hit.record.labels[hit.plate] % len(pair[1]) for hit in hits], np.int64)
     return np.array([logits[id(hit.prediction)] for hit in hits]).reshape(-1, len(pair[1])), numbers
 

@@ -20,7 +20,7 @@ from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 
 
 class TorchSession:
-    """Takes the place of an onnxruntime session: blob float32 [1, 3, H, W] of gray levels -> raw [P, C]."""
+    """Takes the place of an onnxruntime session: blob float32 [1, 3, H, W] of gray levels -> raw [1, P, C]."""
 
     def __init__(self, model: nn.Module, config: TrainConfig, size: tuple[int, int], device: torch.device) -> None:
         self.path = Path("torch")
@@ -33,10 +33,10 @@ class TorchSession:
 
     @torch.inference_mode()
     def run(self, blob: np.ndarray) -> np.ndarray:
-        """Raw head output [P, C]."""
+        """Raw head output [1, P, C]."""
         images = (torch.from_numpy(blob).to(self.device) - self.mean) / self.std
         raw = self.model(images.contiguous(memory_format=torch.channels_last))
-        return raw[0].float().cpu().numpy()
+        return raw[:1].float().cpu().numpy()
 
 
 def torch_detector(

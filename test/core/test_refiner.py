@@ -14,6 +14,7 @@ from tiny_refiner import make_tiny_refiner, name_refiner
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata
 from nanodet_kp_core.runtime.refinement.crops import (
     BAR_ENDS,
@@ -198,7 +199,7 @@ def test_below_the_threshold_the_number_is_unknown(model, tmp_path):
     image = np.zeros((128, 128, 3), np.uint8)
     detector = Detector(model, number_threshold=sure(2.0) - 0.01)
     assert detector(image).labels == ["R_3"]
-    detector.number_threshold = sure(2.0) + 0.01
+    detector.options = DetectOptions(number_threshold=sure(2.0) + 0.01)
     found = detector(image)
     assert found.labels == ["R"]
     assert found.class_labels == ["R_3"] and found.class_ids.tolist() == [ARMOR_CLASSES.index("R_3")]

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
 
+from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ConfigError, ImageError, ModelError
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.draw import CORNER_COLOR, draw
+from nanodet_kp_core.runtime.detection.options import DetectOptions, class_ids_of
 from nanodet_kp_core.runtime.models import bundled
 from nanodet_kp_core.runtime.models.bundled import bundled_model
 
@@ -61,8 +63,7 @@ def test_one_plate_has_one_label(tmp_path):
     twice = [TinyPlate("B_3", 0.7, LEFT), TinyPlate("B_4", 0.8, LEFT)]
     detector = Detector(make_tiny_model(tmp_path / "m.onnx", twice), threads=1)
     assert detector(GREY).labels == ["B_4"]
-    detector.nms_threshold = 1.0
-    assert detector(GREY).labels == ["B_4", "B_3"]
+    assert detector(GREY, DetectOptions(nms_threshold=1.0)).labels == ["B_4", "B_3"]
 
 
 def test_corners_are_merged_down_to_half_of_the_threshold(tmp_path):
@@ -72,8 +73,7 @@ def test_corners_are_merged_down_to_half_of_the_threshold(tmp_path):
     merged = detector(GREY)
     wanted = (np.array(LEFT) * 0.81 + moved * 0.09) / 0.9
     np.testing.assert_allclose(merged.corners, [wanted], atol=1e-3)
-    detector.merge_corners = False
-    alone = detector(GREY)
+    alone = detector(GREY, DetectOptions(merge_corners=False))
     np.testing.assert_allclose(alone.corners, [LEFT], atol=1e-3)
     np.testing.assert_array_equal(merged.boxes, alone.boxes)
     np.testing.assert_array_equal(merged.scores, alone.scores)
@@ -86,10 +86,11 @@ def test_a_lower_threshold_with_the_old_floor_leaves_the_corners(tmp_path, lower
     weak = TinyPlate("R_1", 0.15, RIGHT)
     detector = Detector(make_tiny_model(tmp_path / "m.onnx", [*near, *below, weak]), score_threshold=0.5)
     wanted = detector(GREY).corners
-    detector.score_threshold = lower
-    assert np.abs(detector(GREY).corners[0] - wanted[0]).max() > 0.01
-    detector.merge_floor = 0.25
-    found = detector(GREY)
+    found = detector(GREY, DetectOptions(score_threshold=lower))
+    assert np.abs(found.corners[0] - wanted[0]).max() > 0.01
+    lowered = detector.options.lowered(0.5 - lower)
+    assert lowered.score_threshold == pytest.approx(lower) and lowered.lowest_merged == 0.25
+    found = detector(GREY, lowered)
     np.testing.assert_allclose(found.corners[0], wanted[0], atol=1e-4)
     if lower < 0.15:  # below the floor itself, it is reported as it is
         np.testing.assert_allclose(found.corners[found.labels.index("R_1")], RIGHT, atol=1e-3)
@@ -102,15 +103,17 @@ def test_a_part_of_the_detections_and_the_same_elsewhere(model):
     assert found.labels == ["R", "B_3"]
     assert found.class_labels == ["R_1", "B_3"]
     assert found.number_known.tolist() == [False, True]
-    swapped = found.part(np.array([1, 0]))
+    swapped = found[np.array([1, 0])]
     assert swapped.labels == ["B_3", "R"]
     for name in ("scores", "class_ids", "boxes", "corners", "number_scores"):
         np.testing.assert_array_equal(getattr(swapped, name), getattr(found, name)[::-1])
-    assert len(found.part(np.array([], int))) == 0
-    moved = found.moved(np.array([3, -4], np.float32))
+    assert len(found[np.array([], int)]) == 0
+    assert found[found.number_known].labels == found[1:].labels == ["B_3"]
+    moved = found.shifted(3, -4)
     np.testing.assert_allclose(moved.corners, found.corners + [3, -4])
     np.testing.assert_allclose(moved.boxes, found.boxes + [3, -4, 3, -4])
     assert moved.labels == found.labels and moved.corners.dtype == np.float32
+    assert swapped.joined(found).labels == ["B_3", "R", "R", "B_3"]
 
 
 def test_only_class_names_with_a_number_are_cut():
@@ -119,14 +122,20 @@ def test_only_class_names_with_a_number_are_cut():
     assert Detections(scores, np.array([0]), boxes, corners, ("rune",), scores, 0.5).labels == ["rune"]
 
 
-def test_thresholds_are_live(model):
+def test_options_come_with_the_image(model):
     detector = Detector(model, threads=1, score_threshold=0.95)
     empty = detector(GREY)
     assert (len(empty), empty.labels, empty.boxes.shape, empty.corners.shape) == (0, [], (0, 4), (0, 4, 2))
-    detector.score_threshold = 0.5
+    assert len(detector(GREY, DetectOptions())) == 2
+    assert detector(GREY, DetectOptions(max_detections=1)).labels == ["R_1"]
+    assert len(detector(GREY)) == 0  # the options of a call hold for that call
+    detector.options = DetectOptions()
     assert len(detector(GREY)) == 2
-    detector.max_detections = 1
-    assert detector(GREY).labels == ["R_1"]
+
+
+def test_the_best_of_the_wanted_classes(model):
+    ids = class_ids_of(["B"], ARMOR_CLASSES)
+    assert Detector(model)(GREY, DetectOptions(max_detections=1, class_ids=ids)).labels == ["B_3"]
 
 
 def test_times_of_the_last_call(model):
@@ -169,7 +178,7 @@ class _Fake:
 
     def run(self, blob):
         assert blob.shape == (1, 3, 64, 64)
-        return encode(self.metadata, PLATES)
+        return encode(self.metadata, PLATES)[None]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -185,11 +194,11 @@ def test_every_kind_of_model_gives_the_same_plates(model, tmp_path, dtype, rows)
 
 def test_images_of_other_orders(model):
     detector = Detector(model, threads=1)
-    assert detector(GREY, "rgb").labels == detector(GREY[..., 0], "mono").labels == ["R_1", "B_3"]
+    assert detector(GREY, channel_order="rgb").labels == detector(GREY[..., 0], None, "mono").labels == ["R_1", "B_3"]
     with pytest.raises(ImageError, match=r"uint8 \[height, width\]"):
-        detector(GREY, "mono")
+        detector(GREY, channel_order="mono")
     with pytest.raises(ConfigError, match="channel_order"):
-        detector(GREY, "hsv")
+        detector(GREY, channel_order="hsv")
 
 
 @pytest.mark.parametrize("batch", [1, 2])

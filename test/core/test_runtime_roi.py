@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
 
 from nanodet_kp_core.errors import ConfigError, ImageError
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.runtime.detection.roi import RoiDetector, region_around
 
 PLATE = TinyPlate("B_3", 0.9, [[10, 10], [11, 20], [30, 22], [29, 12]])
@@ -19,9 +21,10 @@ class _Camera:
     def run(self, blob):
         spots = np.argwhere(blob[0, 0] > 160)
         if not len(spots):
-            return encode(self.metadata, [])
+            return encode(self.metadata, [])[None]
         y, x = spots.mean(axis=0)
-        return encode(self.metadata, [TinyPlate("B_3", 0.9, [[x, y], [x, y + 12], [x + 16, y + 12], [x + 16, y]])])
+        corners = [[x, y], [x, y + 12], [x + 16, y + 12], [x + 16, y]]
+        return encode(self.metadata, [TinyPlate("B_3", 0.9, corners)])[None]
 
 
 def _image(x, y, width=1024, height=768):
@@ -31,7 +34,7 @@ def _image(x, y, width=1024, height=768):
 
 
 def test_the_second_image_is_looked_at_around_the_plate():
-    detector = RoiDetector(session=_Camera(), every=3)
+    detector = RoiDetector(Detector(session=_Camera()), every=3)
     regions = []
     for x in (400, 404, 408, 412):
         found = detector(_image(x, 360))
@@ -48,7 +51,7 @@ def test_the_second_image_is_looked_at_around_the_plate():
 
 
 def test_without_plates_and_after_a_change_of_size_all_is_looked_at():
-    detector = RoiDetector(session=_Camera(), every=10)
+    detector = RoiDetector(Detector(session=_Camera()), every=10)
     detector(_image(400, 360))
     detector(_image(400, 360, 1100, 800))
     assert detector.region is None
@@ -59,8 +62,31 @@ def test_without_plates_and_after_a_change_of_size_all_is_looked_at():
     assert detector.region is None
 
 
+def test_cameras_that_share_a_detector_do_not_disturb_each_other():
+    """Each follows its own video; what the shared detector does beside them moves no region."""
+    detector = Detector(session=_Camera())
+    left, right = RoiDetector(detector, every=4), RoiDetector(detector, every=4)
+    for number in range(3):
+        images = [_image(200 + 4 * number, 300), _image(800, 500 + 4 * number)]
+        for camera, image, spot in zip((left, right), images, ((200 + 4 * number, 300), (800, 500 + 4 * number))):
+            np.testing.assert_allclose(camera(image).corners[0, 0], spot, atol=1e-3 if number else 3)
+            assert (camera.region is None) == (number == 0)
+        before = (left.region, right.region)
+        found = detector.detect_all([*images, _image(500, 100)])
+        assert [len(one) for one in found] == [1, 1, 1]
+        assert (left.region, right.region) == before
+
+
+def test_unwanted_plates_are_followed_and_not_reported():
+    detector, wanted = RoiDetector(Detector(session=_Camera()), every=3), DetectOptions(class_ids=frozenset({0}))
+    for x in (400, 404):
+        assert len(detector(_image(x, 360), wanted)) == 0
+    assert detector.region is not None
+    assert detector(_image(408, 360)).labels == ["B_3"]
+
+
 def test_every_image_whole_is_the_detector_itself():
-    detector = RoiDetector(session=_Camera(), every=1)
+    detector = RoiDetector(Detector(session=_Camera()), every=1)
     for _ in range(3):
         detector(_image(400, 360))
         assert detector.region is None
@@ -69,14 +95,14 @@ def test_every_image_whole_is_the_detector_itself():
 @pytest.mark.parametrize("every", [0, -1, 1.5, True])
 def test_wrong_every(every):
     with pytest.raises(ConfigError, match="every: expected a whole number of at least 1"):
-        RoiDetector(session=_Camera(), every=every)
+        RoiDetector(Detector(session=_Camera()), every=every)
 
 
 def test_other_arguments_and_a_bad_image(tmp_path):
-    detector = RoiDetector(make_tiny_model(tmp_path / "m.onnx", [PLATE]), every=2, threads=1, score_threshold=0.95)
+    detector = RoiDetector(Detector(make_tiny_model(tmp_path / "m.onnx", [PLATE]), score_threshold=0.95), every=2)
     assert len(detector(np.zeros((64, 64, 3), np.uint8))) == 0
-    detector.score_threshold = 0.5
-    assert detector(np.zeros((64, 64), np.uint8), "mono").labels == ["B_3"]
+    lower = DetectOptions(score_threshold=0.5)
+    assert detector(np.zeros((64, 64), np.uint8), lower, "mono").labels == ["B_3"]
     for bad in (None, np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(ImageError):
             detector(bad)

@@ -141,7 +141,7 @@ def test_where_the_room_is_small_the_best_places_come_first(tmp_path, monkeypatc
     metadata, _ = export_onnx(checkpoint, tmp_path / "m.onnx", (160, 96), IMAGES, decoded=True)
     assert metadata.output.rows == 12 + 12 + 12
     blob = np.random.default_rng(1).integers(0, 256, metadata.input_shape, np.uint8)
-    rows = load_session(tmp_path / "m.onnx", 1).run(blob).copy()
+    rows = load_session(tmp_path / "m.onnx", 1).run(blob)[0].copy()
     with torch.inference_mode():
         own = load_model(checkpoint)[0](torch.from_numpy(blob) / 64)[0].numpy()
     logits = own[: 12 * 20, : metadata.head.num_scores].max(axis=1).reshape(12, 20)

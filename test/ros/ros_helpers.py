@@ -96,8 +96,8 @@ class NodeProcess:
         command = [sys.executable, "-m", f"nanodet_kp_ros.{name}", "--ros-args", *ros_arguments]
         self._lines: list[str] = []
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self._refiner = threading.Thread(target=self._read, daemon=True)
-        self._refiner.start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -128,7 +128,7 @@ class NodeProcess:
         deadline = time.monotonic() + timeout_s
         while text not in self.output:
             if not self.running:
-                self._refiner.join(timeout=5)
+                self._reader.join(timeout=5)
                 if text in self.output:
                     break
             assert self.running and time.monotonic() < deadline, f"no {text!r} in the output:\n{self.output}"
@@ -138,7 +138,7 @@ class NodeProcess:
     def wait(self, timeout_s: float = DEADLINE_S) -> int:
         """Waits for its own end; the exit code."""
         code = self._process.wait(timeout=timeout_s)
-        self._refiner.join(timeout=5)
+        self._reader.join(timeout=5)
         return code
 
     def interrupt(self) -> None:

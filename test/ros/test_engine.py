@@ -44,3 +44,17 @@ def test_the_mounting_is_that_of_the_parameters(tmp_path):
     assert own == Mounting(frozenset({"1", "B_3"}), 0.0, math.radians(-30))
     with pytest.raises(ConfigError, match="parameter large_plates: expected stickers"):
         engine(model, large_plates="giant")
+
+
+def test_keep_takes_names_with_spaces_or_commas(tmp_path):
+    model = make_tiny_model(tmp_path / "m.onnx", [TinyPlate("B_3", 0.9, CORNERS), TinyPlate("N_1", 0.8, CORNERS + 30)])
+    for text, labels in {"": ["B_3", "N_1"], "B_3,R": ["B_3"], "N,": ["N_1"], "R, P": []}.items():
+        assert engine(model, keep=text)(PICTURE).published.labels == labels
+    with pytest.raises(ConfigError, match=r"^parameter keep: expected names out of B R N P B_G .* got 'X'"):
+        engine(model, keep="X")
+
+
+def test_what_is_recorded_holds_the_classes_that_are_not_published(tmp_path):
+    model = make_tiny_model(tmp_path / "m.onnx", [TinyPlate("B_3", 0.9, CORNERS), TinyPlate("R_1", 0.8, CORNERS + 30)])
+    found = engine(model, keep="R", max_detections=1, record_folder=str(tmp_path))(PICTURE)
+    assert (found.published.labels, found.all.labels) == (["R_1"], ["B_3", "R_1"])

@@ -21,6 +21,7 @@ from nanodet_kp_core.evaluate.metrics import score_predictions
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
 from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.train.loop import train
 from nanodet_kp_core.train.provenance import PACKAGE, git_revision, write_run
 from nanodet_kp_core.train.run import Run
@@ -110,10 +111,9 @@ def test_a_score_offset_moves_scores_and_nothing_else(overfitted, tmp_path):
     checkpoint = overfitted.folder / "last.pt"
     for name, offset in (("plain", 0.0), ("shifted", 1.0)):
         export_onnx(checkpoint, tmp_path / f"{name}.onnx", (128, 128), [image], offset=offset)
-    detectors = [Detector(tmp_path / f"{name}.onnx", score_threshold=0.02) for name in ("plain", "shifted")]
-    for detector in detectors:
-        detector.merge_corners = False  # the weights of a mean are the scores
-    plain, shifted = (detector(image) for detector in detectors)
+    detectors = [Detector(tmp_path / f"{name}.onnx") for name in ("plain", "shifted")]
+    apart = DetectOptions(score_threshold=0.02, merge_corners=False)  # the weights of a mean are the scores
+    plain, shifted = (detector(image, apart) for detector in detectors)
     best = np.log(plain.scores[0] / (1 - plain.scores[0])) + 1.0
     assert shifted.scores[0] == pytest.approx(1 / (1 + np.exp(-best)), abs=1e-4)
     assert np.allclose(plain.corners[0], shifted.corners[0], atol=1e-3)

@@ -19,6 +19,7 @@ from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.labels import write_dataset
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
+from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.runtime.refinement.refiner import Refiner, number_scores
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +49,7 @@ def test_the_evidence_of_the_hits():
 
     class Known:
         metadata = SimpleNamespace(class_names=ARMOR_CLASSES, head=SimpleNamespace(has_corners=True))
-        refiner, score_threshold, model_path = object(), 0.5, "m.onnx"
+        refiner, options, model_path = object(), DetectOptions(), "m.onnx"
         number_logits = np.arange(27, dtype=np.float32).reshape(3, 9)
 
         def __call__(self, image):

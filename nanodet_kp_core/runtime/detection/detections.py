@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 NUMBER_THRESHOLD = 0.5
 """Number score below which the node and the command line take a number for unknown. On real footage it keeps every
 number that a person can read, and one in ten of the others (models/README.md); 0 keeps every number."""
+
+_ARRAYS = ("scores", "class_ids", "boxes", "corners", "number_scores")
 
 
 @dataclass(frozen=True)
@@ -56,17 +59,19 @@ class Detections:
         pairs = zip(self.class_labels, self.number_known, strict=True)
         return [name if known else name.partition("_")[0] for name, known in pairs]
 
-    def part(self, chosen: np.ndarray) -> Detections:
-        """Those with the indices `chosen`, in that order."""
-        return replace(
-            self,
-            scores=self.scores[chosen],
-            class_ids=self.class_ids[chosen],
-            boxes=self.boxes[chosen],
-            corners=self.corners[chosen],
-            number_scores=self.number_scores[chosen],
-        )
+    def __getitem__(self, rows: np.ndarray | slice) -> Detections:
+        """Those of a mask bool [K], of indices int [M] in that order, or of a slice."""
+        return self._with({name: getattr(self, name)[rows] for name in _ARRAYS})
 
-    def moved(self, offset: np.ndarray) -> Detections:
-        """The same, `offset` (x, y) pixels away."""
-        return replace(self, boxes=self.boxes + np.tile(offset, 2), corners=self.corners + offset)
+    def joined(self, others: Detections) -> Detections:
+        """These, then the others."""
+        both = {name: np.concatenate([getattr(self, name), getattr(others, name)]) for name in _ARRAYS}
+        return self._with(both)
+
+    def shifted(self, x: float, y: float) -> Detections:
+        """The same, moved by x and y pixels."""
+        offset = np.array([x, y], np.float32)
+        return self._with({"boxes": self.boxes + np.tile(offset, 2), "corners": self.corners + offset})
+
+    def _with(self, arrays: dict[str, Any]) -> Detections:
+        return replace(self, **arrays)

@@ -1,4 +1,7 @@
-"""The detector: one image in, its armor plates out. Everything on the way is one function per file."""
+"""The detector: one image in, its armor plates out.
+
+preprocess -> network -> decode and NMS -> scout -> refiner; each step has a file of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ from typing import Protocol
 
 import numpy as np
 
-from nanodet_kp_core.errors import ConfigError, ModelError
+from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.runtime.detection.decode import Decoder
 from nanodet_kp_core.runtime.detection.detections import Detections
+from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.runtime.detection.preprocess import Letterbox, Preprocessor
 from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_core.runtime.models.metadata import ModelMetadata
-from nanodet_kp_core.runtime.models.session import Session, load_session
+from nanodet_kp_core.runtime.models.session import load_session
 from nanodet_kp_core.runtime.nms import merge_corners, nms
 from nanodet_kp_core.runtime.refinement.bar_rules import obeying, unclaimed
 from nanodet_kp_core.runtime.refinement.refiner import MOST_PROPOSALS, Refinements, Refiner, number_scores
@@ -32,13 +36,13 @@ CONFIDENT_SCORE = 0.95
 
 
 class InferenceSession(Protocol):
-    """What the detector needs of a network; see `runtime.models.session.Session` for the usual one."""
+    """What the detector needs of a network; `runtime.models.session.Session` is the usual one."""
 
     path: Path
     metadata: ModelMetadata
 
     def run(self, blob: np.ndarray) -> np.ndarray:
-        """Input [batch, 3, H, W] -> output [rows, columns] of the first image."""
+        """Input [batch, 3, H, W] -> output float32 [batch, rows, columns]."""
         ...
 
 
@@ -47,13 +51,7 @@ class Detector:
 
     Attributes:
         metadata: what the model says about itself.
-        score_threshold, nms_threshold, max_detections, number_threshold: may be changed between calls.
-        merge_corners: whether corners are the weighted mean of all candidates that suppression finds on the plate, down
-            to half of the score threshold, instead of those of the best one: 10 % nearer on real frames
-            (docs/runtime.md). Which plates are found, their scores and boxes do not depend on it. Proposals for a
-            refiner are not merged: it sees for itself.
-        merge_floor: lowest score of the candidates that are merged; None takes half of the score threshold. For who
-            lowers the threshold to see more, but wants the same corners of what was above it before.
+        options: of the calls that bring none; may be replaced between calls.
         times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS), "scout", "refiner" (the
             second stage); the last two are 0 without a refiner. Empty before the first.
         number_logits: float32 [K, numbers] of the last image's detections, for calibration: what the second stage says
@@ -69,28 +67,28 @@ class Detector:
         *,
         threads: int = 1,
         spin: bool = False,
-        score_threshold: float = 0.5,
-        nms_threshold: float = 0.5,
-        max_detections: int = 50,
+        score_threshold: float = DetectOptions.score_threshold,
+        nms_threshold: float = DetectOptions.nms_threshold,
+        max_detections: int = DetectOptions.max_detections,
         session: InferenceSession | None = None,
         second_stage: bool = True,
         scout: bool = True,
-        number_threshold: float = 0.0,
+        number_threshold: float = DetectOptions.number_threshold,
     ) -> None:
-        """Load the model; None takes the bundled one. `threads` and `spin`: see `load_session`. `session` replaces
-        loading: evaluation puts a torch model there. `second_stage` False leaves out the refiner that the model names,
-        `scout` False the proposals from light bars.
+        """Load the model; None takes the bundled one.
+
+        Args:
+            threads, spin: see `load_session`.
+            score_threshold, nms_threshold, max_detections, number_threshold: make the attribute `options`.
+            session: replaces loading: evaluation puts a torch model there.
+            second_stage: False leaves out the refiner that the model names.
+            scout: False leaves out the proposals from light bars.
 
         Raises:
             ModelError: see `load_session` and `bundled_model`.
-            ConfigError: a threshold outside 0..1, threads or max_detections below 1, or threads above the number of
-                cores with spin.
+            ConfigError: see `DetectOptions`; threads below 1, or above the number of cores with spin.
         """
-        _check_fraction("score_threshold", score_threshold)
-        _check_fraction("nms_threshold", nms_threshold)
-        _check_fraction("number_threshold", number_threshold)
-        if max_detections < 1:
-            raise ConfigError(f"max_detections: expected a whole number of at least 1, got {max_detections}")
+        self.options = DetectOptions(score_threshold, nms_threshold, max_detections, number_threshold)
         self._session = session or load_session(bundled_model() if model is None else model, threads, spin)
         self._preprocess = Preprocessor(self.metadata.input)
         self._decoder = Decoder(self.metadata)
@@ -101,13 +99,7 @@ class Detector:
             if self.refiner.metadata.class_names != self.metadata.class_names:
                 raise ModelError(f"model {self.refiner.path}: expected the classes of {self.model_path}, got others")
         self.scout = Scout() if scout and self.refiner is not None else None
-        self.score_threshold = score_threshold
-        self.nms_threshold = nms_threshold
-        self.max_detections = max_detections
-        self.number_threshold = number_threshold
         self.number_logits = np.zeros((0, 0), np.float32)
-        self.merge_corners = True
-        self.merge_floor: float | None = None
         self.times: dict[str, float] = {}
         self.clock: Callable[[], float] = time.perf_counter
 
@@ -120,28 +112,33 @@ class Detector:
         """The file that was loaded."""
         return self._session.path
 
-    def __call__(self, image: np.ndarray, channel_order: str = "bgr") -> Detections:
+    def __call__(
+        self, image: np.ndarray, options: DetectOptions | None = None, channel_order: str = "bgr"
+    ) -> Detections:
         """Detect the plates of an image.
 
         Args:
             image: uint8 [height, width, 3], or [height, width] for "mono". It is not changed, and not copied either
                 where rows lie in memory one after the other, with gaps or without.
+            options: None takes the attribute of this name.
             channel_order: "bgr", "rgb" or "mono".
 
         Raises:
             ImageError: the image is empty or of another type or shape.
             ConfigError: an unknown channel order.
         """
+        options = options or self.options
         start = self.clock()
         blob, placed = self._preprocess(image, channel_order)
         prepared = self.clock()
-        output = self._session.run(blob)
+        output = self._session.run(blob)[0]
         computed = self.clock()
-        detections = self._decode(output, placed)
+        detections = self._decode(output, placed, options)
         decoded = self.clock()
         detections = self._with_scout(image, detections, self._preprocess.halved)
         scouted = self.clock()
-        detections = self._look_again(image, detections, channel_order, self._preprocess.halved)
+        detections = self._refined(image, detections, options, channel_order, self._preprocess.halved)
+        detections = self._selected(detections, options)
         done = self.clock()
         self.times = {
             "preprocess": 1000 * (prepared - start),
@@ -152,37 +149,42 @@ class Detector:
         }
         return detections
 
-    def detect_all(self, images: Sequence[np.ndarray], channel_order: str = "bgr") -> list[Detections]:
+    def detect_all(
+        self, images: Sequence[np.ndarray], options: DetectOptions | None = None, channel_order: str = "bgr"
+    ) -> list[Detections]:
         """Detect the plates of images of one size, such as those of several cameras, as many in one run as the model
-        takes (`training/export.py --batch`). Raises as a call does."""
+        takes (`training/export.py --batch`). Arguments and errors as of a call."""
+        options = options or self.options
         size = self.metadata.input.batch
-        if not isinstance(self._session, Session) or size == 1:
-            return [self(image, channel_order) for image in images]
+        if size == 1:
+            return [self(image, options, channel_order) for image in images]
         found = []
         for first in range(0, len(images), size):
             part = images[first : first + size]
             blob, placed = self._preprocess.batch(part, channel_order)
-            outputs = self._session.run_batch(blob)
-            decoded = [self._decode(output, placed) for output in outputs[: len(part)]]
+            outputs = self._session.run(blob)
+            decoded = [self._decode(output, placed, options) for output in outputs[: len(part)]]
             for image, proposals in zip(part, decoded):
-                found.append(self._look_again(image, self._with_scout(image, proposals), channel_order))
+                proposals = self._with_scout(image, proposals)
+                refined = self._refined(image, proposals, options, channel_order)
+                found.append(self._selected(refined, options))
         return found
 
-    def _decode(self, output: np.ndarray, placed: Letterbox) -> Detections:
+    def _decode(self, output: np.ndarray, placed: Letterbox, options: DetectOptions) -> Detections:
         """Detections, or with a refiner the proposals for it."""
-        score, most = self.score_threshold, self.max_detections
+        score, most, overlap = options.score_threshold, options.max_unselected, options.nms_threshold
         if self.refiner is not None:
             score, most = self.refiner.metadata.proposal_score, MOST_PROPOSALS
-        merges = self.merge_corners and self.metadata.head.has_corners and self.refiner is None
-        floor = score / 2 if self.merge_floor is None else self.merge_floor
+        merges = options.merge_corners and self.metadata.head.has_corners and self.refiner is None
+        floor = options.lowest_merged
         found = self._decoder(output, min(score, floor) if merges else score)
         if merges:
             strong = np.flatnonzero(found.scores >= score)
-            kept = strong[nms(found.boxes[strong], found.scores[strong], self.nms_threshold, most)]
+            kept = strong[nms(found.boxes[strong], found.scores[strong], overlap, most)]
             weights = np.where(found.scores >= floor, found.scores, 0)
-            corners = merge_corners(kept, found.boxes, weights, found.corners, self.nms_threshold)
+            corners = merge_corners(kept, found.boxes, weights, found.corners, overlap)
         else:
-            kept = nms(found.boxes, found.scores, self.nms_threshold, most)
+            kept = nms(found.boxes, found.scores, overlap, most)
             corners = found.corners[kept]
         # One mapping for the box's two points and the four corners: many small steps cost more than large ones.
         points = np.concatenate([found.boxes[kept].reshape(-1, 2, 2), corners], axis=1)
@@ -193,7 +195,7 @@ class Detector:
             boxes=points[:, :2].reshape(-1, 4),
             corners=np.ascontiguousarray(points[:, 2:]),
             class_names=self.metadata.class_names,
-            number_threshold=self.number_threshold,
+            number_threshold=options.number_threshold,
         )
 
     def _with_scout(self, image: np.ndarray, proposals: Detections, halved: np.ndarray | None = None) -> Detections:
@@ -204,34 +206,34 @@ class Detector:
         if not len(pairs):
             return proposals
         scores = np.full(len(pairs), self.refiner.metadata.scout_score, np.float32)
-        return Detections(
-            scores=np.concatenate([proposals.scores, scores]),
-            class_ids=np.concatenate([proposals.class_ids, np.zeros(len(pairs), np.int64)]),
-            boxes=np.concatenate([proposals.boxes, boxes_of_corners(pairs)]),
-            corners=np.concatenate([proposals.corners, pairs]),
-            class_names=proposals.class_names,
-        )
+        ids = np.zeros(len(pairs), np.int64)
+        return proposals.joined(Detections(scores, ids, boxes_of_corners(pairs), pairs, proposals.class_names))
 
-    def _look_again(
-        self, image: np.ndarray, proposals: Detections, channel_order: str, halved: np.ndarray | None = None
+    def _refined(
+        self,
+        image: np.ndarray,
+        proposals: Detections,
+        options: DetectOptions,
+        channel_order: str,
+        halved: np.ndarray | None = None,
     ) -> Detections:
         """What the refiner makes of the proposals; they themselves without a refiner.
 
-        It looks twice: from corners that are nearly right it reads and corrects better than from those of the network.
-        Then each bar is looked at alone; where that follows, plates that are clear at once need no second look.
+        It makes two passes: from corners that are nearly right it reads and corrects better than from those of the
+        network. Then each light bar is refined alone; where that follows, confident plates skip the second pass.
         """
         refiner = self.refiner
         self.number_logits = np.zeros((0, 0), np.float32)
         if refiner is None or not len(proposals):
             return proposals
         found = refiner(image, proposals.corners, proposals.scores, channel_order, halved)
-        found = found.part(self._apart(found, min(RELOOK_SCORE, self.score_threshold)))
-        clear = np.inf if refiner.bars is None else max(CONFIDENT_SCORE, self.score_threshold)
-        unclear = np.flatnonzero(found.scores < clear)
-        if len(unclear):
-            corners, proposed = found.corners[unclear], found.proposed[unclear]
-            found.replace(unclear, refiner(image, corners, proposed, channel_order, halved))
-            found = found.part(self._apart(found, self.score_threshold))
+        found = found.part(_suppressed(found, min(RELOOK_SCORE, options.score_threshold), options))
+        confident = np.inf if refiner.bars is None else max(CONFIDENT_SCORE, options.score_threshold)
+        again = np.flatnonzero(found.scores < confident)
+        if len(again):
+            corners, proposed = found.corners[again], found.proposed[again]
+            found.replace(again, refiner(image, corners, proposed, channel_order, halved))
+            found = found.part(_suppressed(found, options.score_threshold, options))
         corners = found.corners
         if refiner.bars is not None:
             corners = refiner.bars(image, corners, channel_order, halved)
@@ -244,16 +246,20 @@ class Detector:
             corners=corners[kept],
             class_names=self.metadata.class_names,
             number_scores=number_scores(self.number_logits, refiner.metadata.number_temperature),
-            number_threshold=self.number_threshold,
+            number_threshold=options.number_threshold,
         )
 
-    def _apart(self, found: Refinements, least: float) -> np.ndarray:
-        """Which of the refinements score at least so much and stay in suppression, best first."""
-        likely = np.flatnonzero(found.scores >= least)
-        boxes = boxes_of_corners(found.corners[likely])
-        return likely[nms(boxes, found.scores[likely], self.nms_threshold, self.max_detections)]
+    def _selected(self, detections: Detections, options: DetectOptions) -> Detections:
+        """Those of wanted classes; number_logits follow."""
+        rows = options.select(detections)
+        if len(rows) == len(detections):
+            return detections
+        self.number_logits = self.number_logits[rows] if len(self.number_logits) else self.number_logits
+        return detections[rows]
 
 
-def _check_fraction(name: str, value: float) -> None:
-    if not 0 <= value <= 1:  # also refuses NaN
-        raise ConfigError(f"{name}: expected a number in 0..1, got {value}")
+def _suppressed(found: Refinements, score: float, options: DetectOptions) -> np.ndarray:
+    """Indices of the refinements with at least this score that NMS keeps, best first."""
+    likely = np.flatnonzero(found.scores >= score)
+    boxes = boxes_of_corners(found.corners[likely])
+    return likely[nms(boxes, found.scores[likely], options.nms_threshold, options.max_unselected)]

@@ -35,15 +35,11 @@ class Session:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     def run(self, blob: np.ndarray) -> np.ndarray:
-        """Blob [batch, 3, height, width] in the model's type -> output float32 [rows, columns] of its first image.
+        """Blob [batch, 3, height, width] in the model's type -> output float32 [batch, rows, columns].
 
         Raises:
             ModelError: the output is not of the shape that the metadata promises.
         """
-        return self.run_batch(blob)[0]
-
-    def run_batch(self, blob: np.ndarray) -> np.ndarray:
-        """The same for all images of the batch: float32 [batch, rows, columns]."""
         output = self.session.run([self.metadata.output.name], {self.metadata.input.name: blob})[0]
         if output.shape != self.output_shape or output.dtype != np.float32:
             got = f"{output.dtype} {list(output.shape)}"
