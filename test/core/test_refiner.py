@@ -234,7 +234,7 @@ def test_a_refiner_that_is_not_there(model):
 
 @pytest.mark.parametrize("name", ["../refiner.onnx", "a/b.onnx", "/etc/passwd", "..\\b.onnx", 3])
 def test_a_refiner_outside_the_folder_is_refused(model, name):
-    with pytest.raises(ModelError, match="refiner: expected the name of a file in the model's folder"):
+    with pytest.raises(ModelError, match="reader: expected the name of a file in the model's folder"):
         Detector(name_refiner(model, name))
 
 
@@ -300,4 +300,4 @@ def test_models_from_before_there_was_a_refiner(tmp_path):
     proto = onnx.load(path)
     values = json.loads(next(entry.value for entry in proto.metadata_props if entry.key == METADATA_KEY))
     del values["reader"]
-    assert ModelMetadata.from_json(json.dumps(values)).refiner == ""
+    assert ModelMetadata.from_json(json.dumps(values)).reader == ""

@@ -185,7 +185,7 @@ def test_a_bar_is_measured_along_its_axis():
 
 def test_the_detector_adds_what_the_network_does_not_propose(tmp_path):
     make_tiny_refiner(tmp_path / "refiner.onnx", "B_3")
-    metadata = replace(tiny_metadata(64, 64), refiner="refiner.onnx")
+    metadata = replace(tiny_metadata(64, 64), reader="refiner.onnx")
     model = make_tiny_model(tmp_path / "m.onnx", [], metadata)
     image = room(0, (64, 64))
     corners = plate(32, 32, 14, 2.2)

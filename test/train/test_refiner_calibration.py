@@ -70,7 +70,7 @@ def test_the_evidence_of_the_hits():
     logits, numbers = evidence(detector, [False, False])
     assert (logits.shape, numbers.shape) == ((0, 9), (0,))
     detector.refiner = None
-    with pytest.raises(ModelError, match="expected one with a refiner"):
+    with pytest.raises(ModelError, match="expected one that names a refiner"):
         evidence(detector, [True, True])
 
 
