@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -27,11 +27,11 @@ from nanodet_kp_ros.engine import UNSURE, Engine, make_engine, try_model
 from nanodet_kp_ros.image_input import ImageInput, ImageMessage
 from nanodet_kp_ros.memory import trim_heap
 from nanodet_kp_ros.outputs import Outputs
-from nanodet_kp_ros.parameters import Value, checked, declare
+from nanodet_kp_ros.parameters import declare, settings_of, updated
 from nanodet_kp_ros.pipeline import Frame, Pipeline
 from nanodet_kp_ros.recorder import Recorder
 from nanodet_kp_ros.runner import run
-from nanodet_kp_ros.settings import DETECTOR, MODEL, SETTINGS
+from nanodet_kp_ros.settings import NodeSettings
 from nanodet_kp_ros.silence import LOSS_ADVICE
 from nanodet_kp_ros.slot import Slot
 from nanodet_kp_ros.stamp_monitor import StampMonitor, plausible_age_ms
@@ -39,6 +39,7 @@ from nanodet_kp_ros.throttled_log import ThrottledLog
 from nanodet_kp_ros.watchdog import Watchdog
 from nanodet_kp_ros.worker import Worker
 
+_RELOADS = frozenset(setting.name for setting in settings_of(NodeSettings) if setting.reloads)
 _SUBSCRIPTION_PERIOD_S = 0.2
 _DIAGNOSTICS_PERIOD_S = 1.0
 _REPORT_EVERY = 10  # diagnostics
@@ -56,17 +57,15 @@ class DetectorNode(Node):
 
     def __init__(self) -> None:
         super().__init__("detector_node")
-        self._values: dict[str, Value] = declare(self, SETTINGS)
-        self._live = {setting.name: setting for setting in SETTINGS if setting.live}
+        self._settings = settings = declare(self, NodeSettings)
         self._enabled = True
         self._counters, self._stamps = Counters(), StampMonitor()
         self._log = ThrottledLog(self.get_logger())
-        engine = make_engine(self._values)
+        engine = make_engine(settings)
         self._slot: Slot[Frame] = Slot()
-        transport, reliability = str(self._values["image_transport"]), str(self._values["image_qos"])
-        self._input = ImageInput(self, transport, reliability, self._on_image)
-        self._outputs = Outputs(self, int(self._values["jpeg_quality"]), bool(self._values["publish_tf"]))
-        self._recorder = _recorder(self._values)
+        self._input = ImageInput(self, settings.image_transport, settings.image_qos, self._on_image)
+        self._outputs = Outputs(self, settings.jpeg_quality, settings.publish_tf)
+        self._recorder = _recorder(settings)
         self._pipeline = Pipeline(
             engine,
             self._input.view,
@@ -78,12 +77,13 @@ class DetectorNode(Node):
             self.get_clock(),
             self.get_logger(),
         )
-        self._pipeline.debug = bool(self._values["debug"])
+        self._pipeline.debug = settings.debug
         self._loader = ThreadPoolExecutor(1, "loader")  # one for all: each thread has a heap of its own, which stays
         self._replaced: weakref.ref[Detector] | None = None  # a detector whose memory is to be given back
         self._worker = Worker(self._slot, self._pipeline.process, self._failed)
-        timeout_s = float(self._values["image_timeout"])
-        self._watchdog = Watchdog(self, self._input.topic, self._input.type_name, self._input.qos, timeout_s)
+        self._watchdog = Watchdog(
+            self, self._input.topic, self._input.type_name, self._input.qos, settings.image_timeout
+        )
         self._update_subscription()
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetBool, "~/enable", self._on_enable)
@@ -95,8 +95,10 @@ class DetectorNode(Node):
         self.get_logger().info(f"model {engine.detector.model_path}: {self._input.topic} -> {self._outputs.topic}")
 
     def _camera_source(self) -> CameraSource:
-        file, geometry = str(self._values["camera_info_file"]), str(self._values["image_geometry"])
-        return CameraSource(self, self._input.image_topic, file, self._log, geometry)
+        settings = self._settings
+        return CameraSource(
+            self, self._input.image_topic, settings.camera_info_file, self._log, settings.image_geometry
+        )
 
     def _on_image(self, message: ImageMessage, sequence: int | None, publisher: bytes) -> None:
         arrived_s, now_s = time.monotonic(), self.get_clock().now().nanoseconds / 1e9
@@ -122,7 +124,7 @@ class DetectorNode(Node):
     def _state(self) -> str:
         if not self._enabled:
             return "off"
-        needed = not self._values["lazy"] or self._recorder is not None or self._outputs.wanted()
+        needed = not self._settings.lazy or self._recorder is not None or self._outputs.wanted()
         return "on" if needed else "idle"
 
     def _update_subscription(self) -> None:
@@ -151,9 +153,10 @@ class DetectorNode(Node):
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         """Checks all, then takes over all: the set is atomic. Read-only ones were refused before."""
         try:
-            new = {p.name: checked(self._live[p.name], p.value) for p in parameters if p.name in self._live}
-            values = self._values | new
-            engine = self._engine_for(values, new)
+            new = {parameter.name: parameter.value for parameter in parameters}
+            settings = updated(self._settings, new)
+            reloads = not new.keys().isdisjoint(_RELOADS)
+            engine = self._load(settings) if reloads else make_engine(settings, self._pipeline.engine)
         except Exception as error:  # whatever a value makes of libraries and system: it must not end the node
             reason = reason_of(error)
             self._log.warning("parameters", f"parameters stay as they are: {reason}")
@@ -162,27 +165,20 @@ class DetectorNode(Node):
         self._pipeline.engine = engine
         if engine.detector is not before:
             self._replaced = weakref.ref(before)
-        self._values = values
-        self._pipeline.debug = bool(values["debug"])
-        self._watchdog.timeout_s = float(values["image_timeout"])
+        self._settings = settings
+        self._pipeline.debug = settings.debug
+        self._watchdog.timeout_s = settings.image_timeout
         return SetParametersResult(successful=True)
 
-    def _engine_for(self, values: Mapping[str, Value], new: Mapping[str, Value]) -> Engine:
-        engine = self._pipeline.engine
-        if any(name in new for name in MODEL):
-            engine = self._load(values)
-            self.get_logger().info(f"model {engine.detector.model_path}, threads {engine.threads}: in use from now on")
-        elif any(name in new for name in DETECTOR):
-            engine = make_engine(values, engine)
-        return engine
-
-    def _load(self, values: Mapping[str, Value]) -> Engine:
-        """A new engine, proved on the last image. Images go on to the old one meanwhile."""
-        future = self._loader.submit(lambda: try_model(make_engine(values), self._pipeline.picture))
+    def _load(self, settings: NodeSettings) -> Engine:
+        """A new engine that has answered the last image. The old one answers images meanwhile."""
+        future = self._loader.submit(lambda: try_model(make_engine(settings), self._pipeline.picture))
         while not future.done() and self.context.ok():
             if not self._input.pump():
                 time.sleep(0.002)
-        return future.result()
+        engine = future.result()
+        self.get_logger().info(f"model {engine.detector.model_path}, threads {engine.threads}: in use from now on")
+        return engine
 
     def _publish_diagnostics(self) -> None:
         """/diagnostics, and every ten seconds a line in the log."""
@@ -234,14 +230,14 @@ class DetectorNode(Node):
         super().destroy_node()
 
 
-def _recorder(values: Mapping[str, Value]) -> Recorder | None:
-    if not values["record_folder"]:
+def _recorder(settings: NodeSettings) -> Recorder | None:
+    if not settings.record_folder:
         return None
-    threshold = float(values["score_threshold"])
+    threshold = settings.score_threshold
     return Recorder(
-        resolved(str(values["record_folder"])),
-        max_bytes=int(values["record_max_mb"]) * 1_000_000,
-        max_per_second=float(values["record_per_second"]),
+        resolved(settings.record_folder),
+        max_bytes=settings.record_max_mb * 1_000_000,
+        max_per_second=settings.record_per_second,
         score_band=(max(0.0, threshold - UNSURE), threshold + UNSURE),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nanodet_kp_core.errors import ConfigError, ModelError
@@ -11,7 +11,7 @@ from nanodet_kp_core.runtime.detection.options import DetectOptions, class_ids_o
 from nanodet_kp_core.runtime.detection.roi import RoiDetector
 from nanodet_kp_core.runtime.images.image_message import ImageView
 from nanodet_kp_core.runtime.poses.mounting import Mounting, make_mounting
-from nanodet_kp_ros.parameters import Value
+from nanodet_kp_ros.settings import NodeSettings
 
 UNSURE = 0.2
 """Scores this near to score_threshold are what the recorder is after."""
@@ -51,48 +51,45 @@ class Engine:
         return Found(certain[self.options.select(certain)], found)
 
 
-def make_engine(values: Mapping[str, Value], loaded: Engine | None = None) -> Engine:
-    """An engine by the node's parameters. With the model of another engine nothing is loaded.
+def make_engine(settings: NodeSettings, loaded: Engine | None = None) -> Engine:
+    """An engine by the node's settings. With the model of another engine nothing is loaded.
 
     Raises ModelError for a model that cannot be used, ConfigError for a `keep` or `large_plates` that names
     classes it does not have.
     """
-    detector = _load(values) if loaded is None else loaded.detector
-    every = int(values["roi_every"])
-    detect = loaded.detect if loaded else RoiDetector(detector, every) if every else detector
+    if loaded is None:
+        model, threads = settings.model or None, settings.threads
+        detector = Detector(model, threads=threads, spin=settings.spin, scout=settings.scout)
+        detect = RoiDetector(detector, settings.roi_every) if settings.roi_every else detector
+    else:
+        detector, detect, threads = loaded.detector, loaded.detect, loaded.threads
     return Engine(
         detector,
         detect,
-        int(values["threads"]),
-        _options(values, detector),
-        bool(values["record_folder"]),
-        _mounting(values, detector.metadata.class_names),
+        threads,
+        _options(settings, detector),
+        bool(settings.record_folder),
+        _mounting(settings, detector.metadata.class_names),
     )
 
 
-def _mounting(values: Mapping[str, Value], class_names: Sequence[str]) -> Mounting:
-    lean, pitch = float(values["plate_lean"]), float(values["camera_pitch"])
-    return make_mounting(str(values["large_plates"]), lean, pitch, class_names)
-
-
-def _load(values: Mapping[str, Value]) -> Detector:
-    threads, spin, scout = int(values["threads"]), bool(values["spin"]), bool(values["scout"])
-    return Detector(str(values["model"]) or None, threads=threads, spin=spin, scout=scout)
-
-
-def _options(values: Mapping[str, Value], detector: Detector) -> DetectOptions:
-    names = str(values["keep"]).replace(",", " ").split()
+def _options(settings: NodeSettings, detector: Detector) -> DetectOptions:
+    names = settings.keep.replace(",", " ").split()
     try:
         wanted = class_ids_of(names, detector.metadata.class_names) if names else None
     except ConfigError as error:
         raise ConfigError(f"parameter keep: {error}") from None
     return DetectOptions(
-        score_threshold=float(values["score_threshold"]),
-        nms_threshold=float(values["nms_threshold"]),
-        max_detections=int(values["max_detections"]),
-        number_threshold=float(values["number_threshold"]),
+        score_threshold=settings.score_threshold,
+        nms_threshold=settings.nms_threshold,
+        max_detections=settings.max_detections,
+        number_threshold=settings.number_threshold,
         class_ids=wanted,
     )
+
+
+def _mounting(settings: NodeSettings, class_names: Sequence[str]) -> Mounting:
+    return make_mounting(settings.large_plates, settings.plate_lean, settings.camera_pitch, class_names)
 
 
 def try_model(engine: Engine, picture: ImageView | None) -> Engine:

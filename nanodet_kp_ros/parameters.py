@@ -1,4 +1,4 @@
-"""Node parameters: described once in a table, declared with descriptors, checked by one function.
+"""Node parameters: a frozen dataclass describes them; declaration, checks and changes come from it.
 
 Parameters are declared with dynamic typing, because ROS refuses the integer `score_threshold:=1` for a floating-point
 parameter; `checked` does the type check instead, and what is stored has the type of the default (parameter_types.py).
@@ -6,10 +6,10 @@ parameter; `checked` does the type check instead, and what is stored has the typ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterValueException
@@ -20,13 +20,14 @@ from nanodet_kp_core.errors import ConfigError, shown
 from nanodet_kp_ros.parameter_types import keep_types
 
 Value = bool | int | float | str
+T = TypeVar("T")  # a frozen dataclass whose fields are made by `setting`
 
 
 @dataclass(frozen=True)
 class Setting:
     """One parameter: its default (whose type is the type), its description, its range or its choices.
 
-    `live`: may be set while the node runs.
+    live: may be set while the node runs. reloads: the model is loaded again when it is set.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Setting:
     high: float | None = None
     choices: tuple[str, ...] = ()
     live: bool = False
+    reloads: bool = False
 
     def expected(self) -> str:
         """The values that are accepted, in words."""
@@ -43,6 +45,26 @@ class Setting:
             return " or ".join(repr(choice) for choice in self.choices)
         kind = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}[type(self.default)]
         return kind if self.low is None else f"{kind} from {self.low:g} to {self.high:g}"
+
+
+def setting(
+    default: Value,
+    description: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+    reloads: bool = False,
+) -> Any:
+    """A field of a dataclass of settings; the arguments are those of Setting."""
+    rules = {"low": low, "high": high, "choices": choices, "live": live, "reloads": reloads}
+    return field(default=default, metadata={"default": default, "description": description, **rules})
+
+
+def settings_of(kind: type) -> tuple[Setting, ...]:
+    """What a dataclass of settings says of its fields, in their order."""
+    return tuple(Setting(one.name, **one.metadata) for one in fields(kind))
 
 
 def checked(setting: Setting, value: object) -> Value:
@@ -69,23 +91,34 @@ def checked(setting: Setting, value: object) -> Value:
     return value
 
 
-def declare(node: Node, settings: Sequence[Setting]) -> dict[str, Value]:
+def declare(node: Node, kind: type[T]) -> T:
     """Declares all settings on the node; returns their values as given on the command line, in a file, or by default.
 
     Raises ConfigError for a value that is not accepted.
     """
     keep_types(node, {setting.name: partial(checked, setting) for setting in settings})
+    keep_types(node, {one.name: partial(checked, one) for one in settings_of(kind)})
     values = {}
-    for setting in settings:
+    for one in settings_of(kind):
         try:
-            parameter: Parameter[Any] = node.declare_parameter(setting.name, setting.default, _writable(setting))
+            parameter: Parameter[Any] = node.declare_parameter(one.name, one.default, _writable(one))
         except InvalidParameterValueException as error:
-            raise ConfigError(f"parameter {setting.name}: expected {setting.expected()}: {error}") from None
-        values[setting.name] = checked(setting, parameter.value)
-        if type(parameter.value) is not type(values[setting.name]):
-            node.set_parameters([Parameter(setting.name, value=values[setting.name])])
-        node.set_descriptor(setting.name, _descriptor(setting))
-    return values
+            raise ConfigError(f"parameter {one.name}: expected {one.expected()}: {error}") from None
+        values[one.name] = checked(one, parameter.value)
+        if type(parameter.value) is not type(values[one.name]):
+            node.set_parameters([Parameter(one.name, value=values[one.name])])
+        node.set_descriptor(one.name, _descriptor(one))
+    return kind(**values)
+
+
+def updated(settings: T, values: Mapping[str, object]) -> T:
+    """The settings with these values, by name; names of other parameters are ignored.
+
+    Raises ConfigError for a value that is not accepted.
+    """
+    known = {one.name: one for one in settings_of(type(settings))}
+    new = {name: checked(known[name], value) for name, value in values.items() if name in known}
+    return replace(settings, **new)  # type: ignore[type-var]
 
 
 def _writable(setting: Setting) -> ParameterDescriptor:

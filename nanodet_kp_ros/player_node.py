@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
@@ -14,21 +15,26 @@ from nanodet_kp_core.errors import ConfigError, SourceError
 from nanodet_kp_core.runtime.images.frame_sources import open_source
 from nanodet_kp_core.runtime.images.rosbag_reader import Bag, is_bag
 from nanodet_kp_ros.feeds import BagFeed, Feed, FrameFeed, Step
-from nanodet_kp_ros.parameters import Setting, declare
+from nanodet_kp_ros.parameters import declare, setting
 from nanodet_kp_ros.runner import run
-
-SETTINGS = (
-    Setting("source", "", "an image, a folder of images, a video, the index of a camera, or a rosbag2 recording"),
-    Setting("topic", "", "which images of a bag; empty: those of its only image topic"),
-    Setting("fps", 0.0, "images per second; 0: as the source says or as recorded, else 30", 0.0, 1000.0),
-    Setting("rate", 1.0, "how many times as fast", 0.01, 100.0),
-    Setting("loop", True, "start again at the end; else the node ends there"),
-    Setting("frame_id", "camera_optical_frame", "frame of the images' headers; a bag has its own"),
-    Setting("image_qos", "reliable", "reliable serves both kinds of subscriber", choices=("best_effort", "reliable")),
-)
 
 _SETTLE_S = 0.25
 _LATE_S = 0.03  # further behind than this it goes on from now: subscribers keep but the last of a burst
+
+
+@dataclass(frozen=True)
+class PlayerSettings:
+    """The parameters of player_node."""
+
+    source: str = setting("", "an image, a folder of images, a video, the index of a camera, or a rosbag2 recording")
+    topic: str = setting("", "image topic of a bag; empty: its only one")
+    fps: float = setting(0.0, "images per second; 0: as the source says or as recorded, else 30", 0.0, 1000.0)
+    rate: float = setting(1.0, "speed of playing, 1: as recorded", 0.01, 100.0)
+    loop: bool = setting(True, "start again at the end; else the node ends there")
+    frame_id: str = setting("camera_optical_frame", "frame of the images' headers; a bag has its own")
+    image_qos: str = setting(
+        "reliable", "reliable serves both kinds of subscriber", choices=("best_effort", "reliable")
+    )
 
 
 class PlayerNode(Node):
@@ -40,16 +46,16 @@ class PlayerNode(Node):
 
     def __init__(self) -> None:
         super().__init__("player_node")
-        values = declare(self, SETTINGS)
-        self._path, fps, reliability = str(values["source"]), float(values["fps"]), str(values["image_qos"])
-        self._rate, self._loop = float(values["rate"]), bool(values["loop"])
+        settings = declare(self, PlayerSettings)
+        self._path, self._rate, self._loop = settings.source, settings.rate, settings.loop
         if not self._path:
             raise ConfigError("parameter source is empty: expected an image, folder, video, camera index or bag")
         self._feed: Feed
         if is_bag(self._path):
-            self._feed = BagFeed(self, Bag(self._path, str(values["topic"])), fps, reliability)
+            self._feed = BagFeed(self, Bag(self._path, settings.topic), settings.fps, settings.image_qos)
         else:
-            self._feed = FrameFeed(self, open_source(self._path), fps, str(values["frame_id"]), reliability)
+            source = open_source(self._path)
+            self._feed = FrameFeed(self, source, settings.fps, settings.frame_id, settings.image_qos)
         self._steps: Iterator[Step] = iter(self._feed)
         self._sent = 0
         self._heard = self._loop

@@ -13,14 +13,14 @@ from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.runtime.images.image_message import ImageView
 from nanodet_kp_core.runtime.poses.mounting import Mounting
 from nanodet_kp_ros.engine import make_engine
-from nanodet_kp_ros.settings import SETTINGS
+from nanodet_kp_ros.settings import NodeSettings
 
 CORNERS = np.array([[10, 10], [11, 20], [30, 22], [29, 12]])
 PICTURE = ImageView(np.full((64, 64, 3), 90, np.uint8), "bgr")
 
 
 def engine(model, **values):
-    return make_engine({setting.name: setting.default for setting in SETTINGS} | {"model": str(model)} | values)
+    return make_engine(NodeSettings(model=str(model), **values))
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.25])

@@ -19,7 +19,8 @@ from tiny_refiner import make_tiny_refiner, name_refiner
 from nanodet_kp_core.runtime.models.session import usable_cores
 from nanodet_kp_core.synthetic.clip import clip_frames
 from nanodet_kp_ros.images import to_image
-from nanodet_kp_ros.settings import SETTINGS
+from nanodet_kp_ros.parameters import settings_of
+from nanodet_kp_ros.settings import NodeSettings
 
 IMAGE = colored_images(1)[0]
 OTHER_PLATE = TinyPlate("N_5", 0.8, [[30, 30], [31, 45], [60, 46], [59, 31]])
@@ -95,10 +96,10 @@ def test_the_number_threshold_is_live(start, peer, image_model, tmp_path):
 
 def test_parameters_are_described_with_their_ranges(start, peer, image_model):
     start("detector_node", "-p", f"model:={image_model}")
-    names = [setting.name for setting in SETTINGS]
+    names = [setting.name for setting in settings_of(NodeSettings)]
     request = DescribeParameters.Request(names=names)
     descriptors = peer.call(DescribeParameters, "detector_node/describe_parameters", request).descriptors
-    for setting, descriptor in zip(SETTINGS, descriptors, strict=True):
+    for setting, descriptor in zip(settings_of(NodeSettings), descriptors, strict=True):
         assert descriptor.name == setting.name
         assert descriptor.description == setting.description
         assert setting.expected() in descriptor.additional_constraints

@@ -1,6 +1,8 @@
 """The check of parameter values, without DDS."""
 
 import math
+from dataclasses import asdict
+from typing import get_type_hints
 
 import pytest
 import yaml
@@ -10,8 +12,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 from ros_helpers import ROOT
 
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_ros import player_node, settings
-from nanodet_kp_ros.parameters import Setting, checked
+from nanodet_kp_ros.parameters import Setting, checked, settings_of, updated
+from nanodet_kp_ros.player_node import PlayerSettings
+from nanodet_kp_ros.settings import NodeSettings
 
 THRESHOLD = Setting("threshold", 0.5, "", 0.0, 1.0)
 COUNT = Setting("count", 5, "", 1, 10)
@@ -60,21 +63,41 @@ def test_refused(setting, value, expectation):
     assert str(raised.value) == f"parameter {setting.name}: expected {expectation}, got {value!r}"
 
 
-@pytest.mark.parametrize("setting", [*settings.SETTINGS, *player_node.SETTINGS], ids=lambda s: s.name)
+@pytest.mark.parametrize("setting", [*settings_of(NodeSettings), *settings_of(PlayerSettings)], ids=lambda s: s.name)
 def test_defaults_are_accepted_and_described(setting):
     assert checked(setting, setting.default) == setting.default
     assert setting.description
 
 
+@pytest.mark.parametrize("kind", [NodeSettings, PlayerSettings])
+def test_the_types_of_the_fields_are_those_of_the_defaults(kind):
+    types = get_type_hints(kind)
+    assert {setting.name: type(setting.default) for setting in settings_of(kind)} == types
+
+
+def test_some_settings_change_and_the_others_stay():
+    before = NodeSettings(keep="R")
+    after = updated(before, {"score_threshold": 1, "use_sim_time": True})
+    assert after == NodeSettings(keep="R", score_threshold=1.0)
+    assert type(after.score_threshold) is float
+    assert updated(before, {}) == before
+    with pytest.raises(ConfigError, match="parameter threads: expected an integer from 1 to 64, got 0"):
+        updated(before, {"keep": "B", "threads": 0})
+
+
 def test_the_parameter_file_holds_the_defaults_of_all():
     document = yaml.safe_load((ROOT / "config" / "detector.yaml").read_text())
-    assert document["/**"]["ros__parameters"] == {setting.name: setting.default for setting in settings.SETTINGS}
+    assert document["/**"]["ros__parameters"] == asdict(NodeSettings())
 
 
-def test_the_table_in_the_readme_is_that_of_the_declarations():
-    rows = [line for line in (ROOT / "docs" / "reference.md").read_text().splitlines() if line.startswith("| `")]
-    for setting in settings.SETTINGS:
-        assert row_of(setting) in rows
+def test_the_table_of_the_reference_is_that_of_the_declarations():
+    wanted = [*HEAD, *map(row_of, settings_of(NodeSettings))]
+    text = (ROOT / "docs" / "reference.md").read_text()
+    lines = text.partition("## Parameters of `detector_node`\n")[2].partition("\n## ")[0].splitlines()
+    assert [line for line in lines if line.startswith("|")] == wanted, "\n".join(["put this table there:", *wanted])
+
+
+HEAD = ["| parameter | default | accepted | live | meaning |", "|---|---|---|---|---|"]
 
 
 def row_of(setting):

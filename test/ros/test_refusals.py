@@ -112,9 +112,8 @@ def test_parameters_that_make_the_system_fail_in_flight(start, peer, image_model
 
 
 @pytest.fixture
-def broken_node(monkeypatch, image_model):
+def broken_node(image_model):
     """A node in this process whose libraries fail with errors of their own."""
-    monkeypatch.setattr(detector_node, "DETECTOR", ("score_threshold", "keep"))
     rclpy.init(args=["--ros-args", "-p", f"model:={image_model}"])
     node = detector_node.DetectorNode()
     yield node
