@@ -20,7 +20,7 @@ from nanodet_kp_core.errors import ImageError, reason_of
 from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.models.denormals import flush_denormals
-from nanodet_kp_ros.camera_source import CameraSource
+from nanodet_kp_ros.camera_info import CameraSource
 from nanodet_kp_ros.counters import Counters, Summary
 from nanodet_kp_ros.diagnostics import MOST_LOST, Health, report_line, to_diagnostics
 from nanodet_kp_ros.engine import UNSURE, Engine, make_engine, try_model
@@ -66,18 +66,18 @@ class DetectorNode(Node):
         self._input = ImageInput(self, settings.image_transport, settings.image_qos, self._on_image)
         self._outputs = Outputs(self, settings.jpeg_quality, settings.publish_tf)
         self._recorder = _recorder(settings)
+        file, geometry = settings.camera_info_file, settings.image_geometry
         self._pipeline = Pipeline(
-            engine,
-            self._input.view,
-            self._outputs,
-            self._camera_source(),
-            self._recorder,
-            self._counters,
-            self._log,
-            self.get_clock(),
-            self.get_logger(),
+            engine=engine,
+            unpack=self._input.unpack,
+            cameras=CameraSource(self, self._input.image_topic, file, self._log, geometry),
+            outputs=self._outputs,
+            recorder=self._recorder,
+            counters=self._counters,
+            log=self._log,
+            clock=self.get_clock(),
+            debug=settings.debug,
         )
-        self._pipeline.debug = settings.debug
         self._loader = ThreadPoolExecutor(1, "loader")  # one for all: each thread has a heap of its own, which stays
         self._replaced: weakref.ref[Detector] | None = None  # a detector whose memory is to be given back
         self._worker = Worker(self._slot, self._pipeline.process, self._failed)
@@ -93,12 +93,6 @@ class DetectorNode(Node):
         self.create_timer(_SUBSCRIPTION_PERIOD_S, self._update_subscription, clock=steady)
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
         self.get_logger().info(f"model {engine.detector.model_path}: {self._input.topic} -> {self._outputs.topic}")
-
-    def _camera_source(self) -> CameraSource:
-        settings = self._settings
-        return CameraSource(
-            self, self._input.image_topic, settings.camera_info_file, self._log, settings.image_geometry
-        )
 
     def _on_image(self, message: ImageMessage, sequence: int | None, publisher: bytes) -> None:
         arrived_s, now_s = time.monotonic(), self.get_clock().now().nanoseconds / 1e9

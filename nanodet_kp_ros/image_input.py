@@ -10,8 +10,8 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
-from nanodet_kp_core.runtime.images.image_message import ImageView, check_compressed, view_compressed
-from nanodet_kp_ros.images import check_image, view_image
+from nanodet_kp_core.runtime.images.image_message import ImageView, check_compressed, unpack_compressed
+from nanodet_kp_ros.images import check_image, unpack_image
 from nanodet_kp_ros.qos import image_qos
 
 ImageMessage: TypeAlias = Image | CompressedImage
@@ -23,6 +23,7 @@ class ImageInput:
 
     topic: the resolved name. Of compressed images it follows the remapped name of the raw one, as image_transport has
     it, unless that ends in /compressed already or image_raw/compressed itself is remapped. image_topic: without ending.
+    check: raises ImageError for a message that holds no image. unpack: the image of a message that was checked.
     """
 
     def __init__(self, node: Node, transport: str, reliability: str, on_image: OnImage) -> None:
@@ -36,7 +37,7 @@ class ImageInput:
         self._message_type = CompressedImage if compressed else Image
         self.type_name = f"sensor_msgs/msg/{self._message_type.__name__}"
         self.check: Callable[[Any], None] = check_compressed if compressed else check_image
-        self.view: Callable[[Any], ImageView] = view_compressed if compressed else view_image
+        self.unpack: Callable[[Any], ImageView] = unpack_compressed if compressed else unpack_image
         # Depth 1: the slot holds the latest image, and more of them in the middleware would only be older.
         self.qos = image_qos(reliability)  # after the first subscription: as the user's qos_overrides have it
 

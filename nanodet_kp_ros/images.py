@@ -21,12 +21,14 @@ def check_image(message: Image) -> None:
         check_size(message)
 
 
-def view_image(message: Image) -> ImageView:
-    """As image_message.view_image; encodings that are not known there go through cv_bridge, where it is installed."""
+def unpack_image(message: Image) -> ImageView:
+    """The image of a message that `check_image` has accepted, as image_message.unpack_image makes it.
+
+    Encodings that are not known there go through cv_bridge. Raises ImageError when the conversion fails.
+    """
     bridge = _bridge(message.encoding)
     if bridge is None:
-        return image_message.view_image(message)
-    check_size(message)
+        return image_message.unpack_image(message)
     try:
         return ImageView(np.ascontiguousarray(bridge().imgmsg_to_cv2(message, "bgr8")), "bgr")
     except Exception as error:  # its several versions raise CvBridgeError, KeyError, TypeError and cv2.error

@@ -13,7 +13,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from nanodet_kp_core.classes import split_label
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.poses.pose import Pose, plate_points
-from nanodet_kp_ros.poses import to_pose
+from nanodet_kp_ros.messages import to_pose
 
 _LIFETIME = Duration(nanosec=500_000_000)  # a dead node's plates vanish
 _LINE_M = 0.006

@@ -1,16 +1,20 @@
-"""Detections become an ArmorArray."""
+"""Detections become an ArmorArray, and poses become geometry messages."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import cv2
+import numpy as np
+from geometry_msgs.msg import Point, Quaternion
+from geometry_msgs.msg import Pose as PoseMessage
 from std_msgs.msg import Header
 
 from nanodet_kp_core.classes import split_label
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros.msg import Armor, ArmorArray, Point2D
-from nanodet_kp_ros.poses import to_pose
 
 _COLORS = {"B": Armor.COLOR_BLUE, "R": Armor.COLOR_RED, "N": Armor.COLOR_NONE, "P": Armor.COLOR_PURPLE}
 
@@ -46,3 +50,17 @@ def _to_armor(detections: Detections, row: int, label: str, pose: Pose | None) -
         armor.other_pose = to_pose(pose.other)
         armor.other_reprojection_error = float(pose.other.reprojection_error)
     return armor
+
+
+def to_pose(pose: Pose) -> PoseMessage:
+    """Middle of the plate in the optical frame, and the turn from the plate's axes (right, down, inward) to it."""
+    x, y, z = (float(value) for value in pose.position)
+    return PoseMessage(position=Point(x=x, y=y, z=z), orientation=_quaternion(pose.rotation))
+
+
+def _quaternion(rotation: np.ndarray) -> Quaternion:
+    """Of a rotation matrix [3, 3]."""
+    turn = cv2.Rodrigues(rotation)[0].ravel()  # its axis, as long as its angle
+    angle = float(np.linalg.norm(turn))
+    x, y, z = (float(value) for value in turn * (math.sin(angle / 2) / angle if angle else 0.0))
+    return Quaternion(x=x, y=y, z=z, w=math.cos(angle / 2))

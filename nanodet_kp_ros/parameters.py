@@ -96,7 +96,6 @@ def declare(node: Node, kind: type[T]) -> T:
 
     Raises ConfigError for a value that is not accepted.
     """
-    keep_types(node, {setting.name: partial(checked, setting) for setting in settings})
     keep_types(node, {one.name: partial(checked, one) for one in settings_of(kind)})
     values = {}
     for one in settings_of(kind):

@@ -22,6 +22,10 @@ class ThrottledLog:
         self._due: dict[str, float] = {}
         self._last: tuple[str, float] | None = None
 
+    def info(self, sentence: str) -> None:
+        """Logged as it is, each time."""
+        self._logger.info(sentence)
+
     def error(self, cause: str, sentence: str) -> None:
         """An image or a request failed."""
         if self._due_now(cause, sentence):

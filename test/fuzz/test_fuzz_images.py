@@ -14,8 +14,8 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
 from nanodet_kp_core.runtime.images.image_message import check_compressed, from_compressed
-from nanodet_kp_ros.camera import camera_from_info
-from nanodet_kp_ros.images import check_image, view_image
+from nanodet_kp_ros.camera_info import camera_from_info
+from nanodet_kp_ros.images import check_image, unpack_image
 
 ENCODINGS = {
     "bgr8": 3, "8UC3": 3, "rgb8": 3, "mono8": 1, "8UC1": 1, "bgra8": 4, "8UC4": 4, "rgba8": 4, "bayer_rggb8": 1,
@@ -47,7 +47,7 @@ def damaged_image(rng):
 def test_images():
     def use(message):
         check_image(message)
-        picture = view_image(message)
+        picture = unpack_image(message)
         assert picture.pixels.dtype == np.uint8
         assert picture.pixels.shape[:2] == picture.bgr.shape[:2] == (message.height, message.width)
         assert picture.bgr.shape[2] == 3

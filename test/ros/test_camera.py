@@ -12,7 +12,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_ros.camera import camera_from_info, is_rectified
+from nanodet_kp_ros.camera_info import camera_from_info, is_rectified
 
 K = [1200.0, 0.0, 640.0, 0.0, 1190.0, 512.0, 0.0, 0.0, 1.0]
 D = [-0.1, 0.02, 0.001, -0.001, 0.0]

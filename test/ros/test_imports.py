@@ -9,7 +9,7 @@ from ros_helpers import ROOT
 
 CORE = "nanodet_kp_core"
 SHARED = {"classes", "errors", "files", "geometry", "layout", "paths", "plate", "texts", "yaml_text"}
-RECORDER = {"labels.yolo_pose", "data.prelabels.prelabeled"}
+RECORDER = {"labels.yolo_pose", "labels.prelabels.prelabeled"}
 
 
 def imported(text: str) -> set[str]:

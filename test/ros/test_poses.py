@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
 
 from nanodet_kp_core.runtime.poses.pose import Pose
-from nanodet_kp_ros.poses import to_pose
+from nanodet_kp_ros.messages import to_pose
 
 
 def rotation_of(q):

@@ -188,10 +188,10 @@ def test_promise_no_cv_bridge_is_needed():
     """One conversion module, and all usual encodings are in it."""
     code = (
         "import sys; sys.modules['cv_bridge'] = None; import array; from sensor_msgs.msg import Image;"
-        "from nanodet_kp_ros.images import view_image;"
+        "from nanodet_kp_ros.images import unpack_image;"
         "sizes = dict(bgr8=3, rgb8=3, mono8=1, bgra8=4, rgba8=4, bayer_rggb8=1, bayer_bggr8=1, bayer_gbrg8=1,"
         " bayer_grbg8=1, yuv422=2, yuv422_yuy2=2, mono16=2);"
-        "[view_image(Image(width=8, height=8, encoding=e, step=8 * n, data=array.array('B', bytes(64 * n))))"
+        "[unpack_image(Image(width=8, height=8, encoding=e, step=8 * n, data=array.array('B', bytes(64 * n))))"
         " for e, n in sizes.items()]; print(len(sizes))"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

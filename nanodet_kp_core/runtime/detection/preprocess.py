@@ -124,15 +124,16 @@ class Preprocessor:
         """The same for 1..spec.batch images of one size; places without an image keep what was there."""
         if channel_order not in CHANNEL_ORDERS:
             raise ConfigError(f"channel_order: expected one of {CHANNEL_ORDERS}, got {channel_order!r}")
-        shape = check_image(images[0], channel_order).shape
+        shape, *others = (check_image(image, channel_order).shape for image in images)
+        for other in others:
+            if other != shape:
+                raise ImageError(f"expected images of one size in a batch, got {list(shape)} and {list(other)}")
         if shape != self._shape or self._placed is None:
             self._placed = fit(shape[1], shape[0], self.spec)
             self._shape = shape
             self._rooms.clear()
             self._canvas = np.full((self.spec.height, self.spec.width, *shape[2:]), self.spec.pad_value, np.uint8)
         for image, planes in zip(images, self._bytes):
-            if check_image(image, channel_order).shape != shape:
-                raise ImageError(f"expected images of one size in a batch, got {list(shape)} and {list(image.shape)}")
             self._fill(planes, image, self._placed, channel_order)
         if self._blob is not self._bytes:
             np.copyto(self._blob, self._bytes)

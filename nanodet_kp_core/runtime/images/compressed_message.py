@@ -63,6 +63,11 @@ def view_compressed(message: CompressedBytes) -> ImageView:
     Bayer pattern that is not known.
     """
     check_compressed(message)
+    return unpack_compressed(message)
+
+
+def unpack_compressed(message: CompressedBytes) -> ImageView:
+    """The decoded image of a message that `check_compressed` has accepted. Raises ImageError as `view_compressed`."""
     data = np.frombuffer(message.data, dtype=np.uint8)
     encoding = stored_encoding(message.format)
     if is_gray(data) and encoding.lower().startswith(_NO_GREY):

@@ -12,6 +12,7 @@ from nanodet_kp_core.runtime.images.compressed_message import (
     CompressedBytes,
     check_compressed,
     from_compressed,
+    unpack_compressed,
     view_compressed,
 )
 from nanodet_kp_core.runtime.images.encodings import (
@@ -42,6 +43,8 @@ __all__ = [
     "describe",
     "from_compressed",
     "from_image",
+    "unpack_compressed",
+    "unpack_image",
     "view_compressed",
     "view_image",
 ]
@@ -104,6 +107,11 @@ def view_image(message: RawImage) -> ImageView:
     alone.
     """
     check_image(message)
+    return unpack_image(message)
+
+
+def unpack_image(message: RawImage) -> ImageView:
+    """The image of a message that `check_image` has accepted. Raises ImageError when the conversion fails."""
     if message.encoding in PLANES or message.encoding in FULL_PLANES:
         planes = np.frombuffer(message.data, dtype=np.uint8).reshape(-1, message.step)
         convert = from_planes if message.encoding in PLANES else from_full_planes
