@@ -64,4 +64,5 @@ def _distances(corners: np.ndarray, plates: np.ndarray) -> np.ndarray:
 def _inside(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Whether points [K, 2] lie in any of boxes [N, 4], bool [K]."""
     over, under = points[:, None] > boxes[None, :, :2], points[:, None] < boxes[None, :, 2:]
-    return (over & under).all(axis=2).any(axis=1)
+    inside = np.asarray((over & under).all(axis=2))
+    return np.asarray(inside.any(axis=1))
