@@ -46,7 +46,7 @@ $(STAMPS)/wheels: requirements/ros.txt requirements/bags.txt requirements/runtim
 	@$(PY) tools/patch_wheels.py
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/package: $(STAMPS)/wheels CMakeLists.txt package.xml $(wildcard msg/*.msg) $(INSTALLED)
+$(STAMPS)/package: $(STAMPS)/wheels CMakeLists.txt package.xml $(wildcard msg/*.msg cmake/*.cmake) $(INSTALLED)
 	@echo "building nanodet_kp_ros into $(VENV)"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) tools/build_package.py
 	@touch $@

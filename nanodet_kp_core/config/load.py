@@ -16,6 +16,7 @@ from nanodet_kp_core.config.model import ArchConfig, GhostPanConfig
 from nanodet_kp_core.config.training import TrainConfig
 from nanodet_kp_core.errors import ConfigError, shown
 from nanodet_kp_core.paths import DEVICE, FILE, FOLDER, brief, resolved, what_is
+from nanodet_kp_core.share import own_or_shared
 from nanodet_kp_core.texts import decoded
 from nanodet_kp_core.yaml_text import parse_yaml
 
@@ -23,10 +24,12 @@ from nanodet_kp_core.yaml_text import parse_yaml
 def load_config(path: str | Path) -> TrainConfig:
     """Read and check a training configuration; relative paths in it are relative to the working directory.
 
+    The file and its `schedule.load_model` may be bundled ones: see `share.own_or_shared`.
+
     Raises ConfigError, one line per fault, when the file is missing, no YAML, does not fit the schema, or its parts do
     not fit each other. Whether the paths in it exist is check_paths' concern.
     """
-    path = resolved(path)
+    path = own_or_shared(resolved(path))
     found = what_is(path)
     try:
         text = decoded(path.read_bytes()) if found == FILE else ""
@@ -46,7 +49,10 @@ def load_config(path: str | Path) -> TrainConfig:
     faults = list(_disagreements(config))
     if faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
-    return config
+    if config.schedule.load_model is None:
+        return config
+    schedule = config.schedule.model_copy(update={"load_model": own_or_shared(config.schedule.load_model)})
+    return config.model_copy(update={"schedule": schedule})
 
 
 def check_paths(config: TrainConfig, source: str | Path) -> None:

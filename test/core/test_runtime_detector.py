@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 from tiny_model import TinyPlate, encode, make_tiny_model, tiny_metadata
 
+from nanodet_kp_core import share
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ConfigError, ImageError, ModelError
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.draw import CORNER_COLOR, draw
 from nanodet_kp_core.runtime.detection.options import DetectOptions, class_ids_of
-from nanodet_kp_core.runtime.models import bundled
-from nanodet_kp_core.runtime.models.bundled import bundled_model
 
 LEFT = [[10, 10], [11, 20], [30, 22], [29, 12]]
 RIGHT = [[40, 40], [40, 50], [58, 51], [59, 41]]
@@ -217,28 +216,13 @@ def test_a_session_takes_the_place_of_a_file():
     assert (detector.model_path, detector.metadata) == (_Fake.path, _Fake.metadata)
 
 
-def test_bundled_model_is_looked_for_in_order(tmp_path, monkeypatch):
-    """Source tree, then the ament prefixes, then the interpreter's prefix."""
-    module = tmp_path / "tree" / "nanodet_kp_core" / "runtime" / "bundled.py"
-    prefixes = [tmp_path / "ament one", tmp_path / "ament two"]
-    monkeypatch.setattr(bundled, "__file__", str(module))
-    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{prefixes[0]}:{prefixes[1]}:")
-    monkeypatch.setattr(bundled.sys, "prefix", str(tmp_path / "python"))
-    share = ("share", "nanodet_kp_ros", "models")
-    folders = [tmp_path / "tree" / "models", prefixes[0].joinpath(*share), prefixes[1].joinpath(*share)]
-    folders.append((tmp_path / "python").joinpath(*share))
-    with pytest.raises(ModelError) as error:
-        bundled_model("x.onnx")
-    assert all(str(folder) in str(error.value) for folder in folders)
-    for folder in reversed(folders):  # the last one first: every earlier folder must win over it
-        folder.mkdir(parents=True)
-        (folder / "x.onnx").write_bytes(b"")
-        assert bundled_model("x.onnx") == folder / "x.onnx"
-
-
 def test_none_takes_the_bundled_model(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(bundled, "__file__", str(tmp_path / "p" / "q" / "bundled.py"))
-    monkeypatch.setattr(bundled, "DEFAULT_MODEL", "unused")
+    monkeypatch.setattr(share, "PACKAGE", tmp_path / "nanodet_kp_core")
+    with pytest.raises(ModelError, match=r"bundled model armor_s\.onnx: .*install the package again"):
+        Detector(threads=1)
+    (tmp_path / "package.xml").touch()
+    with pytest.raises(ModelError, match=f"expected it in {tmp_path / 'models'}, got no such file"):
+        Detector(threads=1)
     (tmp_path / "models").mkdir()
     model.rename(tmp_path / "models" / "armor_s.onnx")
     assert Detector(threads=1).model_path == tmp_path / "models" / "armor_s.onnx"

@@ -210,3 +210,12 @@ def test_every_key_of_the_published_guide_is_read(tmp_path):
     assert config.model.arch.head.corner_codec == "signed"
     assert config.data.train.pipeline.flip == 0.5
     assert (config.device.gpu_ids, config.evaluator.save_key) == ([0], "mAP")
+
+
+def test_bundled_configurations_and_weights_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config("config/own_data.yaml").schedule.load_model == ROOT / "models/armor_s.pt"
+    own = tmp_path / "models" / "armor_s.pt"
+    own.parent.mkdir()
+    own.touch()
+    assert load_config("config/own_data.yaml").schedule.load_model == Path("models/armor_s.pt")
