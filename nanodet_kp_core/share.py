@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.paths import resolved
 
 NAME = "nanodet_kp_ros"
 PACKAGE = Path(__file__).resolve().parent
@@ -32,11 +33,11 @@ def share_folder() -> Path:
 
 
 def own_or_shared(path: str | Path) -> Path:
-    """The path as it stands; a relative one that is not there, but in `share_folder`, is taken from it.
+    """The path with `~`, `file://` and `package://` written out (paths.resolved); a relative one that is not there, but in `share_folder`, is taken from it.
 
     So `models/armor_s.onnx` and `config/armor_s.yaml` mean the same in a checkout and after `pip install`.
     """
-    path = Path(path)
+    path = resolved(path)
     if path.is_absolute() or ".." in path.parts or path.parts[:1] not in (("models",), ("config",)):
         return path
     try:

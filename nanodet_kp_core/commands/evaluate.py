@@ -1,7 +1,7 @@
 """Score a model on labeled images: average precision, corner error, pose error, at one or more score thresholds.
 
-    python training/evaluate.py models/armor_s.onnx --labels labels.json --images images/ --report out/
-    python training/evaluate.py runs/armor_s/best.pt            (on data.val of the run)
+    nanodet-kp evaluate models/armor_s.onnx --labels labels.json --images images/ --report out/
+    nanodet-kp evaluate runs/armor_s/best.pt            (on data.val of the run)
 
 A checkpoint (.pt) and its ONNX give the same numbers at the same input size; calibration shifts scores only. What the
 figures mean stands in docs/evaluation.md.
@@ -10,7 +10,6 @@ figures mean stands in docs/evaluation.md.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, records_of
@@ -18,10 +17,10 @@ from nanodet_kp_core.commands._sizes import size
 from nanodet_kp_core.data.dataset import read_dataset
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.evaluate.cameras import label_cameras
+from nanodet_kp_core.evaluate.evaluate_detector import report_of
 from nanodet_kp_core.evaluate.html_report import write_report
-from nanodet_kp_core.evaluate.report import build_report
 from nanodet_kp_core.evaluate.summary import summary
-from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
+from nanodet_kp_core.evaluate.torch_detector import torch_detector
 from nanodet_kp_core.export.onnx_file import load_model
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels.sample import Record
@@ -29,23 +28,19 @@ from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.poses.calibration import read_calibration
 from nanodet_kp_core.runtime.poses.pose import Camera
+from nanodet_kp_core.share import own_or_shared
 from nanodet_kp_core.train.distributed import pick_device
-
-LOWEST = 0.05
-"""Score threshold of the one run of the detector: average precision and curves need what lies below 0.5."""
 
 
 def main() -> int:
     args = _arguments()
     if args.model.suffix == ".onnx":
-        detector, data = Detector(args.model, score_threshold=LOWEST), None
+        detector, data = Detector(args.model), None
     else:
         model, config, _ = load_model(args.model)
         data = config.data.val
         device = pick_device(config.device.accelerator)
-        detector = torch_detector(model.to(device), config, args.size or data.input_size, device, LOWEST)
-    lowest = min(LOWEST, *args.score)
-    detector.options = replace(detector.options, score_threshold=lowest)
+        detector = torch_detector(model.to(device), config, args.size or data.input_size, device)
     class_names = detector.metadata.class_names
     if args.labels is not None:
         records, labels = records_of(args, class_names), args.labels
@@ -55,16 +50,8 @@ def main() -> int:
     else:
         raise DataError("--labels: expected labels to score an exported model on, got none")
     records = records[: args.limit]
-    report = build_report(
-        records,
-        predict(detector, records),
-        class_names,
-        args.score,
-        _cameras(args.camera, labels, records),
-        lowest=lowest,
-        model=args.model.name,
-        data=labels.name,
-    )
+    cameras = _cameras(args.camera, labels, records)
+    report = report_of(detector, records, args.score, cameras, args.model.name, labels.name)
     print(summary(report))
     if args.json:
         write_atomically(args.json, report.to_json().encode())
@@ -75,7 +62,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=resolved, help="checkpoint (.pt) or exported model (.onnx)")
+    parser.add_argument("model", type=own_or_shared, help="checkpoint (.pt) or exported model (.onnx)")
     add_dataset_arguments(parser, required=False)
     parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the input; a checkpoint only")
     parser.add_argument(

@@ -15,7 +15,7 @@ from nanodet_kp_core.config.data import DataConfig, SyntheticConfig
 from nanodet_kp_core.config.model import ArchConfig, GhostPanConfig
 from nanodet_kp_core.config.training import TrainConfig
 from nanodet_kp_core.errors import ConfigError, shown
-from nanodet_kp_core.paths import DEVICE, FILE, FOLDER, brief, resolved, what_is
+from nanodet_kp_core.paths import DEVICE, FILE, FOLDER, brief, what_is
 from nanodet_kp_core.share import own_or_shared
 from nanodet_kp_core.texts import decoded
 from nanodet_kp_core.yaml_text import parse_yaml
@@ -29,7 +29,7 @@ def load_config(path: str | Path) -> TrainConfig:
     Raises ConfigError, one line per fault, when the file is missing, no YAML, does not fit the schema, or its parts do
     not fit each other. Whether the paths in it exist is check_paths' concern.
     """
-    path = own_or_shared(resolved(path))
+    path = own_or_shared(path)
     found = what_is(path)
     try:
         text = decoded(path.read_bytes()) if found == FILE else ""

@@ -17,6 +17,7 @@ from nanodet_kp_core.evaluate.coco import coco_score, with_average
 from nanodet_kp_core.evaluate.metrics import Prediction, Score, score_predictions
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
+from nanodet_kp_core.runtime.detection.options import DetectOptions
 
 
 class TorchSession:
@@ -55,9 +56,11 @@ class Evaluation:
     predictions: dict[str, list[Prediction]]
 
 
-def predict(detector: Detector, records: Iterable[Record]) -> dict[str, list[Prediction]]:
-    """Detections of every record's image, by record name."""
-    return {record.name: to_predictions(detector, detector(record.load().image)) for record in records}
+def predict(
+    detector: Detector, records: Iterable[Record], options: DetectOptions | None = None
+) -> dict[str, list[Prediction]]:
+    """Detections of every record's image, by record name. options: as for a call of the detector."""
+    return {record.name: to_predictions(detector, detector(record.load().image, options)) for record in records}
 
 
 def to_predictions(detector: Detector, detections: Detections) -> list[Prediction]:
