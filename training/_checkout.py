@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 def run(name: str) -> None:
     """Run the command of that name and exit with its code."""
-    if sys.argv[0].endswith(f"{name}.py"):  # not where a worker process imports the script again
-        from nanodet_kp_core.command import open_door
+    from nanodet_kp_core.command import open_door
 
-        open_door(import_module(f"nanodet_kp_core.commands.{name}").main)
+    open_door(import_module(f"nanodet_kp_core.commands.{name}").main)

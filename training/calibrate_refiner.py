@@ -2,4 +2,5 @@
 
 from _checkout import run
 
-run("calibrate_refiner")
+if __name__ == "__main__":
+    run("calibrate_refiner")

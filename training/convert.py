@@ -2,4 +2,5 @@
 
 from _checkout import run
 
-run("convert")
+if __name__ == "__main__":
+    run("convert")

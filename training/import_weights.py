@@ -2,4 +2,5 @@
 
 from _checkout import run
 
-run("import_weights")
+if __name__ == "__main__":
+    run("import_weights")

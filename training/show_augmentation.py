@@ -2,4 +2,5 @@
 
 from _checkout import run
 
-run("show_augmentation")
+if __name__ == "__main__":
+    run("show_augmentation")

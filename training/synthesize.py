@@ -2,4 +2,5 @@
 
 from _checkout import run
 
-run("synthesize")
+if __name__ == "__main__":
+    run("synthesize")

@@ -2,4 +2,5 @@
 
 from _checkout import run
 
-run("train")
+if __name__ == "__main__":
+    run("train")

@@ -2,4 +2,5 @@
 
 from _checkout import run
 
-run("train_refiner")
+if __name__ == "__main__":
+    run("train_refiner")

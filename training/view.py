@@ -2,4 +2,5 @@
 
 from _checkout import run
 
-run("view")
+if __name__ == "__main__":
+    run("view")

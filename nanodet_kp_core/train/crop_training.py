@@ -21,6 +21,8 @@ from nanodet_kp_core.train.ema import WeightAverage
 
 log = logging.getLogger(__name__)
 
+_COMMANDS = {"bars": "train-bars", "reader": "train-refiner"}  # by kind, which stands in files of today
+
 
 @dataclass(frozen=True)
 class CropRecipe:
@@ -160,7 +162,7 @@ def train_crops(training: CropTraining, checkpoint: Path) -> None:
 
 def load_crop_state(path: Path, kind: str) -> dict[str, Any]:
     """A checkpoint. Raises ModelError when the file is none, or is that of another network."""
-    wanted = f"a checkpoint of training/train_{kind}.py"
+    wanted = f"a checkpoint of nanodet-kp {_COMMANDS.get(kind, kind)}"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on bytes that are no checkpoint the unpickler fails in any way it likes

@@ -1,6 +1,5 @@
-"""training/show_augmentation.py: a sheet of what a configuration's training sees."""
+"""`nanodet-kp show-augmentation`: a sheet of what a configuration's training sees."""
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.commands import show_augmentation
 from nanodet_kp_core.labels.coco import coco_document
 from nanodet_kp_core.labels.sample import Sample
 
@@ -19,13 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def sheet(monkeypatch):
-    """Runs the script with arguments, in this process: torch is imported already."""
-    monkeypatch.syspath_prepend(str(ROOT / "training"))
-    script = importlib.import_module("show_augmentation")
+    """Runs the command with arguments, in this process: torch is imported already."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["show_augmentation.py", *map(str, arguments)])
-        return script.main()
+        monkeypatch.setattr(sys, "argv", ["nanodet-kp show-augmentation", *map(str, arguments)])
+        return show_augmentation.main()
 
     return run
 

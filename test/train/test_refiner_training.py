@@ -240,7 +240,7 @@ def test_crops_without_plates_and_files_of_others(crops, tmp_path):
     (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
     torch.save({"model": {}}, tmp_path / "other.pt")
     for name in ("bad.pt", "other.pt", "none.pt"):
-        with pytest.raises(ModelError, match=r"expected a checkpoint of training/train_refiner\.py"):
+        with pytest.raises(ModelError, match="expected a checkpoint of nanodet-kp train-refiner"):
             load_crop_state(tmp_path / name, "reader")
 
 
