@@ -1,34 +1,29 @@
-"""`pip install .` for the runtime without ROS, `pip install .[train]` for training.
+"""What pyproject.toml cannot say: the version of package.xml, and where the bundled models and configurations go.
 
-With ROS the package is built by colcon, from package.xml and CMakeLists.txt.
+`pip install .` for the detector without ROS, `pip install '.[train]'` for training. With ROS the package is built by
+colcon, from package.xml and CMakeLists.txt.
 """
 
-import re
+import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 
 HERE = Path(__file__).resolve().parent
-NAME = "nanodet_kp_ros"
+sys.path.insert(0, str(HERE))  # a build in isolation starts elsewhere
+
+from nanodet_kp_core.share import NAME, version  # noqa: E402
 
 
-def requirements(name: str) -> list:
-    lines = (HERE / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def package_xml(tag: str) -> str:
-    return re.search(f"<{tag}>(.*?)</{tag}>", (HERE / "package.xml").read_text(encoding="utf-8")).group(1)
+def files(folder: str) -> list:
+    return sorted(str(path.relative_to(HERE)) for path in (HERE / folder).iterdir() if path.is_file())
 
 
 setup(
-    name=NAME,
-    version=package_xml("version"),
-    description=package_xml("description"),
-    license=package_xml("license"),
-    packages=find_packages(include=["nanodet_kp_core*", "nanodet_kp_ros*"]),
-    python_requires=">=3.10",
-    install_requires=requirements("runtime"),
-    extras_require={"train": requirements("train"), "bags": requirements("bags")},
-    data_files=[(f"share/{NAME}/models", sorted(f"models/{path.name}" for path in (HERE / "models").iterdir()))],
+    version=version(),
+    data_files=[
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/models", files("models")),
+        (f"share/{NAME}/config", files("config")),
+    ],
 )

@@ -38,15 +38,15 @@ def load_checkpoint(path: Path, resume: bool = False) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelError(f"{path}: expected a checkpoint written by training/train.py, got no such file")
+        raise ModelError(f"{path}: expected a checkpoint written by nanodet-kp train, got no such file")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on bytes that are no checkpoint the unpickler fails in any way it likes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: expected a checkpoint written by training/train.py, got: {reason}") from None
+        raise ModelError(f"{path}: expected a checkpoint written by nanodet-kp train, got: {reason}") from None
     missing = [key for key in KEYS if not isinstance(state, dict) or key not in state]
     if missing:
-        raise ModelError(f"{path}: expected a checkpoint written by training/train.py, got one without {missing}")
+        raise ModelError(f"{path}: expected a checkpoint written by nanodet-kp train, got one without {missing}")
     missing = [key for key in RESUME_KEYS if key not in state] if resume else []
     if missing:
         raise ModelError(

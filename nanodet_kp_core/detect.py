@@ -1,4 +1,4 @@
-"""Detect armor plates from the command line: `python -m nanodet_kp_core.detect SOURCE`."""
+"""Detect armor plates from the command line: `nanodet-kp detect SOURCE`, `python -m nanodet_kp_core.detect SOURCE`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,22 @@ from nanodet_kp_core.runtime.detection.roi import RoiDetector
 from nanodet_kp_core.runtime.images.frame_sources import SAVED_EXTENSIONS, Frame, ImageSource, Source, open_source
 from nanodet_kp_core.runtime.models.denormals import flush_denormals
 from nanodet_kp_core.runtime.poses.pose import Pose
+from nanodet_kp_core.share import own_or_shared
 
 WINDOW = "nanodet_kp"
+PROG = "nanodet-kp detect"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def program(prog: str = PROG) -> int:
+    """`main` as a program of its own, whose threads may take denormals for zero."""
+    flush_denormals()
+    return main(prog=prog)
+
+
+def main(argv: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Run the command line; returns the exit code: 0 done, 2 bad input, 130 interrupted."""
     _silence_opencv()
-    return guarded(lambda: _run(_parser().parse_args(argv)), "detect", "detect: interrupted")
+    return guarded(lambda: _run(_parser(prog).parse_args(argv)), "detect", "detect: interrupted")
 
 
 def _silence_opencv() -> None:
@@ -195,14 +203,14 @@ def _number(text: str, kind: type[int] | type[float], expected: str) -> float:
         raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m nanodet_kp_core.detect", description="Detect armor plates.")
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Detect armor plates.")
     parser.add_argument(
         "source",
         metavar="SOURCE",
         help="image, folder (with sub-folders), pattern ('*.png', img_%%04d.png), video, stream or camera index",
     )
-    parser.add_argument("--model", type=resolved, help="ONNX made by training/export.py (default: the bundled one)")
+    parser.add_argument("--model", type=own_or_shared, help="ONNX made by nanodet-kp export (default: the bundled one)")
     parser.add_argument("--json", type=resolved, metavar="OUT", help="write the plates of every frame to this file")
     parser.add_argument("--save", type=resolved, metavar="DIR", help="write annotated frames to this folder")
     parser.add_argument("--show", action="store_true", help="show annotated frames; q or Esc ends, any key goes on")
@@ -227,5 +235,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    flush_denormals()  # not in main: a program that calls it decides for itself
-    raise SystemExit(main())
+    raise SystemExit(program("python -m nanodet_kp_core.detect"))

@@ -33,7 +33,8 @@ def share_folder() -> Path:
 
 
 def own_or_shared(path: str | Path) -> Path:
-    """The path with `~`, `file://` and `package://` written out (paths.resolved); a relative one that is not there, but in `share_folder`, is taken from it.
+    """The path with `~`, `file://` and `package://` written out (paths.resolved); a relative one that is not there, but
+    in `share_folder`, is taken from it.
 
     So `models/armor_s.onnx` and `config/armor_s.yaml` mean the same in a checkout and after `pip install`.
     """

@@ -13,7 +13,7 @@ from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, r
 from nanodet_kp_core.commands._sizes import size
 from nanodet_kp_core.crops.crop_files import Maker, P, collect, joined
 from nanodet_kp_core.labels.sample import Record
-from nanodet_kp_core.paths import resolved
+from nanodet_kp_core.share import own_or_shared
 from nanodet_kp_core.synthetic.generator import VERSION
 from nanodet_kp_core.synthetic.records import RenderedRecords
 from nanodet_kp_core.train.crop_training import CropRecipe, CropTraining, load_crop_state, train_crops
@@ -30,7 +30,9 @@ def add_crop_arguments(parser: argparse.ArgumentParser, seed: int, side: int) ->
     parser.add_argument("--steps", type=int, default=CropRecipe.steps, help="of training (%(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as torch chooses")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that collect (all cores)")
-    parser.add_argument("--start", type=resolved, metavar="CHECKPOINT", help="that of another training to start from")
+    parser.add_argument(
+        "--start", type=own_or_shared, metavar="CHECKPOINT", help="that of another training to start from"
+    )
 
 
 def prepare(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

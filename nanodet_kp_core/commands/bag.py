@@ -1,9 +1,9 @@
 """Turn a bag into a data set: every n-th image, labeled by the model, to be corrected in a label tool.
 
-    python training/bag.py recording.mcap data/match1 --per-second 2
-    python training/bag.py recording/ data/match1 --topic /front/image_raw --every 10 --to coco
+    nanodet-kp bag recording.mcap data/match1 --per-second 2
+    nanodet-kp bag recording/ data/match1 --topic /front/image_raw --every 10 --to coco
 
-OUT gets images/ and the labels. LabelRoboMaster opens its own format as it is; training/convert.py makes any other.
+OUT gets images/ and the labels. LabelRoboMaster opens its own format as it is; nanodet-kp convert makes any other.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.images.image_bytes import dark_sentence
 from nanodet_kp_core.runtime.images.image_message import view_compressed, view_image
 from nanodet_kp_core.runtime.images.rosbag_reader import IMAGE_TYPES, Bag
+from nanodet_kp_core.share import own_or_shared
 
 
 class Decoder:
@@ -59,7 +60,7 @@ def main() -> int:
     plates = sum(len(image.plates) for image in found.images)
     left_out = f", {len(found.broken)} images left out" if found.broken else ""
     print(f"{labels}: {len(found.images)} images, {plates} plates found by {detector.model_path.name}{left_out}")
-    print(f"next: correct them, then: python training/check.py --format {args.to} --labels {labels} --images {images}")
+    print(f"next: correct them, then: nanodet-kp check --format {args.to} --labels {labels} --images {images}")
     return 0
 
 
@@ -71,6 +72,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th image (default: 1)")
     parser.add_argument("--per-second", type=float, default=0.0, metavar="N", help="take at most N images a second")
     parser.add_argument("--to", choices=sorted(SHORT_NAMES), default="label-robomaster", help="(default: %(default)s)")
-    parser.add_argument("--model", type=resolved, help="ONNX made by training/export.py (default: the bundled one)")
+    parser.add_argument("--model", type=own_or_shared, help="ONNX made by nanodet-kp export (default: the bundled one)")
     parser.add_argument("--score", type=float, default=0.4, help="lowest score of a label (default: %(default)s)")
     return parser.parse_args()

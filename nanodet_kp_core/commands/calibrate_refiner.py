@@ -1,6 +1,6 @@
 """Make the scores of a model's second stage mean what they say, the plates' and the numbers'.
 
-    python training/calibrate_refiner.py models/armor_s.onnx --labels val/labels.json --precision 0.97
+    nanodet-kp calibrate-refiner models/armor_s.onnx --labels val/labels.json --precision 0.97
 
 The model with its refiner runs over labeled images; the offset in the refiner's metadata is changed so that 0.5 is
 the lowest threshold with that precision there. Then the temperature of the number scores is changed so that the true

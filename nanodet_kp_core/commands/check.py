@@ -1,7 +1,7 @@
 """Check labeled images: every fault with file and line, what was expected and what is there.
 
-    python training/check.py --labels data/labels.json --images data/images
-    python training/check.py --labels data/labels --images data/images --format py-label-robomaster --picture check.png
+    nanodet-kp check --labels data/labels.json --images data/images
+    nanodet-kp check --labels data/labels --images data/images --format py-label-robomaster --picture check.png
 
 Exit code 1 when there are errors. Warnings (corners outside the image, images that EXIF turns) may be meant.
 """

@@ -1,7 +1,7 @@
 """Convert labeled images from one format into another.
 
-    python training/convert.py OUT --to coco --labels data/labels --images data/images --format label-robomaster
-    python training/convert.py OUT --to yolo-pose --labels data/labels.json
+    nanodet-kp convert OUT --to coco --labels data/labels --images data/images --format label-robomaster
+    nanodet-kp convert OUT --to yolo-pose --labels data/labels.json
 
 OUT gets the labels and a copy of the images. Numbers keep all their digits. What the new format cannot hold is told
 and refused, unless --lossy.
@@ -53,5 +53,5 @@ def main() -> int:
     written_images, written_labels = written_paths(target, args.out)
     kept = sum(not plate.ignore for image in images for plate in image.plates)
     print(f"{written_labels}: {len(images)} images, {kept} plates" + (f"; lost: {', '.join(lost)}" if lost else ""))
-    print(f"next: python training/check.py --format {args.to} --labels {written_labels} --images {written_images}")
+    print(f"next: nanodet-kp check --format {args.to} --labels {written_labels} --images {written_images}")
     return 0

@@ -1,6 +1,6 @@
 """Export a checkpoint to ONNX, with everything in it that the runtime and the node need.
 
-    python training/export.py runs/armor_s/last.pt models/armor_s.onnx --size 640x480
+    nanodet-kp export runs/armor_s/last.pt models/armor_s.onnx --size 640x480
 
 torch and onnxruntime are compared on real images (--images, else on the validation images of the run).
 """
@@ -17,6 +17,7 @@ from nanodet_kp_core.export.onnx_file import export_onnx, load_model
 from nanodet_kp_core.export.second_stage import second_stage, write_beside
 from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.images.frame_sources import open_source
+from nanodet_kp_core.share import own_or_shared
 
 
 def main() -> int:
@@ -36,8 +37,8 @@ def main() -> int:
         help="shift the scores so that 0.5 is the lowest threshold with this precision on data.val of the run",
     )  # fmt: skip
     parser.add_argument(
-        "--refiner", type=resolved, metavar="ONNX",
-        help="second stage made by training/train_refiner.py, or a model that has one; it is copied beside the model, "
+        "--refiner", type=own_or_shared, metavar="ONNX",
+        help="second stage made by nanodet-kp train-refiner, or a model that has one; it is copied beside the model, "
         "which names it, with the bars that it names itself",
     )  # fmt: skip
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Turn a checkpoint of NanoDet, NanoDet-Plus or its four-point fork into one of ours, to export or to train on.
 
-    python training/import_weights.py model_last.ckpt runs/imported/start.pt
-    python training/import_weights.py nanodet-plus-m_416.ckpt runs/imported/start.pt --target config/my_armor.yaml
+    nanodet-kp import-weights model_last.ckpt runs/imported/start.pt
+    nanodet-kp import-weights nanodet-plus-m_416.ckpt runs/imported/start.pt --target config/my_armor.yaml
 
 Architecture, classes and corners are read off the tensors. Nothing inside the file is executed.
 """
@@ -43,7 +43,7 @@ def write_training_config(path: Path, checkpoint: Path, config: TrainConfig) -> 
     raw["schedule"]["load_model"] = str(checkpoint)
     raw["save_dir"] = str(path.with_suffix(""))
     text = yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
-    write_atomically(path, f"# Set data.train and data.val, then: python training/train.py {path}\n{text}".encode())
+    write_atomically(path, f"# Set data.train and data.val, then: nanodet-kp train {path}\n{text}".encode())
 
 
 def main() -> int:
@@ -114,6 +114,6 @@ def main() -> int:
     if args.target:
         print(f"{args.out}: to train on, set schedule.load_model in {args.target} to it")
     else:
-        print(f"{args.out}: next python training/export.py {args.out} OUT.onnx --images PICTURES")
+        print(f"{args.out}: next nanodet-kp export {args.out} OUT.onnx --images PICTURES")
         print(f"{recipe}: to train on, set data.train and data.val in it")
     return 0

@@ -1,9 +1,9 @@
 """Try a model with int8 convolutions, and keep it where it is faster on this CPU and nearly as accurate.
 
-    python training/quantize.py models/armor_s.onnx runs/armor_s_int8.onnx --labels labels.json --images images/
+    nanodet-kp quantize models/armor_s.onnx runs/armor_s_int8.onnx --labels labels.json --images images/
 
 Some of the labeled images give the ranges of the values, the others judge. The model must have the raw output
-(training/export.py --output raw, the default).
+(nanodet-kp export --output raw, the default).
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, r
 from nanodet_kp_core.export.quantize import quantize
 from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.models.session import load_session
+from nanodet_kp_core.share import own_or_shared
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=resolved, help="ONNX made by training/export.py")
+    parser.add_argument("model", type=own_or_shared, help="ONNX made by nanodet-kp export")
     parser.add_argument("int8", type=resolved, help="ONNX to write")
     add_dataset_arguments(parser)
     parser.add_argument("--threads", type=int, default=1, help="threads it is timed with (default: %(default)s)")

@@ -1,7 +1,7 @@
 """Show what training sees: a sheet of augmented images with their labels.
 
-    python training/show_augmentation.py OUT.jpg --config config/own_data.yaml
-    python training/show_augmentation.py OUT.jpg
+    nanodet-kp show-augmentation OUT.jpg --config config/own_data.yaml
+    nanodet-kp show-augmentation OUT.jpg
 
 With --config the images of its data.train as they are in --epoch; without, rendered images, a row for each kind of
 augmentation. The same arguments give the same sheet.

@@ -1,9 +1,9 @@
 """Render synthetic plates: a data set, a clip, or a contact sheet to look at.
 
-    python training/synthesize.py dataset OUT --count 20000
-    python training/synthesize.py dataset OUT --count 500 --size 640x480 --plate-px 8 400 --exact
-    python training/synthesize.py clip OUT.avi --seconds 10
-    python training/synthesize.py sheet OUT.png
+    nanodet-kp synthesize dataset OUT --count 20000
+    nanodet-kp synthesize dataset OUT --count 500 --size 640x480 --plate-px 8 400 --exact
+    nanodet-kp synthesize clip OUT.avi --seconds 10
+    nanodet-kp synthesize sheet OUT.png
 
 Needs NumPy and OpenCV only.
 """

@@ -1,10 +1,10 @@
 """Train the last look of the second stage: where the bars of a plate end, to a part of a pixel.
 
-    python training/train_bars.py runs/bars --pictures 20000
-    python training/train_bars.py runs/mine --labels labels.json --start models/armor_bars.pt
+    nanodet-kp train-bars runs/bars --pictures 20000
+    nanodet-kp train-bars runs/mine --labels labels.json --start models/armor_bars.pt
 
 Images are rendered, or labeled ones of your own. Bars of their plates are cut out and kept in OUT/crops.
-OUT/bars.onnx is then named in a refiner with `training/train_refiner.py --bars OUT/bars.onnx`. A stopped run goes on
+OUT/bars.onnx is then named in a refiner with `nanodet-kp train-refiner --bars OUT/bars.onnx`. A stopped run goes on
 where it was.
 """
 

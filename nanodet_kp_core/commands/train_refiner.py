@@ -1,11 +1,11 @@
 """Train the second stage for a detector: what looks at each of its proposals again.
 
-    python training/train_refiner.py models/armor_s.onnx runs/refiner --pictures 20000
-    python training/train_refiner.py my.onnx runs/mine --labels labels.json --start models/armor_reader.pt
+    nanodet-kp train-refiner models/armor_s.onnx runs/refiner --pictures 20000
+    nanodet-kp train-refiner my.onnx runs/mine --labels labels.json --start models/armor_reader.pt
 
 Images are rendered, or labeled ones of your own. The detector runs over them once; its proposals and the labeled
 plates are cut out and kept in OUT/crops. OUT/refiner.onnx is then named in an export of the detector with
-`training/export.py --refiner OUT/refiner.onnx`. A stopped run goes on where it was.
+`nanodet-kp export --refiner OUT/refiner.onnx`. A stopped run goes on where it was.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.models.session import load_session
 from nanodet_kp_core.runtime.refinement.bars import Bars
 from nanodet_kp_core.runtime.refinement.refiner import RefinerMetadata
+from nanodet_kp_core.share import own_or_shared
 from nanodet_kp_core.train.crop_training import CropRecipe
 from nanodet_kp_core.train.refiner_training import UNLIT_OFFSET, RefinerTraining
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("detector", type=resolved, help="exported model whose proposals are read")
+    parser.add_argument("detector", type=own_or_shared, help="exported model whose proposals are read")
     parser.add_argument("out", type=resolved, help="folder for crops, checkpoint and refiner.onnx")
     add_crop_arguments(parser, seed=20_000_000, side=256)
     parser.add_argument(
@@ -46,8 +47,8 @@ def main() -> int:
         help="of the detector's logit in the final one, kept in refiner.onnx (%(default)s)",
     )
     parser.add_argument(
-        "--bars", type=resolved, metavar="ONNX",
-        help="last look made by training/train_bars.py; it is copied beside refiner.onnx, which names it",
+        "--bars", type=own_or_shared, metavar="ONNX",
+        help="last look made by nanodet-kp train-bars; it is copied beside refiner.onnx, which names it",
     )  # fmt: skip
     args = parser.parse_args()
     prepare(parser, args)

@@ -1,7 +1,7 @@
 """Look at labeled images: corners with their order, boxes and class names drawn in.
 
-    python training/view.py --labels data/labels.json --save seen/
-    python training/view.py --labels data/labels --images data/images --format label-robomaster --show
+    nanodet-kp view --labels data/labels.json --save seen/
+    nanodet-kp view --labels data/labels --images data/images --format label-robomaster --show
 
 In the window: any key for the next image, q or Escape to end.
 """
@@ -61,7 +61,7 @@ def main() -> int:
         elif not show(image.name, picture):
             break
     if faults:
-        print(f"{len(faults)} faults in the labels, such as {faults[0]}; training/check.py lists them all")
+        print(f"{len(faults)} faults in the labels, such as {faults[0]}; nanodet-kp check lists them all")
     if args.save:
         print(f"{args.save}: {len(images)} images")
     return 0

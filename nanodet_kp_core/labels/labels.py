@@ -172,7 +172,7 @@ def raise_faults(faults: Sequence[Fault]) -> None:
         return
     lines = [str(fault) for fault in errors[:5]]
     if len(errors) > len(lines):
-        lines.append(f"and {len(errors) - len(lines)} more; training/check.py lists them all")
+        lines.append(f"and {len(errors) - len(lines)} more; nanodet-kp check lists them all")
     raise DataError("\n".join(lines))
 
 

@@ -104,7 +104,7 @@ def choose_device(config: DeviceConfig, local_rank: int = 0, world: int = 1) -> 
     if world == 1 and len(ids) > 1:
         raise TrainingError(
             f"device.gpu_ids: expected one id for a single process, got {ids}; "
-            f"start {len(ids)} with: torchrun --nproc_per_node={len(ids)} training/train.py CONFIG.yaml"
+            f"start {len(ids)} with: torchrun --nproc_per_node={len(ids)} -m nanodet_kp_core train CONFIG.yaml"
         )
     if ids and local_rank >= len(ids):
         raise TrainingError(

@@ -30,7 +30,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5000000\
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (torch_zip, "a checkpoint of torch; export it with `python training/export.py CHECKPOINT OUT.onnx`"),
+        (torch_zip, "a checkpoint of torch; export it with `nanodet-kp export CHECKPOINT OUT.onnx`"),
         (other_zip, "an archive; unpack it"),
         (pickle.dumps({"state_dict": 1}, 2), "a pickle, as older checkpoints of torch are; export it"),
         (pickle.dumps({"state_dict": 1}, 5), "a pickle"),
@@ -68,7 +68,7 @@ def test_an_onnx_of_another_framework(tmp_path):
     with pytest.raises(ModelError, match=r"a model of another program .made by 'pytorch', inputs 'images") as raised:
         Detector(path)
     assert str(raised.value).count(str(path)) == 1
-    assert "training/import_weights.py" in str(raised.value)
+    assert "nanodet-kp import-weights" in str(raised.value)
 
 
 def test_the_second_stage_given_as_the_model():

@@ -105,7 +105,7 @@ def test_newer_ir_version_names_both_versions(tmp_path):
 
 def test_without_our_entry(tmp_path):
     text = _refused(make_tiny_model(tmp_path / "m.onnx", with_entry=False))
-    assert "through `python training/export.py`" in text
+    assert "through `nanodet-kp export`" in text
 
 
 def test_with_a_broken_entry(tmp_path):

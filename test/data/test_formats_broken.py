@@ -130,4 +130,4 @@ def test_only_the_first_faults_stop_the_training_and_the_rest_is_counted(tmp_pat
     with pytest.raises(DataError) as caught:
         read_dataset(DataConfig(name="LabelRoboMasterDataset", img_path=tmp_path, ann_path=tmp_path), ARMOR_CLASSES)
     lines = str(caught.value).splitlines()
-    assert len(lines) == 6 and lines[-1] == "and 7 more; training/check.py lists them all"
+    assert len(lines) == 6 and lines[-1] == "and 7 more; nanodet-kp check lists them all"

@@ -263,7 +263,7 @@ def test_promise_a_model_without_a_description_is_refused_with_the_way_out(start
     node = start("detector_node", "-p", f"model:={make_tiny_model(tmp_path / 'm.onnx', with_entry=False)}")
     assert node.wait() == 2
     assert "'nanodet_kp' metadata entry, got one without: a model of another program" in node.output
-    assert "own ones through `python training/export.py`" in node.output
+    assert "own ones through `nanodet-kp export`" in node.output
 
 
 def test_promise_a_model_of_a_later_version_names_both_versions(start, image_model, tmp_path):

@@ -153,7 +153,7 @@ class Detector:
         self, images: Sequence[np.ndarray], options: DetectOptions | None = None, channel_order: str = "bgr"
     ) -> list[Detections]:
         """Detect the plates of images of one size, such as those of several cameras, as many in one run as the model
-        takes (`training/export.py --batch`). Arguments and errors as of a call."""
+        takes (`nanodet-kp export --batch`). Arguments and errors as of a call."""
         options = options or self.options
         size = self.metadata.input.batch
         if size == 1:

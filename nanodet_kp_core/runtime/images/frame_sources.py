@@ -201,7 +201,7 @@ def open_source(source: str) -> Source:
     if path.name.lower().endswith(_RECORDINGS):
         raise SourceError(
             f"source {path}: expected images or a video, got a recording of ROS; the node player_node plays it, "
-            "and `python training/bag.py` makes images of it"
+            "and `nanodet-kp bag` makes images of it"
         )
     if path.suffix.lower() in IMAGE_EXTENSIONS:
         return ImageSource(path.parent, [path.name])

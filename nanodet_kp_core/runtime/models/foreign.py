@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-_EXPORT = "export it with `python training/export.py CHECKPOINT OUT.onnx`"
-_OURS = "this package runs the ONNX files of training/export.py"
+_EXPORT = "export it with `nanodet-kp export CHECKPOINT OUT.onnx`"
+_OURS = "this package runs the ONNX files of nanodet-kp export"
 _PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
 
 

@@ -58,12 +58,12 @@ def check_model(data: bytes, path: Path) -> None:
             raise ModelError(f"model {path}: expected an ONNX model, got {kind}") from None
         raise ModelError(
             f"model {path}: expected an ONNX model, got a file that onnxruntime cannot load ({error}); "
-            "export it again with `python training/export.py`"
+            "export it again with `nanodet-kp export`"
         ) from None
     if outside:
         raise ModelError(
             f"model {path}: expected an ONNX model in one file, got one with tensors in other files, which could be "
-            "any file of this machine; export it again with `python training/export.py`"
+            "any file of this machine; export it again with `nanodet-kp export`"
         )
 
 

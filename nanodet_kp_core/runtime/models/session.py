@@ -57,7 +57,7 @@ def load_session(path: str | Path, threads: int, spin: bool = False) -> Session:
     flight.
 
     Args:
-        path: ONNX file made by `training/export.py`.
+        path: ONNX file made by `nanodet-kp export`.
         threads: threads of onnxruntime, at least 1.
         spin: see session_options.
 
@@ -129,7 +129,7 @@ def open_session(
         reason = " ".join(str(error).split())
         raise ModelError(
             f"model {path}: expected an ONNX model, got a file that onnxruntime {onnxruntime.__version__} "
-            f"cannot load ({reason}); export it again with `python training/export.py` or update onnxruntime"
+            f"cannot load ({reason}); export it again with `nanodet-kp export` or update onnxruntime"
         ) from error
 
 
@@ -146,7 +146,7 @@ def read_entry(path: Path, session: onnxruntime.InferenceSession, key: str) -> s
     if len(text) > MAX_ENTRY:
         raise ModelError(
             f"model {path}: expected a '{key}' metadata entry of at most {MAX_ENTRY} characters, got {len(text)}; "
-            "export it again with `python training/export.py`"
+            "export it again with `nanodet-kp export`"
         )
     return text
 
@@ -161,8 +161,8 @@ def _without(session: onnxruntime.InferenceSession) -> str:
     inputs = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in session.get_inputs()[:3])
     return (
         f"one without: a model of another program (made by {producer}, inputs {shown(inputs)}), whose output nobody "
-        "here can read; weights of NanoDet go through `python training/import_weights.py`, own ones through "
-        "`python training/export.py`"
+        "here can read; weights of NanoDet go through `nanodet-kp import-weights`, own ones through "
+        "`nanodet-kp export`"
     )
 
 
@@ -212,5 +212,5 @@ def _warm_up(loaded: Session) -> None:
 def _misfit(path: Path, what: str, expected: object, got: object) -> ModelError:
     return ModelError(
         f"model {path}: {what} does not fit its metadata: expected {expected}, got {got}; "
-        "export the model again with `python training/export.py`"
+        "export the model again with `nanodet-kp export`"
     )
