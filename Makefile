@@ -13,6 +13,7 @@ WORKERS ?= auto
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check $(PIP_ARGS)
+SCHEMA = $(VENV)/bin/check-jsonschema --quiet --builtin-schema
 STAMPS := $(VENV)/stamps
 PYTEST = $(PY) -m pytest -n $(WORKERS) --maxprocesses=8 --dist loadfile --no-loadscope-reorder
 CHOSEN := $(if $(filter-out file default undefined,$(origin PYTHON)),--chosen)
@@ -75,6 +76,10 @@ lint: $(STAMPS)/test
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo --no-cache
+	@$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	@$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/*.yml
+	@$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
+	@$(SCHEMA) vendor.citation-file-format CITATION.cff
 
 clean:
 	rm -rf $(VENV) demo_out build
