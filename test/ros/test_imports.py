@@ -1,4 +1,4 @@
-"""The three rooms of CONTRIBUTING.md: who imports whom, ROS code loads no torch, the core loads no ROS."""
+"""The rooms of ARCHITECTURE.md: who imports whom, ROS code loads no torch, the core loads no ROS."""
 
 import ast
 import subprocess
