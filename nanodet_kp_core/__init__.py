@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nanodet_kp_core.runtime.detection.detections import Detections
     from nanodet_kp_core.runtime.detection.detector import Detector
     from nanodet_kp_core.runtime.detection.draw import draw
+    from nanodet_kp_core.runtime.detection.options import DetectOptions
     from nanodet_kp_core.runtime.detection.roi import RoiDetector
     from nanodet_kp_core.runtime.images.frame_sources import Frame, open_source
     from nanodet_kp_core.runtime.models.bundled import bundled_model
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Calibration",
     "Camera",
+    "DetectOptions",
     "Detections",
     "Detector",
     "Frame",
@@ -56,6 +58,7 @@ _HOMES = {
     "NanodetKpError": "errors",
     "Detections": "runtime.detection.detections",
     "Detector": "runtime.detection.detector",
+    "DetectOptions": "runtime.detection.options",
     "draw": "runtime.detection.draw",
     "RoiDetector": "runtime.detection.roi",
     "Frame": "runtime.images.frame_sources",

@@ -40,6 +40,7 @@ TOUR = (
             ("train", "train a detector from a configuration"),
             ("train-bars", "train the last look of the second stage, at the ends of a bar"),
             ("train-refiner", "train the second stage, which looks at each proposal again"),
+            ("fit-scout", "fit the weights by which the light-bar scout ranks its pairs"),
         ),
     ),
     ("Evaluate", (("evaluate", "precision, corner errors and pose errors on labeled images, with a report"),)),
@@ -47,6 +48,7 @@ TOUR = (
         "Deploy",
         (
             ("export", "write a checkpoint as an ONNX file for detect and for the ROS node"),
+            ("join", "put a model and its second stage into one file"),
             ("calibrate-refiner", "make the scores of an exported second stage mean what they say"),
             ("quantize", "try int8, and keep it where it is faster on this machine"),
         ),

@@ -1,6 +1,6 @@
 """Fit the weights by which the light-bar scout ranks its pairs, and print them.
 
-    python training/fit_scout.py --images 500
+    nanodet-kp fit-scout --images 500
 
 Images are rendered. The weights go into WEIGHTS of runtime/refinement/bar_pairs.py by hand: they change which proposals
 every model gets, so look at the evaluation before and after.

@@ -1,6 +1,6 @@
 """Make one file of a model and its second stage, so that it can be copied as one.
 
-    python training/join.py models/armor_s.onnx armor_s_one.onnx
+    nanodet-kp join models/armor_s.onnx armor_s_one.onnx
 
 The result gives the same plates. Node, `detect` and all scripts take it as any other model.
 """

@@ -129,7 +129,7 @@ def test_the_script_makes_one_file(parts, tmp_path):
 
 def test_a_model_that_was_copied_alone_names_both_ways_out(parts, tmp_path):
     shutil.copy(parts / "m.onnx", tmp_path)
-    with pytest.raises(ModelError, match=r"copy refiner\.onnx there too, .* or make one file of all with `python trai"):
+    with pytest.raises(ModelError, match=r"copy refiner\.onnx there too, .* one file of all with `nanodet-kp join"):
         Detector(tmp_path / "m.onnx")
     done = join(tmp_path / "m.onnx", tmp_path / "one.onnx")
     assert done.returncode == 2 and not (tmp_path / "one.onnx").exists()

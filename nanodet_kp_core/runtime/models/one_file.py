@@ -40,7 +40,7 @@ def files_inside(entries: Mapping[str, str], path: Path) -> dict[str, bytes]:
         except (ValueError, binascii.Error) as error:
             raise ModelError(
                 f"model {path}: expected a file of the second stage in its entry {shown(key)}, got "
-                f"{shown(str(error))}; export it again with `python training/export.py`"
+                f"{shown(str(error))}; export it again with `nanodet-kp export`"
             ) from None
     return files
 

@@ -30,7 +30,7 @@ class CropNetwork:
             raise ModelError(
                 f"model {self.path}: expected the second stage of the model in the same folder, got {found}; a model "
                 f"is several files: copy {self.path.name} there too, from where the model came from, or make one file "
-                "of all with `python training/join.py MODEL OUT.onnx`"
+                "of all with `nanodet-kp join MODEL OUT.onnx`"
             )
         self._session = open_session(self.path, threads=1, data=data)  # so small that a second thread is in the way
         self.text = read_entry(self.path, self._session, key)
