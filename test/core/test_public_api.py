@@ -17,8 +17,8 @@ from nanodet_kp_core.synthetic.generator import render
 ROOT = Path(__file__).resolve().parents[2]
 
 RUNTIME = {
-    "Calibration", "Camera", "DetectOptions", "Detections", "Detector", "Frame", "NanodetKpError", "PlatePoses", "Pose", "RoiDetector",
-    "bundled_model", "draw", "flush_denormals", "open_source", "read_calibration",
+    "Calibration", "Camera", "DetectOptions", "Detections", "Detector", "Frame", "NanodetKpError", "PlatePoses", "Pose",
+    "RoiDetector", "bundled_model", "draw", "flush_denormals", "open_source", "read_calibration",
 }  # fmt: skip
 TRAINING = {"Report", "evaluate_detector", "export_onnx", "load_config", "train_detector"}
 
