@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 
 import rclpy
@@ -77,7 +80,16 @@ def run(name: str, make_node: Callable[[], Node], arguments: Sequence[str] | Non
         node.destroy_node()
     if rclpy.ok():
         rclpy.shutdown()
+    if any(thread.daemon for thread in threading.enumerate()):
+        atexit.register(_leave, code)
     return code
+
+
+def _leave(code: int) -> None:
+    """Ends the process without Python's own end, which a thread inside onnxruntime would answer with abort()."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _made(make_node: Callable[[], Node]) -> Node:
