@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -75,12 +76,13 @@ def clip_frames(seconds: float, fps: float, seed: int, size: tuple[int, int]) ->
         yield expose(np.random.default_rng(_SENSOR_SEED), canvas, _LIGHT, None)
 
 
-def _cast(seed: int) -> list[Actor]:
-    """A robot for each part; no two have the same number."""
+@cache
+def _cast(seed: int) -> tuple[Actor, ...]:
+    """A robot for each part; no two have the same number. To find them takes seconds."""
     cast: list[Actor] = []
     for place, part in enumerate(_PARTS):
         cast.append(find_actor((seed, place), part.color, {actor.number for actor in cast}, _LIGHT))
-    return cast
+    return tuple(cast)
 
 
 def write_clip(path: Path, seconds: float, fps: float, seed: int, size: tuple[int, int]) -> int:
