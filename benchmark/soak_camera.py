@@ -27,14 +27,15 @@ from nanodet_kp_ros.images import to_image
 from nanodet_kp_ros.qos import image_qos
 
 SIZES = ((640, 480), (320, 240), (1280, 1024), (736, 576))
-_SCENE_S = 2.0  # how long the camera stays as it is
+_SCENE_S = 2.0  # how long the camera stays as it is, at a pace of 1
 
 
 class Camera:
     """Sends for ever."""
 
-    def __init__(self, node: Node, rate: float, seed: int) -> None:
+    def __init__(self, node: Node, rate: float, seed: int, pace: float) -> None:
         self._node = node
+        self._scene_s = _SCENE_S / pace
         self._rate = rate
         self._rng = np.random.default_rng(seed)
         self._pictures = {size: list(clip_frames(1.0, 4, 5, size)) for size in SIZES}
@@ -43,7 +44,7 @@ class Camera:
         self.sent = self.good = 0
 
     def scene(self) -> None:
-        """Two seconds with one size, encoding and frame, and perhaps a fault."""
+        """Some time with one size, encoding and frame, and perhaps a fault."""
         size = SIZES[self._rng.integers(len(SIZES))]
         encode: Callable[[Image], None] = self._rng.choice([_as_bgr, _as_rgb, _as_mono, _as_bgra])
         fault = self._rng.choice(["none", "none", "rubbish", "pause", "burst", "clock", "still", "calibration"])
@@ -52,10 +53,10 @@ class Camera:
         for message in messages:
             encode(message)
         if fault == "pause":
-            time.sleep(_SCENE_S)
+            time.sleep(self._scene_s)
             return
         offset = self._rng.uniform(-20, 20) if fault == "clock" else 0.0
-        ended = time.monotonic() + _SCENE_S
+        ended = time.monotonic() + self._scene_s
         while time.monotonic() < ended:
             message = messages[self.sent % len(messages)]
             if fault != "still":
@@ -121,9 +122,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--pace", type=float, default=1.0, help="how many times as fast one fault follows another")
     args = parser.parse_args()
     rclpy.init()
-    camera = Camera(rclpy.create_node("camera"), args.rate, args.seed)
+    camera = Camera(rclpy.create_node("camera"), args.rate, args.seed, args.pace)
     while True:
         camera.scene()
         print(camera.sent, camera.good, flush=True)

@@ -20,7 +20,6 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 NODES = Path(sys.prefix) / "lib" / "nanodet_kp_ros"
-CLIP_SECONDS = 6
 CLIP_SEED = "14"  # both teams, near and far, official stickers
 FRAME_PERIOD_S = 0.5
 START_LIMIT_S = 30.0
@@ -56,12 +55,12 @@ def prepare_environment() -> None:
     os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_images.xml"))
 
 
-def make_clip(folder: Path) -> str:
+def make_clip(folder: Path, seconds: float) -> str:
     """Draws a clip of plates; its path."""
     path = folder / "clip.avi"
-    print(f"drawing a clip of {CLIP_SECONDS} s: {path}", flush=True)
+    print(f"drawing a clip of {seconds:g} s: {path}", flush=True)
     script = [sys.executable, str(ROOT / "training" / "synthesize.py"), "clip", str(path)]
-    options = ["--seconds", str(CLIP_SECONDS), "--seed", CLIP_SEED, "--size", "640x480"]
+    options = ["--seconds", str(seconds), "--seed", CLIP_SEED, "--size", "640x480"]
     if subprocess.run([*script, *options], cwd=ROOT).returncode != 0:
         raise DemoError("the clip could not be drawn, see above; give a source of your own: make demo SOURCE=PATH")
     return str(path)
@@ -151,6 +150,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", default="", help="image, folder, video or camera index; empty: a drawn clip")
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--clip-seconds", type=float, default=6.0, help="length of the drawn clip, which is repeated")
     parser.add_argument("--out", type=Path, default=Path("demo_out"))
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -160,7 +160,7 @@ def main() -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
         for old in arguments.out.glob("frame_*.jpg"):
             old.unlink()
-        source = arguments.source or make_clip(arguments.out)
+        source = arguments.source or make_clip(arguments.out, arguments.clip_seconds)
         processes.append(start("detector_node", {}))
         # Quoted as a YAML string: a camera's index would be an integer, and a path may hold anything.
         processes.append(start("player_node", {"source": "'" + source.replace("'", "''") + "'"}))

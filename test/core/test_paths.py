@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nanodet_kp_core import paths
 from nanodet_kp_core.errors import ConfigError, ModelError, SourceError
 from nanodet_kp_core.paths import FILE, FOLDER, brief, names_below, resolved, what_is
 from nanodet_kp_core.runtime.images.frame_sources import open_source
@@ -120,7 +121,9 @@ def test_linked_folders_are_entered_and_circles_end(tmp_path):
     ]  # fmt: skip
 
 
-def test_folders_that_link_to_each_other_do_not_take_for_ever(tmp_path):
+def test_folders_that_link_to_each_other_do_not_take_for_ever(tmp_path, monkeypatch):
+    assert paths._MOST_FOLDERS <= 1 << 15  # some seconds
+    monkeypatch.setattr(paths, "_MOST_FOLDERS", 1 << 11)
     for one in range(12):
         (tmp_path / f"{one}").mkdir()
         for other in range(12):

@@ -5,20 +5,27 @@ from __future__ import annotations
 import fcntl
 import os
 import random
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ros_helpers import ROOT, DetectorPeer, NodeProcess, make_image_model
+from ros_helpers import ROOT, DetectorPeer, NodeProcess, domain_lock, make_image_model
+
+LOCAL = (("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"), ("ROS_LOCALHOST_ONLY", "1"))
+"""What limits discovery to this machine, on distributions since Iron and on Humble."""
 
 
 @pytest.fixture(autouse=True)
 def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A domain that no other test run on this machine uses now, and shared memory for full-size images."""
+    """A domain that no other test on this machine uses now, and shared memory for full-size images.
+
+    Processes of other machines are not seen: a robot on the same network may use the same domain.
+    """
+    name, value = LOCAL[os.environ.get("ROS_DISTRO") == "humble"]
+    monkeypatch.setenv(name, value)
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_images.xml"))
     for number in random.SystemRandom().sample(range(1, 101), 100):
-        with open(Path(tempfile.gettempdir()) / f"ros_domain_{os.getuid()}_{number}.lock", "a") as lock:
+        with open(domain_lock(number), "a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -34,8 +41,8 @@ def start() -> Iterator[Callable[..., NodeProcess]]:
     """Starts nodes as processes and ends them after the test."""
     started: list[NodeProcess] = []
 
-    def start_node(name: str, *ros_arguments: str) -> NodeProcess:
-        started.append(NodeProcess(name, *ros_arguments))
+    def start_node(name: str, *ros_arguments: str, **constants: float) -> NodeProcess:
+        started.append(NodeProcess(name, *ros_arguments, **constants))
         return started[-1]
 
     yield start_node

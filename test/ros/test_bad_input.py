@@ -96,7 +96,7 @@ def test_bad_image(start, image_model, make, sentence):
         peer.wait_for_detector()
         for _ in range(20):
             peer.publisher.publish(make())
-            peer.spin_until(lambda: False, timeout_s=0.05)
+            peer.spin_until(lambda: False, timeout_s=0.02)
         output = node.wait_for(sentence)
         assert len(peer.ask(good(2)).armors) == 2, "the node must go on after it"
         assert output.count(sentence) == 1, "said more than once within five seconds"
@@ -112,7 +112,7 @@ def test_bad_compressed_image(start, image_model):
         peer.wait_for_detector()
         for _ in range(20):
             peer.publisher.publish(CompressedImage(format="jpeg", data=array.array("B", b"rubbish")))
-            peer.spin_until(lambda: False, timeout_s=0.05)
+            peer.spin_until(lambda: False, timeout_s=0.02)
         node.wait_for(
             "compressed image cannot be decoded: expected JPEG or PNG data of at most 67108864 pixels, got 7 bytes"
         )

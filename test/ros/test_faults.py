@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from ros_helpers import DetectorPeer, Peer, colored_images
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
+from speed import processor_s, spinning
 from std_msgs.msg import Header
 
 from nanodet_kp_core.runtime.detection.detector import Detector
@@ -42,7 +43,7 @@ def assert_answer(message, picture, detector):
 def test_the_publisher_dies_and_comes_back(start, image_model, tmp_path):
     for number, picture in enumerate(IMAGES):
         cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
-    node = start("detector_node", "-p", f"model:={image_model}", "-p", "image_timeout:=1.0")
+    node = start("detector_node", "-p", f"model:={image_model}", "-p", "image_timeout:=0.5")
     listener = DetectorPeer(Image, "nothing")
     try:
         for life in range(2):
@@ -50,7 +51,7 @@ def test_the_publisher_dies_and_comes_back(start, image_model, tmp_path):
             answered = len(listener.answers)
             assert listener.spin_until(lambda least=answered + 10: len(listener.answers) >= least), node.output
             player.stop(signal.SIGKILL)
-            assert listener.spin_until(lambda life=life: node.output.count("no image on /image_raw for 1 s") > life)
+            assert listener.spin_until(lambda life=life: node.output.count("no image on /image_raw for 0.5 s") > life)
         assert listener.figures()["malformed (since start)"] == "0"
         assert "Traceback" not in node.output
     finally:
@@ -137,7 +138,7 @@ def test_a_malformed_image_does_not_push_out_a_good_one(start, peer, slow_model)
         figures = peer.figures()
         waiting = int(figures["received (since start)"]) - int(figures["malformed (since start)"])
         # Both were answered; on a busy machine the middleware may have lost one.
-        assert peer.spin_until(lambda least=waiting: len(peer.answers) >= least)
+        assert peer.spin_until(lambda least=waiting - int(replaced): peer.arrays >= least)
     figures = peer.figures()
     assert figures["replaced (since start)"] == replaced
     assert int(figures["malformed (since start)"]) > 3
@@ -212,7 +213,7 @@ def test_a_full_disk_stops_the_recorder_and_nothing_else(start, peer, image_mode
 
 def test_simulated_time_that_stands_still_and_jumps(start, peer, image_model):
     """Rates and warnings go by a steady clock; the age of a result by the simulated one."""
-    node = start("detector_node", "-p", f"model:={image_model}", "-p", "use_sim_time:=true", "-p", "image_timeout:=2.0")
+    node = start("detector_node", "-p", f"model:={image_model}", "-p", "use_sim_time:=true", "-p", "image_timeout:=1.0")
     clock = peer.node.create_publisher(Clock, "/clock", 10)
     peer.wait_for_detector()
     assert peer.spin_until(lambda: clock.get_subscription_count() > 0)
@@ -232,31 +233,27 @@ def test_simulated_time_that_stands_still_and_jumps(start, peer, image_model):
     assert float(figures["answered images/s"]) > 0.5
     assert "jumped" in node.wait_for("the stamps jumped")
     # The simulated time stands still, and the warning comes all the same.
-    assert peer.spin_until(lambda: node.output.count("no image on /image_raw for 2 s") > silences)
+    assert peer.spin_until(lambda: node.output.count("no image on /image_raw for 1 s") > silences)
     assert "Traceback" not in node.output
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_ends_in_the_middle_of_the_work(start, peer, slow_model, signal_number):
-    """With images under way and the detector at work, in under two seconds and without a traceback.
-
-    On a machine that is busy with other things one of three times has to do.
+    """With images under way and the detector at work, without a traceback, and before a process that computes all the
+    time got two seconds of a processor: two seconds on a quiet machine, more where a process gets less.
     """
-    took = []
-    while not took or (min(took) >= 2 and len(took) < 3):
-        node = start("detector_node", "-p", f"model:={slow_model}")
-        peer.wait_for_detector()
-        peer.ask(image(10 * len(took)))
-        for number in range(1, 6):
-            peer.publisher.publish(image(10 * len(took) + number))
-            time.sleep(0.02)
-        asked = time.monotonic()
+    node = start("detector_node", "-p", f"model:={slow_model}")
+    peer.wait_for_detector()
+    peer.ask(image(0))
+    for number in range(1, 6):
+        peer.publisher.publish(image(number))
+        time.sleep(0.02)
+    with spinning() as busy:
         assert node.stop(signal_number) == 0, node.output
-        took.append(time.monotonic() - asked)
-        assert took[-1] < 15
-        assert "Traceback" not in node.output
-        assert "ERROR" not in node.output
-    assert min(took) < 2, took
+        assert processor_s(busy.pid) < 2
+    assert "Traceback" not in node.output
+    assert "ERROR" not in node.output
 
 
 def test_a_listener_that_hangs_does_not_hold_up_the_others(start, peer, image_model):

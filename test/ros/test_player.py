@@ -50,7 +50,18 @@ def test_a_folder_once(start, received, folder):
         stamp = message.header.stamp.sec + message.header.stamp.nanosec / 1e9
         assert 0 <= arrived - stamp < 1.0
     stamps = [message.header.stamp.sec + message.header.stamp.nanosec / 1e9 for message, _ in messages]
-    assert np.diff(stamps) == pytest.approx(0.1, abs=0.05)
+    assert np.diff(stamps).max() > 0.05
+    assert stamps[-1] - stamps[0] > 0.25  # not faster, however late the first one came
+
+
+@pytest.mark.alone
+def test_images_come_at_the_rate_that_was_asked_for(start, received, folder):
+    """The median: on a busy machine some are late, and the player goes on from there."""
+    peer, messages = received
+    start("player_node", "-p", f"source:={folder[0]}", "-p", "fps:=25.0")
+    assert peer.spin_until(lambda: len(messages) >= 25)
+    stamps = [message.header.stamp.sec + message.header.stamp.nanosec / 1e9 for message, _ in messages]
+    assert np.median(np.diff(stamps)) == pytest.approx(0.04, rel=0.25)
 
 
 def test_a_video_again_and_again_at_its_own_rate(start, received, tmp_path):

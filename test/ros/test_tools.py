@@ -8,7 +8,7 @@ import sysconfig
 from collections import namedtuple
 
 import pytest
-from ros_helpers import ROOT
+from ros_helpers import ROOT, run_group
 
 
 def load(name):
@@ -54,11 +54,13 @@ def test_the_wheels_cmake_files_are_pointed_at_this_interpreter():
     assert patch(expected) == expected
 
 
+@pytest.mark.alone
 def test_the_demo_shows_plates_and_leaves_pictures(tmp_path):
-    command = [sys.executable, str(ROOT / "tools" / "demo.py"), "--seconds", "3", "--out", str(tmp_path)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "/armors" in run.stdout and "Traceback" not in run.stderr
-    counted = re.search(r"(\d+) arrays with (\d+) plates", run.stdout)
+    command = [sys.executable, str(ROOT / "tools" / "demo.py"), "--out", str(tmp_path)]
+    command += ["--seconds", "3", "--clip-seconds", "1"]
+    code, output = run_group(command, timeout_s=300)
+    assert code == 0, output
+    assert "/armors" in output and "Traceback" not in output
+    counted = re.search(r"(\d+) arrays with (\d+) plates", output)
     assert counted is not None and int(counted[1]) > 10 and int(counted[2]) > 10
     assert list(tmp_path.glob("frame_*.jpg"))

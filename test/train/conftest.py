@@ -4,6 +4,8 @@ import csv
 import json
 import multiprocessing
 import os
+import runpy
+import sys
 from pathlib import Path
 
 import cv2
@@ -17,6 +19,8 @@ from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels.coco import coco_document
 from nanodet_kp_core.labels.sample import Sample
 from nanodet_kp_core.train import loop
+
+TRAINING = Path(__file__).resolve().parents[2] / "training"
 
 
 def draw_plate(image, left, top, width, color, number):
@@ -105,6 +109,21 @@ def read_rows():
             return [{k: v for k, v in row.items() if k != "time"} for row in csv.DictReader(file)]
 
     return read
+
+
+@pytest.fixture
+def script(monkeypatch, capsys):
+    """Runs a file of training/ in this process, where torch is loaded already: (exit code, stdout, stderr)."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        monkeypatch.syspath_prepend(str(TRAINING))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(TRAINING / name), run_name="__main__")
+        return end.value.code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture

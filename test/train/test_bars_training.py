@@ -112,16 +112,16 @@ def test_a_refiner_is_copied_with_its_bars(crops, tmp_path):
     assert bars is not None and bars.path == tmp_path / "model" / "b.onnx"
 
 
-def test_the_script(tmp_path):
-    command = [sys.executable, str(ROOT / "training/train_bars.py"), str(tmp_path / "out"), "--pictures", "4"]
+def test_the_script(tmp_path, script):
+    command = [str(tmp_path / "out"), "--pictures", "4"]
     command += ["--steps", "2", "--workers", "1", "--threads", "1", "--seed", "7", "--size", "96x96"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    whole = [sys.executable, str(ROOT / "training/train_bars.py"), *command]
+    done = subprocess.run(whole, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     assert "step 2 of 2: loss" in done.stderr and "bars.onnx: torch and onnxruntime differ" in done.stdout
     assert Bars(tmp_path / "out" / "bars.onnx").metadata.run_id.startswith("2 steps on ")
     # What another size would render is not what lies in OUT/crops.
-    larger = subprocess.run([*command[:-1], "128x96"], capture_output=True, text=True, env=environment)
-    assert larger.returncode != 0 and "128x96" in larger.stderr and "choose another folder" in larger.stderr
-    wrong = subprocess.run([*command, "--steps", "0"], capture_output=True, text=True, env=environment)
-    assert wrong.returncode == 2 and "must be positive" in wrong.stderr
+    code, _, said = script("train_bars.py", *command[:-1], "128x96")
+    assert code == 2 and "128x96" in said and "choose another folder" in said
+    code, _, said = script("train_bars.py", *command, "--steps", "0")
+    assert code == 2 and "must be positive" in said

@@ -292,22 +292,21 @@ def test_calibration_finds_the_threshold(sample):
         assert score.precision >= precision
 
 
-def test_the_script(tmp_path, detector):
-    command = [sys.executable, str(ROOT / "training/train_refiner.py"), str(detector), str(tmp_path / "out")]
+def test_the_script(tmp_path, detector, script):
+    command = [str(detector), str(tmp_path / "out")]
     command += ["--pictures", "6", "--steps", "2", "--workers", "1", "--threads", "1", "--seed", "7", "--size", "96x96"]
     bars = tmp_path / "bars.onnx"
     export_crop_network(BarsNetwork(), bars, BarsMetadata(), np.zeros((2, 56, 24, 3), np.uint8))
     command += ["--bars", str(bars)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    whole = [sys.executable, str(ROOT / "training/train_refiner.py"), *command]
+    done = subprocess.run(whole, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     assert Refiner(tmp_path / "out" / "refiner.onnx").bars is not None
     assert "step 2 of 2: loss" in done.stderr and "refiner.onnx: torch and onnxruntime differ" in done.stdout
     assert Refiner(tmp_path / "out" / "refiner.onnx").metadata.class_names == ARMOR_CLASSES
-    broken = subprocess.run([*command, "--start", str(detector)], capture_output=True, text=True, env=environment)
-    assert broken.returncode == 0  # the finished run is there: nothing is left to start
-    calibrate = [sys.executable, str(ROOT / "training/calibrate_refiner.py"), str(detector), "--labels", "none.json"]
-    alone = subprocess.run(calibrate, capture_output=True, text=True, env=environment)
-    assert alone.returncode == 2 and "expected one with a refiner" in alone.stderr
-    other = subprocess.run([*command, "--steps", "0"], capture_output=True, text=True, env=environment)
-    assert other.returncode == 2 and "must be positive" in other.stderr
+    code, *_ = script("train_refiner.py", *command, "--start", detector)
+    assert code == 0  # the finished run is there: nothing is left to start
+    code, _, said = script("calibrate_refiner.py", detector, "--labels", "none.json")
+    assert code == 2 and "expected one with a refiner" in said
+    code, _, said = script("train_refiner.py", *command, "--steps", "0")
+    assert code == 2 and "must be positive" in said
