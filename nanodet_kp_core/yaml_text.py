@@ -16,14 +16,17 @@ MOST_VALUES = 100_000
 # What PyYAML lets through besides its own errors, for such things as a month 13 or brackets nested 5000 deep.
 _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
 
-_MERGE = "tag:yaml.org,2002:merge"
+_MERGE, _TEXT = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
+_VALUES = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "timestamp")}
 
 
-def parse_yaml(text: str, path: Path, error_type: type[NanodetKpError]) -> Any:
+def parse_yaml(text: str, path: Path, error_type: type[NanodetKpError], named: str = "") -> Any:
     """The values of a text, None for an empty one. How long it may be is for the caller to say.
 
-    path: the file that it was read from. Raises `error_type`, one line that begins with `path`, when it is no YAML or
-    runs code, when a mapping has a key twice, and when its aliases stand for more than MOST_VALUES.
+    named: key whose value is a list of names, or a mapping from ids to names: these are texts as they stand, `3`, `007`
+    and `no` as well. path: the file that it was read from.
+    Raises `error_type`, one line that begins with `path`, when it is no YAML or runs code, when a mapping has a key
+    twice, and when its aliases stand for more than MOST_VALUES.
     """
     try:
         loader = yaml.SafeLoader(text)
@@ -31,10 +34,25 @@ def parse_yaml(text: str, path: Path, error_type: type[NanodetKpError]) -> Any:
         # On the tree: merges (<<) are written out while the values are made, and that would be too late.
         fault = None if tree is None else _fault(tree)
         if fault is None:
+            _keep_names(tree, named)
             return None if tree is None else loader.construct_document(tree)
     except _YAML_ERRORS as error:
         fault = f"expected YAML, got: {' '.join(str(error).split())[:200]}"
     raise error_type(f"{path}: {fault}")
+
+
+def _keep_names(node: yaml.Node | None, key: str) -> None:
+    """Makes the plain values below `key` texts, wherever it stands in mappings of mappings."""
+    if not key or not isinstance(node, yaml.MappingNode):
+        return
+    for name, value in node.value:
+        if not isinstance(name, yaml.ScalarNode) or name.value != key:
+            _keep_names(value, key)
+        elif isinstance(value, yaml.SequenceNode | yaml.MappingNode):
+            entries = value.value if isinstance(value, yaml.SequenceNode) else [entry for _, entry in value.value]
+            for entry in entries:
+                if isinstance(entry, yaml.ScalarNode) and entry.tag in _VALUES:
+                    entry.tag = _TEXT
 
 
 def _fault(tree: yaml.Node) -> str | None:

@@ -39,7 +39,7 @@ def load_config(path: str | Path) -> TrainConfig:
         raise ConfigError(f"{brief(path)}: expected a readable YAML file, got {found}")
     if text is None:
         raise ConfigError(f"{path}: expected YAML in UTF-8, got bytes that are no text; save it as UTF-8")
-    raw = parse_yaml(text, path, ConfigError)
+    raw = parse_yaml(text, path, ConfigError, named="class_names")
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping with keys like save_dir and model, got {type(raw).__name__}")
     try:

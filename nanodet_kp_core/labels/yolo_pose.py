@@ -83,7 +83,7 @@ def labels_folder(images: Path) -> Path:
 
 
 def _read_sheet(path: Path) -> _Sheet:
-    values = parse_yaml(read_text(path, EXPECTED, MAX_BYTES), path, DataError)
+    values = parse_yaml(read_text(path, EXPECTED, MAX_BYTES), path, DataError, named="names")
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected {EXPECTED} with names and kpt_shape, got {shown(values)}")
     names, shape = _names(values.get("names"), path), values.get("kpt_shape")
@@ -101,7 +101,7 @@ def _names(values: object, path: Path) -> tuple[str, ...]:
     for key, name in entries.items():
         if type(key) is not int or not 0 <= key < MAX_NAMES:
             raise DataError(f"{path}: names: expected ids of 0 and more, got {shown(key)}")
-        if type(name) not in (str, int) or name == "":
+        if type(name) is not str or name == "":
             raise DataError(
                 f"{path}: names: expected a class name for id {key}, got {shown(name)}; put the name into quotes"
             )

@@ -26,6 +26,17 @@ def test_values(text, values):
     assert parse_yaml(text, PATH, ConfigError) == values
 
 
+def test_names_are_texts_as_they_stand():
+    text = "a: {names: [1, 007, no, 1_2, 1.50, x, null]}\nnames: {0: 3, 1: off}\nother: [1, no]\n"
+    assert parse_yaml(text, PATH, ConfigError, named="names") == {
+        "a": {"names": ["1", "007", "no", "1_2", "1.50", "x", None]},
+        "names": {0: "3", 1: "off"},
+        "other": [1, False],
+    }
+    with pytest.raises(ConfigError, match="could not determine a constructor"):
+        parse_yaml("names: [!!python/name:os.getcwd x]", PATH, ConfigError, named="names")
+
+
 @pytest.mark.parametrize(
     ("text", "got"),
     [

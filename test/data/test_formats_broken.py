@@ -66,7 +66,7 @@ SENTENCES = {
     "voc_unknown_class": f"labels/a.xml:4: {NAMES}, got 'b_3'; did you mean 'B_3'?",
     "yolo_class_id": "labels/a.txt:2: expected the id of a class in data.yaml (0 to 1), got '2'",
     "yolo_id_twice": "data.yaml: expected each key once in a mapping, got '1' a second time in line 5",
-    "yolo_name_no": "data.yaml: names: expected a class name for id 1, got False; put the name into quotes",
+    "yolo_name_no": "data.yaml: names: expected a class name for id 1, got None; put the name into quotes",
     "yolo_no_kpt_shape": "data.yaml: kpt_shape: expected [4, 2] or [4, 3], got None",
     "yolo_no_visibility": "labels/a.txt:1: expected 17 numbers (kpt_shape [4, 3] in data.yaml), got 13",
 }
