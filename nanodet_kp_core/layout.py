@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nanodet_kp_core.classes import factors
+from nanodet_kp_core.classes import class_factors
 from nanodet_kp_core.errors import ConfigError, shown
 
 CORNER_SIGNS = (-1, -1, -1, 1, 1, 1, 1, -1)
@@ -28,7 +28,8 @@ class HeadLayout:
     class_layout:
         "joint": one logit per class; score = highest sigmoid (NanoDet-Plus).
         "factored": one logit per color, then one per sticker; score = sigmoid of the best color, the sticker is the
-        best of a softmax. A plate whose number is hard to read keeps its score. Needs COLOR_NUMBER classes.
+        best of a softmax. A plate whose number is hard to read keeps its score. Names that are no COLOR_NUMBER pairs
+        have one score, that of a target, and take the place of the stickers.
     reg_max: last bin of a distribution, in strides; unused by direct regression.
     corner_codec:
         "unsigned": bins 0..reg_max strides in a fixed direction per coordinate, as published: a corner on the other
@@ -57,11 +58,6 @@ class HeadLayout:
         _check("prior_offset", self.prior_offset, PRIOR_OFFSETS)
         if self.is_direct and self.corner_codec == "unsigned":
             raise ConfigError("corner_codec: expected 'signed' or 'none' for direct regression, got 'unsigned'")
-        if self.class_layout == "factored" and factors(self.class_names) is None:
-            raise ConfigError(
-                "class_layout: 'factored' needs class names that are every COLOR_NUMBER pair, color by color "
-                f"(B_G, B_1, ...), got {shown(list(self.class_names[:4]))}...; use 'joint'"
-            )
 
     @property
     def is_direct(self) -> bool:
@@ -75,15 +71,13 @@ class HeadLayout:
 
     @property
     def num_colors(self) -> int:
-        """Color logits of the factored layout; 0 in the joint one."""
-        pair = factors(self.class_names) if self.class_layout == "factored" else None
-        return len(pair[0]) if pair else 0
+        """Color logits of the factored layout, 1 where the names are no pairs; 0 in the joint one."""
+        return len(class_factors(self.class_names)[0]) if self.class_layout == "factored" else 0
 
     @property
     def num_numbers(self) -> int:
         """Sticker logits of the factored layout; 0 in the joint one."""
-        pair = factors(self.class_names) if self.class_layout == "factored" else None
-        return len(pair[1]) if pair else 0
+        return len(class_factors(self.class_names)[1]) if self.class_layout == "factored" else 0
 
     @property
     def num_scores(self) -> int:

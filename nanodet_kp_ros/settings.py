@@ -28,7 +28,10 @@ class NodeSettings:
         False, "threads stay awake within an image: less latency, more processor time", live=True, reloads=True
     )
     scout: bool = setting(
-        True, "also propose pairs of light bars: finds far plates, for 1 to 2.5 ms", live=True, reloads=True
+        True,
+        "also propose pairs of light bars: finds far plates, for 1 to 2.5 ms; other targets never have them",
+        live=True,
+        reloads=True,
     )
     roi_every: int = setting(
         0,

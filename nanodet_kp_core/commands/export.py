@@ -50,6 +50,12 @@ def main() -> int:
     if args.one_file and args.refiner is None:
         parser.error("--one-file: expected together with --refiner, whose second stage goes into the file")
     model, config, _ = load_model(args.checkpoint)
+    refiner = ""
+    files: dict[str, bytes] = {}
+    if args.refiner is not None:  # before the calibration, which takes minutes
+        stage, files = second_stage(args.refiner)
+        stage.check_classes(args.checkpoint, config.class_names)
+        refiner = stage.path.name
     input_size = args.size or config.data.val.input_size
     offset, metrics = (0.0, {}) if args.calibrate is None else calibrate(model, config, args.calibrate)
     images = []
@@ -60,13 +66,12 @@ def main() -> int:
                 break
     if not images:
         raise DataError(f"{args.images}: expected at least one image to compare on, got none")
-    refiner, files = ("", {}) if args.refiner is None else second_stage(args.refiner)
+    if not args.one_file:
+        write_beside(args.onnx, files)
     metadata, worst = export_onnx(
         args.checkpoint, args.onnx, input_size, images, metrics, offset, args.output == "decoded", args.batch, refiner,
         files if args.one_file else {},
     )  # fmt: skip
-    if not args.one_file:
-        write_beside(args.onnx, files)
     print(f"{args.onnx}: input {metadata.input.width}x{metadata.input.height}, {args.onnx.stat().st_size / 1e6:.2f} MB")
     print(f"torch and onnxruntime differ by {worst:.1e} at most on {len(images)} images; score logits {offset:+.2f}")
     return 0

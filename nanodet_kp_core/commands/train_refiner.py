@@ -14,7 +14,7 @@ import argparse
 from functools import partial
 from zlib import crc32
 
-from nanodet_kp_core.classes import ARMOR_CLASSES, COLORS, UNLIT, factors
+from nanodet_kp_core.classes import ARMOR_CLASSES, COLORS, UNLIT, are_armor, brief, class_factors
 from nanodet_kp_core.commands._crop_arguments import add_crop_arguments, collected, pictures, prepare, train
 from nanodet_kp_core.crops.proposal_crops import LOOKED_AT, PROPOSAL_SCORE, Crops, crops_of_records
 from nanodet_kp_core.errors import ModelError
@@ -50,28 +50,37 @@ def main() -> int:
         "--bars", type=own_or_shared, metavar="ONNX",
         help="last look made by nanodet-kp train-bars; it is copied beside refiner.onnx, which names it",
     )  # fmt: skip
+    parser.add_argument(
+        "--light-bars", action=argparse.BooleanOptionalAction,
+        help="whether the left and right sides of a target are lit bars: the scout proposes pairs of them, and no two "
+        "targets share one; kept in refiner.onnx (default: where the classes are those of armor plates)",
+    )  # fmt: skip
     args = parser.parse_args()
     prepare(parser, args)
     names = load_session(args.detector, 1).metadata.class_names
-    pair = factors(names)
-    if pair is None:
-        raise ModelError(f"model {args.detector}: expected classes that are COLOR_NUMBER pairs, got {list(names)[:4]}")
     if args.labels is None and names != ARMOR_CLASSES:
-        raise ModelError(f"model {args.detector}: expected the 36 classes of the rendered plates, or --labels")
-    colors, numbers = len(pair[0]), len(pair[1])
+        raise ModelError(
+            f"model {args.detector}: expected the 36 classes of the rendered plates, or --labels, got {brief(names)}"
+        )
+    colors, numbers = map(len, class_factors(names))
+    light_bars = are_armor(names) if args.light_bars is None else args.light_bars
+    if args.bars is not None and not light_bars:
+        parser.error("--bars: expected targets with lit bars, got others; leave it out, or say --light-bars")
     bars = "" if args.bars is None else Bars(args.bars).path.name
-    make = partial(crops_of_records, args.detector, numbers)
+    make = partial(crops_of_records, args.detector, numbers, light_bars=light_bars)
     wanted = f"{args.detector.name} {crc32(args.detector.read_bytes()):08x}"  # exports of one network are of one size
+    wanted += "" if light_bars else " without scout"
     crops = collected(args, pictures(args, names, smallest=10.0), make, Crops, wanted)
     print(f"{len(crops)} crops, {int(crops.plate.sum())} of plates")
     unlit = COLORS.index(UNLIT) if args.labels is None else -1
-    training = RefinerTraining(crops, colors, numbers, CropRecipe(steps=args.steps), unlit)
+    training = RefinerTraining(crops, colors, numbers, CropRecipe(steps=args.steps), unlit, names)
     train(training, args)
     run_id = f"{training.step} steps on {len(crops)} crops"
     rare = UNLIT_OFFSET if args.labels is None else 0.0  # one's own images show what is rare
     metadata = RefinerMetadata(
-        names, args.proposal_score, args.detector_weight, run_id=run_id, bars=bars, unlit_offset=rare
-    )
+        names, args.proposal_score, args.detector_weight, run_id=run_id, bars=bars, unlit_offset=rare,
+        light_bars=light_bars,
+    )  # fmt: skip
     worst = export_crop_network(training.average.model, args.out / "refiner.onnx", metadata, crops.images[:64])
     if args.bars is not None:
         write_atomically(args.out / bars, args.bars.read_bytes())

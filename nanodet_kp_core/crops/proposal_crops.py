@@ -202,14 +202,19 @@ def crops_of(sample: Sample, proposals: Sequence[np.ndarray], numbers: int, rng:
     return Crops(images, plate, colors, read, offsets)
 
 
-def crops_of_records(detector: Path, numbers: int, records: Sequence[Record], rng: np.random.Generator) -> Crops:
-    """The same for some images with the proposals of a detector and of the scout, for crop_files.collect."""
+def crops_of_records(
+    detector: Path, numbers: int, records: Sequence[Record], rng: np.random.Generator, light_bars: bool = True
+) -> Crops:
+    """The same for some images with the proposals of a detector and, with light_bars, of the scout, for
+    crop_files.collect."""
     propose = Detector(detector, threads=1, score_threshold=PROPOSAL_SCORE, nms_threshold=0.6, second_stage=False)
-    scout = Scout()
+    scout = Scout() if light_bars else None
     parts = []
     for record in records:
         sample = record.load()
         found = propose(sample.image)
-        pairs = unclaimed(scout(sample.image), found.corners, found.scores)
-        parts.append(crops_of(sample, (found.corners, pairs), numbers, rng))
+        proposals = [found.corners]
+        if scout is not None:
+            proposals.append(unclaimed(scout(sample.image), found.corners, found.scores))
+        parts.append(crops_of(sample, proposals, numbers, rng))
     return joined(parts)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nanodet_kp_core.classes import factors
+from nanodet_kp_core.classes import class_factors
 from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.evaluate.metrics import Prediction, match
 from nanodet_kp_core.evaluate.torch_detector import to_predictions
@@ -27,8 +27,8 @@ def number_evidence(records: Sequence[Record], detector: Detector) -> tuple[np.n
 
     Raises ModelError for a detector without a second stage.
     """
-    pair = factors(detector.metadata.class_names)
-    if detector.refiner is None or pair is None:
+    many = len(class_factors(detector.metadata.class_names)[1])
+    if detector.refiner is None:
         raise ModelError(f"model {detector.model_path}: expected one that names a refiner, got one without")
     predictions: dict[str, list[Prediction]] = {}
     logits: dict[int, np.ndarray] = {}
@@ -37,16 +37,19 @@ def number_evidence(records: Sequence[Record], detector: Detector) -> tuple[np.n
         logits.update(zip(map(id, predictions[record.name]), detector.number_logits))
     threshold = detector.options.score_threshold
     hits = [h for h in match(records, predictions, threshold).hits if h.record.number_known[h.plate]]
-    numbers = np.array([hit.record.labels[hit.plate] % len(pair[1]) for hit in hits], np.int64)
-    return np.array([logits[id(hit.prediction)] for hit in hits]).reshape(-1, len(pair[1])), numbers
+    numbers = np.array([hit.record.labels[hit.plate] % many for hit in hits], np.int64)
+    return np.array([logits[id(hit.prediction)] for hit in hits]).reshape(-1, many), numbers
 
 
 def fit_temperature(logits: np.ndarray, numbers: np.ndarray) -> float:
-    """Of TEMPERATURES the one under which the true numbers [H] are likeliest, logits [H, numbers], H above 0.
+    """Of TEMPERATURES the one under which the true numbers [H] are likeliest, logits [H, numbers], H above 0; 1 where
+    there is one number only.
 
     A share 1 / (H + 2) of each plate counts as any other number: a few images on which every number is right do not
     prove that none is ever wrong.
     """
+    if logits.shape[1] < 2:
+        return 1.0
     doubt = 1 / (len(numbers) + 2)
     targets = np.full(logits.shape, doubt / (logits.shape[1] - 1))
     targets[np.arange(len(numbers)), numbers] = 1 - doubt

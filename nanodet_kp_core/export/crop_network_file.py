@@ -90,6 +90,6 @@ def copy_refiner(source: Path, folder: Path) -> str:
 
     Raises as second_stage.
     """
-    name, files = second_stage(source)
-    write_beside(folder / name, files)
-    return name
+    refiner, files = second_stage(source)
+    write_beside(folder / refiner.path.name, files)
+    return refiner.path.name

@@ -32,6 +32,7 @@ from nanodet_kp_core.runtime.detection.decode import Decoder
 from nanodet_kp_core.runtime.detection.preprocess import preprocess
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata, OutputSpec
 from nanodet_kp_core.runtime.models.one_file import with_files
+from nanodet_kp_core.runtime.refinement.refiner import Refiner
 
 OPSET = 17
 IR_VERSION = 8
@@ -70,14 +71,16 @@ def export_onnx(
     batch: images per run. refiner: file name of the second stage in target's folder. files: those of it that go into
     `target` itself, by name.
 
-    Raises ModelError, and writes nothing, when the two differ by more than TOLERANCE; ConfigError for a size or batch
-    that the model cannot take.
+    Raises ModelError, and writes nothing, when the two differ by more than TOLERANCE, or the second stage is missing or
+    one of other classes; ConfigError for a size or batch that the model cannot take.
     """
     if min(size) < 32 or any(side % 32 for side in size):
         raise ConfigError(f"size: expected width and height that are multiples of 32, got {size[0]}x{size[1]}")
     if batch < 1:
         raise ConfigError(f"batch: expected a whole number of at least 1, got {batch}")
     model, config, run_id = load_model(checkpoint)
+    if refiner:
+        Refiner(target.parent / refiner, files or {}).check_classes(checkpoint, config.class_names)
     shift_scores(model, size, offset)
     raw = describe(config, size, run_id, metrics)
     raw = replace(raw, input=replace(raw.input, dtype="uint8", batch=batch), reader=refiner)

@@ -15,8 +15,8 @@ from nanodet_kp_core.runtime.models.session import open_session
 from nanodet_kp_core.runtime.refinement.refiner import Refiner
 
 
-def second_stage(source: Path) -> tuple[str, dict[str, bytes]]:
-    """The name of a refiner, and the bytes of its file and of the bars that it names, by file name.
+def second_stage(source: Path) -> tuple[Refiner, dict[str, bytes]]:
+    """A refiner, and the bytes of its file and of the bars that it names, by file name.
 
     source: the refiner's file, or that of a detector that names one, beside it or inside.
     Raises ModelError when there is no refiner, or a file is missing or is no second stage.
@@ -27,7 +27,7 @@ def second_stage(source: Path) -> tuple[str, dict[str, bytes]]:
         raise ModelError(f"model {source}: expected a second stage, or a model that names one, got a model without")
     inside = files_inside(entries, source)
     paths = [refiner.path, *((refiner.bars.path,) if refiner.bars else ())]
-    return refiner.path.name, {path.name: inside.get(path.name) or read_model(path) for path in paths}
+    return refiner, {path.name: inside.get(path.name) or read_model(path) for path in paths}
 
 
 def write_beside(model: Path, files: Mapping[str, bytes]) -> None:

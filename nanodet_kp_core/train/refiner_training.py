@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.crops.proposal_crops import Crops
 from nanodet_kp_core.errors import TrainingError
 from nanodet_kp_core.model.crop_networks import RefinerNetwork
 from nanodet_kp_core.runtime.refinement.crops import CROP_CORNERS
 from nanodet_kp_core.runtime.refinement.refiner import CORNER_SCALE
 from nanodet_kp_core.train.crop_training import CropRecipe, CropTraining
+from nanodet_kp_core.train.refiner_start import fit_weights
+
+log = logging.getLogger(__name__)
 
 UNLIT_WEIGHT = 0.1
 """Of rendered plates with their lights off in the question what is a plate. The generator draws one in twelve so that
@@ -29,24 +36,44 @@ _DIAGONAL = float(torch.tensor(CROP_CORNERS[2] - CROP_CORNERS[0]).norm())
 
 
 class RefinerTraining(CropTraining):
-    """See CropTraining. unlit: index of the color whose plates have UNLIT_WEIGHT, -1 for none.
+    """See CropTraining. unlit: index of the color whose plates have UNLIT_WEIGHT, -1 for none. class_names: kept with
+    the weights; a training that starts from them takes the rows of what both know.
 
     Raises TrainingError when no crop shows a plate.
     """
 
     kind = "reader"
 
-    def __init__(self, crops: Crops, colors: int, numbers: int, recipe: CropRecipe, unlit: int = -1) -> None:
+    def __init__(
+        self, crops: Crops, colors: int, numbers: int, recipe: CropRecipe, unlit: int = -1,
+        class_names: tuple[str, ...] = ARMOR_CLASSES,
+    ) -> None:  # fmt: skip
         if not crops.plate.any():
             raise TrainingError(f"refiner: expected crops to train on, got {len(crops)}, none of plates")
         torch.manual_seed(recipe.seed)
         super().__init__(crops.images, RefinerNetwork(colors, numbers), recipe)
+        self.class_names = class_names
         self._parts = [1, colors, numbers, 8]
         self.plate, self.colors, self.numbers, self.offsets = (
             torch.from_numpy(values) for values in (crops.plate, crops.colors, crops.numbers, crops.offsets)
         )
         self._weights = torch.ones(len(crops))
         self._weights[self.plate & (self.colors == unlit)] = UNLIT_WEIGHT
+
+    def state(self) -> dict[str, Any]:
+        """With the class names."""
+        return super().state() | {"class_names": list(self.class_names)}
+
+    def start_from(self, state: dict[str, Any]) -> None:
+        """Begin anew with the averaged weights of another training; of other classes, see fit_weights.
+
+        Raises TrainingError when they are of another network.
+        """
+        names = tuple(state.get("class_names", ARMOR_CLASSES))  # older files are of armor plates
+        weights, sentence = fit_weights(state["average"], names, self.network.state_dict(), self.class_names)
+        super().start_from({"average": weights})
+        if sentence:
+            log.info(sentence)
 
     def loss(self, values: Tensor, chosen: Tensor) -> Tensor:
         """Plate or not; of plates the color, the number where it is known, doubt where it is not, and the corners."""

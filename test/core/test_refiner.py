@@ -254,7 +254,9 @@ GOOD = json.loads(RefinerMetadata(ARMOR_CLASSES, 0.2).to_json())
         ("[1]", "refiner: expected its metadata"),
         (json.dumps({**GOOD, "format_version": 1}), r"expected version 2 .*got 1"),
         (json.dumps({**GOOD, "patch": [32, 32]}), r"got 2 with \(32, 32\)"),
-        (json.dumps({**GOOD, "class_names": ["a", "b"]}), "COLOR_NUMBER"),
+        (json.dumps({**GOOD, "class_names": ["a", "a"]}), r"class_names: expected different names, got \('a', 'a'\)"),
+        (json.dumps({**GOOD, "class_names": []}), "class_names: expected different names"),
+        (json.dumps({**GOOD, "light_bars": 1}), "light_bars: expected true or false, got 1"),
         (json.dumps({**GOOD, "proposal_score": 2}), "proposal_score: expected a number in 0..1"),
         (json.dumps({**GOOD, "offset": "1"}), r"offset: expected a number in -100..100, got '1'"),
         (json.dumps({**GOOD, "number_temperature": 0}), "number_temperature: expected a number in 0.01..100, got 0"),
@@ -291,7 +293,7 @@ def test_a_refiner_of_other_crops(tmp_path, change):
 def test_a_refiner_for_other_classes(model, tmp_path):
     names = tuple(f"{color}_{number}" for color in "BR" for number in "12345678")
     make_tiny_refiner(tmp_path / "refiner.onnx", metadata=RefinerMetadata(names, 0.2).to_json(), values=19)
-    with pytest.raises(ModelError, match="expected the classes of"):
+    with pytest.raises(ModelError, match=r"refiner.onnx: .*classes of .*m.onnx \(36: B_G, .*\), got one for 16: B_1, "):
         Detector(model)
 
 

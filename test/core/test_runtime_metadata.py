@@ -72,7 +72,6 @@ def test_number_of_priors_rounds_up():
         ({"class_names": []}, "class_names: expected a list of at least one"),
         ({"class_names": ["a", 3]}, "class_names: expected"),
         ({"class_names": ["a", "a"]}, "class_names: expected names that occur once"),
-        ({"class_names": ["a", "b"], "class_layout": "factored"}, "'factored' needs class names"),
         ({"class_layout": "other"}, "class_layout: expected one of"),
         ({"class_layout": 3}, "class_layout: expected one of"),
         ({"corner_codec": "other"}, "corner_codec: expected one of"),

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from nanodet_kp_core.classes import ARMOR_CLASSES, factors
+from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.geometry import boxes_of_corners, make_priors
 from nanodet_kp_core.runtime.detection.decode import decode
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, InputSpec, ModelMetadata, OutputSpec
@@ -187,7 +187,6 @@ def _class_logits(metadata: ModelMetadata, plate: TinyPlate) -> np.ndarray:
     if head.num_numbers == 0:
         logits[class_id] = score
         return logits
-    assert factors(metadata.class_names) is not None
     color, number = divmod(class_id, head.num_numbers)
     logits[color] = score
     logits[head.num_colors + number] = 5.0

@@ -34,6 +34,11 @@ def make_tiny_refiner(
     return _save(path, answer, blue, CROP_SIZE, REFINER_KEY, metadata)
 
 
+def save_refiner(path: Path, answer: np.ndarray, metadata: RefinerMetadata) -> Path:
+    """Writes a refiner that answers every crop with the values `answer` [1, V]."""
+    return _save(path, answer, np.zeros_like(answer), CROP_SIZE, REFINER_KEY, metadata.to_json())
+
+
 def name_refiner(path: Path, name: object) -> Path:
     """Makes the model of this path name a refiner."""
     proto = onnx.load(path)

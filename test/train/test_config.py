@@ -53,7 +53,6 @@ def _set(*keys_and_value):
         (_set(*HEAD, "num_classes", 12), "num_classes: expected 36, .*got 12"),
         (_set(*HEAD, "strides", [8, 16]), "strides: expected 3 strides"),
         (_set(*HEAD, "input_channel", 96), "input_channel: expected 48"),
-        (_set("class_names", ["a", "b"]), "'factored' needs class names"),
         (_set("class_names", ["a", "a"]), "expected a list of different names"),
         (_set(*TRAIN, "input_size", [250, 256]), "multiples of 32"),
         (_set(*BACKBONE, "model_size", "2.0x"), r"backbone\.model_size: input should be '0.5x'.*'2.0x'"),

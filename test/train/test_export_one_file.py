@@ -76,8 +76,8 @@ def test_a_shift_reaches_the_refiner_inside(one):
 
 
 def test_a_second_stage_is_taken_out_of_one_file(one):
-    name, files = second_stage(one)
-    assert name == "refiner.onnx"
+    refiner, files = second_stage(one)
+    assert refiner.path.name == "refiner.onnx"
     assert files == {file: (one.parent / "parts" / file).read_bytes() for file in ("refiner.onnx", "bars.onnx")}
 
 

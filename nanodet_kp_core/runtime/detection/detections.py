@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from nanodet_kp_core.classes import factors
+
 NUMBER_THRESHOLD = 0.5
 """Number score below which the node and the command line take a number for unknown. On real footage it keeps every
 number that a person can read, and one in ten of the others (models/README.md); 0 keeps every number."""
 
 _ARRAYS = ("scores", "class_ids", "boxes", "corners", "number_scores")
+UNKNOWN = "?"
+"""Label of a target whose class is unknown."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,13 @@ class Detections:
 
     @property
     def labels(self) -> list[str]:
-        """Class name of every plate, "B_3"; its color alone, "B", where the number is unknown."""
+        """Class name of every plate, "B_3"; its color alone, "B", where the number is unknown, and UNKNOWN where the
+        class names have no colors."""
+        if self.number_known.all():
+            return self.class_labels
+        colored = factors(self.class_names) is not None
         pairs = zip(self.class_labels, self.number_known, strict=True)
-        return [name if known else name.partition("_")[0] for name, known in pairs]
+        return [name if known else name.partition("_")[0] if colored else UNKNOWN for name, known in pairs]
 
     def __getitem__(self, rows: np.ndarray | slice) -> Detections:
         """Those of a mask bool [K], of indices int [M] in that order, or of a slice."""

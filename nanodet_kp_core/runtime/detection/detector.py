@@ -12,7 +12,6 @@ from typing import Protocol
 
 import numpy as np
 
-from nanodet_kp_core.errors import ModelError
 from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.runtime.detection.decode import Decoder
 from nanodet_kp_core.runtime.detection.detections import Detections
@@ -82,7 +81,8 @@ class Detector:
             score_threshold, nms_threshold, max_detections, number_threshold: make the attribute `options`.
             session: replaces loading: evaluation puts a torch model there.
             second_stage: False leaves out the refiner that the model names.
-            scout: False leaves out the proposals from light bars.
+            scout: False leaves out the proposals from light bars, which a second stage of targets without lit bars
+                never has.
 
         Raises:
             ModelError: see `load_session` and `bundled_model`.
@@ -96,9 +96,8 @@ class Detector:
         if second_stage and self.metadata.reader:
             name, inside = self.metadata.reader, getattr(self._session, "files", {})
             self.refiner = Refiner((self.model_path if name in inside else self.model_path.parent) / name, inside)
-            if self.refiner.metadata.class_names != self.metadata.class_names:
-                raise ModelError(f"model {self.refiner.path}: expected the classes of {self.model_path}, got others")
-        self.scout = Scout() if scout and self.refiner is not None else None
+            self.refiner.check_classes(self.model_path, self.metadata.class_names)
+        self.scout = Scout() if scout and self.refiner is not None and self.refiner.metadata.light_bars else None
         self.number_logits = np.zeros((0, 0), np.float32)
         self.times: dict[str, float] = {}
         self.clock: Callable[[], float] = time.perf_counter
@@ -237,7 +236,7 @@ class Detector:
         corners = found.corners
         if refiner.bars is not None:
             corners = refiner.bars(image, corners, channel_order, halved)
-        kept = obeying(corners)
+        kept = obeying(corners) if refiner.metadata.light_bars else np.arange(len(corners))
         self.number_logits = found.number_logits[kept]
         return Detections(
             scores=found.scores[kept],

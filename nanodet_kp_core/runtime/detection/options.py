@@ -9,7 +9,7 @@ import numpy as np
 
 from nanodet_kp_core.classes import split_label
 from nanodet_kp_core.errors import ConfigError, shown
-from nanodet_kp_core.runtime.detection.detections import Detections
+from nanodet_kp_core.runtime.detection.detections import UNKNOWN, Detections
 
 MAX_UNSELECTED = 1000
 """Detections of an image before those of unwanted classes are dropped."""
@@ -23,7 +23,8 @@ class DetectOptions:
     nms_threshold: of two plates with a larger IoU, the one with the higher score stays, whatever their classes are.
     max_detections: per image, best first.
     number_threshold: a number with a lower score is unknown, see Detections.number_known.
-    class_ids: wanted classes; None wants all. A plate of unknown number is wanted when all classes of its color are.
+    class_ids: wanted classes; None wants all. A plate of unknown number is wanted when all classes of its color are,
+        one of unknown class when all are.
     merge_corners: the corners of a plate are the weighted mean over all candidates that NMS assigns to it, down to
         merge_floor, instead of those of the best one: 10 % nearer on real frames (docs/runtime.md). Plates, scores and
         boxes do not depend on it. Proposals for a refiner are never merged: the refiner corrects each.
@@ -75,12 +76,13 @@ class DetectOptions:
         if self.class_ids is None:
             return np.arange(min(len(detections), self.max_detections))
         wanted = np.isin(detections.class_ids, list(self.class_ids))
+        labels = detections.labels
         for row in np.flatnonzero(wanted & ~detections.number_known):
-            wanted[row] = self._wants_color(detections.labels[row], detections.class_names)
+            wanted[row] = self._wants_color(labels[row], detections.class_names)
         return np.flatnonzero(wanted)[: self.max_detections]
 
     def _wants_color(self, color: str, class_names: Sequence[str]) -> bool:
-        ids = {index for index, name in enumerate(class_names) if name.partition("_")[0] == color}
+        ids = {index for index, name in enumerate(class_names) if color in (UNKNOWN, name.partition("_")[0])}
         return self.class_ids is None or ids <= self.class_ids
 
 

@@ -36,10 +36,10 @@ class Mounting:
 
     def is_large(self, label: str) -> bool | None:
         """Whether plates of this class are large; None where nobody knows."""
-        color, number = split_label(label)
+        number = split_label(label)[1]
         if label in self.large or number in self.large:
             return True
-        return False if color is not None or self._names_classes else None
+        return False if number or self._names_classes else None
 
     def lean_error(self, normal: np.ndarray, label: str) -> float:
         """By how much more than usual a plate looks up, radians. normal: [3], out of its front, in the camera frame."""

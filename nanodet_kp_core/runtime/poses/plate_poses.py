@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nanodet_kp_core.classes import are_armor
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.poses.mounting import Mounting
 from nanodet_kp_core.runtime.poses.pose import Camera, Pose, solve_poses
@@ -72,6 +73,8 @@ class PlatePoses:
 
         stamp_s: time of the image, seconds. When it goes back or leaps, what was seen before is forgotten.
         """
+        if not are_armor(detections.class_names):
+            return [None] * len(detections)
         gap = stamp_s - self._stamp_s
         known = self._tracks if 0 <= gap <= _MAX_GAP_S else []
         self._stamp_s, self._tracks = stamp_s, []

@@ -119,9 +119,9 @@ class Pose:
 
 
 def is_large(label: str) -> bool | None:
-    """Whether the class sits on a large plate; None where the name is no COLOR_NUMBER and nobody knows."""
-    color, number = split_label(label)
-    return None if color is None else number in LARGE_NUMBERS
+    """Whether the class sits on a large plate; None where the name has no sticker and nobody knows."""
+    number = split_label(label)[1]
+    return number in LARGE_NUMBERS if number else None
 
 
 @lru_cache(maxsize=2)

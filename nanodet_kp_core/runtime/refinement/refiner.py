@@ -8,13 +8,13 @@ like a third are told apart only close by.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from nanodet_kp_core.classes import UNLIT, factors
+from nanodet_kp_core.classes import UNLIT, brief, class_factors
 from nanodet_kp_core.errors import ModelError, shown
 from nanodet_kp_core.runtime.models.metadata import is_file_name
 from nanodet_kp_core.runtime.refinement.bars import Bars
@@ -49,7 +49,8 @@ MOST_PROPOSALS = 16
 class RefinerMetadata:
     """What a refiner says about itself.
 
-    class_names: every COLOR_NUMBER pair, color by color, as the detector's.
+    class_names: as the detector's. Where they are every COLOR_NUMBER pair, color by color, the network gives logits
+        of colors and of numbers; any other names are the numbers of one color (classes.class_factors).
     proposal_score: detections of the first stage from this score on are looked at again, in 0..1.
     detector_weight, offset: the final logit is the refiner's, plus detector_weight times the detector's, plus offset.
         The detector has seen more of the surroundings; the offset makes 0.5 the threshold to use.
@@ -59,6 +60,8 @@ class RefinerMetadata:
     scout_score: stands for the detector's score of what only the scout (runtime.refinement.scout) proposes, in 0..1.
     unlit_offset: added to the final logit of plates whose lights are off (color N). Among rendered images they are
         more frequent than on a field.
+    light_bars: whether the left and right sides of a target are lit bars, as those of armor plates: only then the scout
+        proposes pairs of bars, and the rules of runtime.refinement.bar_rules hold.
     Raises ModelError for other values.
     """
 
@@ -71,11 +74,13 @@ class RefinerMetadata:
     number_temperature: float = 1.0
     scout_score: float = 0.3
     unlit_offset: float = 0.0
+    light_bars: bool = True
 
     def __post_init__(self) -> None:
-        if factors(self.class_names) is None:
-            got = shown(self.class_names[:4])
-            raise ModelError(f"refiner: expected class names that are COLOR_NUMBER pairs, got {got}")
+        if not all(self.class_names) or not 0 < len(set(self.class_names)) == len(self.class_names):
+            raise ModelError(f"refiner: class_names: expected different names, got {shown(self.class_names[:4])}")
+        if not isinstance(self.light_bars, bool):
+            raise ModelError(f"refiner: light_bars: expected true or false, got {shown(self.light_bars)}")
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
@@ -145,8 +150,7 @@ class Refiner:
             self.metadata = RefinerMetadata.from_json(self.network.text)
         except ModelError as error:
             raise ModelError(f"model {path}: {error}") from None
-        pair = factors(self.metadata.class_names)
-        assert pair is not None
+        pair = class_factors(self.metadata.class_names)
         self._colors, self._numbers = len(pair[0]), len(pair[1])
         self._unlit = pair[0].index(UNLIT) if UNLIT in pair[0] else -1
         self.network.check(1 + self._colors + self._numbers + 8)  # plate, colors, numbers, corners
@@ -158,6 +162,15 @@ class Refiner:
     def path(self) -> Path:
         """The file that was loaded."""
         return self.network.path
+
+    def check_classes(self, detector: Path, class_names: Sequence[str]) -> None:
+        """Raises ModelError when it reads other classes than those of the detector, the file `detector`."""
+        own = self.metadata.class_names
+        if own != tuple(class_names):
+            raise ModelError(
+                f"model {self.path}: expected a second stage for the classes of {detector} ({brief(class_names)}), got "
+                f"one for {brief(own)}; train one for them with nanodet-kp train-refiner, or leave the second stage out"
+            )
 
     def __call__(
         self,
