@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.files import write_atomically
+from nanodet_kp_core.importer.carry import carry_over
+from nanodet_kp_core.importer.channels import class_rows
+from nanodet_kp_core.model.detector import OneStageDetector
+from nanodet_kp_core.train.class_start import other_coordinates, output_tensors, say_kept
 
 KEYS = ("average", "config", "run_id")
 """What every checkpoint has: averaged weights by name, the resolved configuration as JSON, the run."""
@@ -56,38 +60,45 @@ def load_checkpoint(path: Path, resume: bool = False) -> dict[str, Any]:
     return state
 
 
-def load_weights(model: nn.Module, path: Path, class_names: Sequence[str]) -> None:
+def load_weights(model: OneStageDetector, path: Path) -> str:
     """Start from the averaged weights of a checkpoint.
 
     Auxiliary heads serve training only: without one in the checkpoint the model keeps its own, and the other way round.
-    Raises TrainingError when classes or anything else differ: nothing is loaded in part.
+    Where the checkpoint has other classes, the channels of those that both have are taken over by name.
+
+    Returns a sentence that says what was kept and what is fresh; "" when all was kept.
+    Raises TrainingError when anything else differs: nothing is loaded in part.
     """
     state = load_checkpoint(path)
-    names = tuple(json.loads(state["config"])["class_names"])
-    if names != tuple(class_names):
-        raise TrainingError(
-            f"{path}: expected weights for the class_names of the configuration ({_short(class_names)}), "
-            f"got {_short(names)}; train on the same list, or start without schedule.load_model"
-        )
+    old, new = TrainConfig.model_validate(json.loads(state["config"])).layout, model.layout
     own, given = model.state_dict(), state["average"]
     shared_aux = any(map(_is_aux, own)) and any(map(_is_aux, given))
     keep = {name: value for name, value in given.items() if shared_aux or not _is_aux(name)}
-    fault = _mismatch({n: v for n, v in own.items() if shared_aux or not _is_aux(n)}, keep)
+    own = {name: value for name, value in own.items() if shared_aux or not _is_aux(name)}
+    sentence = ""
+    changing: set[str] = set()
+    if class_rows(old) != class_rows(new):
+        sentence = f"{path}: {say_kept(old, new)}"
+        changing = output_tensors(own, shared_aux)
+    fault = _mismatch(own, keep, changing) or (other_coordinates(old, new) if changing else None)
     if fault:
         raise TrainingError(f"{path}: expected weights of the configured model, got one of another: {fault}")
+    if changing:
+        keep = carry_over(keep, old, own, new, shared_aux)
     model.load_state_dict(keep, strict=False)
+    return sentence
 
 
 def _is_aux(name: str) -> bool:
     return name.startswith("aux_")
 
 
-def _mismatch(own: dict[str, Tensor], given: dict[str, Tensor]) -> str | None:
-    """What is wrong, or None."""
+def _mismatch(own: dict[str, Tensor], given: dict[str, Tensor], changing: set[str]) -> str | None:
+    """What is wrong, or None. changing: tensors whose shape may differ."""
     for name, value in own.items():
         if name not in given:
             return f"it has no {name}"
-        if given[name].shape != value.shape:
+        if given[name].shape != value.shape and name not in changing:
             return f"{name} is {_shape(given[name])} instead of {_shape(value)}"
     extra = given.keys() - own.keys()
     return f"the configured one has no {min(extra)}" if extra else None
@@ -95,8 +106,3 @@ def _mismatch(own: dict[str, Tensor], given: dict[str, Tensor]) -> str | None:
 
 def _shape(value: Tensor) -> str:
     return "x".join(map(str, value.shape)) or "a number"
-
-
-def _short(names: Sequence[str]) -> str:
-    head = ", ".join(list(names)[:4])
-    return f"{len(names)}: {head}{', ...' if len(names) > 4 else ''}"

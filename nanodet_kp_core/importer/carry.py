@@ -59,6 +59,11 @@ def output_convolutions(names: Sequence[str] | Mapping[str, Tensor], with_aux: b
         regression = f"head.gfl_reg.{level}" if f"head.gfl_reg.{level}.weight" in names else f"head.gfl_cls.{level}"
         outputs.append({CLASSES: f"head.gfl_cls.{level}", BOX: regression, CORNERS: regression})
         level += 1
+    level = 0
+    while f"head.rtm_cls.{level}.weight" in names:
+        kinds = {CLASSES: "cls", BOX: "reg", CORNERS: "pts"}
+        outputs.append({part: f"head.rtm_{kind}.{level}" for part, kind in kinds.items()})
+        level += 1
     if with_aux:
         outputs.append({CLASSES: "aux_head.gfl_cls", BOX: "aux_head.gfl_reg", CORNERS: "aux_head.gfl_pts"})
     return outputs

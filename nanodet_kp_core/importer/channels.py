@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nanodet_kp_core.classes import class_factors
 from nanodet_kp_core.geometry import BOX_CORNERS
 from nanodet_kp_core.layout import CORNER_SIGNS, HeadLayout
 
@@ -81,15 +82,30 @@ def convert_parts(
 
 
 def convert_classes(rows: Rows, fresh: Rows, old: HeadLayout, new: HeadLayout) -> Rows:
-    """Rows of classes by name; fresh ones for new names, and for all in the factored layout, which is ours."""
-    if new.class_layout != "joint":
-        return fresh
+    """Rows of classes by name; fresh ones for new names, and for all where the class layout is another."""
+    known = class_rows(old)
     weight, bias = fresh.weight.clone(), fresh.bias.clone()
-    for row, name in enumerate(new.class_names):
-        if name in old.class_names:
-            source = old.class_names.index(name)
+    if is_target_kept(old, new):
+        scores = rows.take(slice(0, old.num_scores))
+        weight[0], bias[0] = scores.weight.mean(dim=0), scores.bias.mean(dim=0)
+    for row, name in enumerate(class_rows(new)):
+        if name in known:
+            source = known.index(name)
             weight[row], bias[row] = rows.weight[source], rows.bias[source]
     return Rows(weight, bias)
+
+
+def is_target_kept(old: HeadLayout, new: HeadLayout) -> bool:
+    """Whether the one score of `new`, that of a target, starts as the mean of those of the colors of `old`."""
+    return old.class_layout == "factored" and class_rows(new)[0] == ("color", "")
+
+
+def class_rows(layout: HeadLayout) -> list[tuple[str, str]]:
+    """What each class channel says: ("class", "B_3"), or ("color", "B") and ("number", "3") in the factored layout."""
+    if layout.class_layout == "joint":
+        return [("class", name) for name in layout.class_names]
+    colors, numbers = class_factors(layout.class_names)
+    return [*(("color", name) for name in colors), *(("number", name) for name in numbers)]
 
 
 def convert_corners(parts: Mapping[str, Rows], old: HeadLayout, new: HeadLayout) -> Rows:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.errors import ModelError, shown
 
 CHOICES = ("average", "model")
 """Which weights to take: the moving average (`avg_model.*` of a .ckpt) or the ones that were trained (`model.*`)."""
@@ -80,6 +80,17 @@ def _strip(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _state_dict(checkpoint: Any, path: Path) -> dict[str, Tensor]:
+    if isinstance(checkpoint, Mapping) and "average" in checkpoint and "config" in checkpoint:
+        raise ModelError(
+            f"{path}: expected a checkpoint of another training code, got one of this package, which needs no import: "
+            "name it as schedule.load_model to train on, with the same classes or others, or export it with "
+            "training/export.py"
+        )
+    if isinstance(checkpoint, Mapping) and "average" in checkpoint and "kind" in checkpoint:
+        raise ModelError(
+            f"{path}: expected a checkpoint of a detector, got one of this package's second stage; name it as --start "
+            f"of training/train_{shown(checkpoint['kind'])[1:-1]}.py"
+        )
     state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping) or not state:
         raise ModelError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import uuid
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ from nanodet_kp_core.train.precision import Precision
 from nanodet_kp_core.train.provenance import git_revision
 from nanodet_kp_core.train.schedule import build_optimizer, learning_rate
 
+log = logging.getLogger(__name__)
+
 
 class Run:
     """One process's part of a training; `place` says which (default: the only one)."""
@@ -57,7 +60,9 @@ class Run:
         model = build_detector(arch, config.class_names).to(self.device)
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.schedule.load_model:
-            load_weights(self.model, Path(config.schedule.load_model), config.class_names)
+            sentence = load_weights(self.model, Path(config.schedule.load_model))
+            if sentence and self.place.rank == 0:
+                log.info(sentence)
         self.criterion = build_criterion(arch, config.class_names).to(self.device)
         self.average = WeightAverage(self.model, config.model.weight_averager.decay)
         self.optimizer = build_optimizer(self.model, config.schedule)

@@ -175,7 +175,7 @@ def test_target_configuration_takes_the_weights(tmp_path):
     assert any("auxiliary head: starts fresh" in note for note in result.notes)
     save_imported(tmp_path / "start.pt", result)
     model = build_detector(target.model.arch, target.class_names)
-    load_weights(model, tmp_path / "start.pt", target.class_names)
+    load_weights(model, tmp_path / "start.pt")
     assert all(torch.equal(value, result.state[name]) for name, value in model.state_dict().items())
 
 
