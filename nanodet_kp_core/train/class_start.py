@@ -36,7 +36,7 @@ def say_kept(old: HeadLayout, new: HeadLayout) -> str:
     if is_target_kept(old, new):
         colors = factors(old.class_names)
         target = "; the score of a target starts as " + (
-            f"the mean of those of {', '.join(colors[0])}" if colors else "it was"
+            f"that of any of {', '.join(colors[0])}" if colors else "it was"
         )
     return (
         f"weights for other classes ({brief(old.class_names)}; here {brief(new.class_names)}): backbone, neck, boxes "

@@ -14,9 +14,11 @@ from nanodet_kp_core.classes import ARMOR_CLASSES, are_armor, class_factors
 from nanodet_kp_core.config import TrainConfig, load_config
 from nanodet_kp_core.crops.proposal_crops import Crops
 from nanodet_kp_core.errors import ModelError, TrainingError
+from nanodet_kp_core.evaluate.torch_detector import torch_detector
 from nanodet_kp_core.importer.configs import ImportOptions
 from nanodet_kp_core.importer.import_weights import import_weights
 from nanodet_kp_core.model.build import build_detector
+from nanodet_kp_core.synthetic.records import RenderedRecords
 from nanodet_kp_core.train.crop_training import CropRecipe, load_crop_state
 from nanodet_kp_core.train.refiner_training import RefinerTraining
 
@@ -73,11 +75,11 @@ def test_everything_but_the_class_channels_is_kept(bundled):
             old, new = bundled[f"{name}.{kind}"], state[f"{name}.{kind}"]
             assert torch.equal(new[3:], old[13:])  # boxes and corners, behind 1 + 2 and 4 + 9 class channels
             assert torch.equal(new[1:3], fresh[f"{name}.{kind}"][1:3])
-            assert torch.allclose(new[0], old[:4].mean(dim=0))
+            assert torch.allclose(new[0], old[:4].sum(dim=0) + (9.0 if kind == "bias" else 0.0))
     assert sentence == (
         f"{BUNDLED}: weights for other classes (36: B_G, B_1, B_2, B_3, ...; here 2: long, square): backbone, neck, "
         "boxes and corners are kept, of the class channels none; fresh: long, square; the score of a target starts as "
-        "the mean of those of B, R, N, P"
+        "that of any of B, R, N, P"
     )
 
 
@@ -219,3 +221,28 @@ def test_a_refiner_remembers_its_classes(given, tmp_path, caplog):
     broken = given | {"average": {**given["average"], "output.bias": torch.zeros(5)}}
     with pytest.raises(TrainingError, match=r"classes 36: B_G, .* with 22 values of output\.bias, got 5"):
         again.start_from(broken)
+
+
+def test_digits_are_found_before_the_first_step():
+    """Thirty rendered images: the bundled weights know plates and digits, the colors are no longer asked for."""
+    raw = json.loads(load_checkpoint(BUNDLED)["config"]) | {"class_names": list(DIGITS)}
+    pipeline = raw["data"]["train"]["pipeline"]
+    raw["data"]["train"] = raw["data"]["val"] | {"pipeline": pipeline}  # rendered images have the 36 classes only
+    config = TrainConfig.model_validate(raw)
+    model = untrained(DIGITS)
+    load_weights(model, BUNDLED)
+    detector = torch_detector(model.eval(), config, (256, 256), torch.device("cpu"), 0.3)
+    plates, found, right = 0, 0, 0
+    for record in RenderedRecords(30, 5, (256, 256), (30.0, 120.0)):
+        sample = record.load()
+        seen = detector(sample.image)
+        for corners, label in zip(sample.corners, sample.labels):
+            digit = ARMOR_CLASSES[label].partition("_")[2]
+            if digit not in DIGITS:
+                continue
+            plates += 1
+            off = np.linalg.norm(seen.corners - corners, axis=2).mean(axis=1) / np.linalg.norm(corners[0] - corners[2])
+            if len(off) and off.min() < 0.2:
+                found += 1
+                right += seen.labels[int(off.argmin())] == digit
+    assert plates > 20 and found > 0.7 * plates and right > 0.5 * found
