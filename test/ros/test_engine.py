@@ -7,11 +7,13 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
 
-from tiny_model import TinyPlate, make_tiny_model
+from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
+from tiny_refiner import name_refiner, save_refiner
 
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.runtime.images.image_message import ImageView
 from nanodet_kp_core.runtime.poses.mounting import Mounting
+from nanodet_kp_core.runtime.refinement.refiner import RefinerMetadata
 from nanodet_kp_ros.engine import make_engine
 from nanodet_kp_ros.settings import NodeSettings
 
@@ -58,3 +60,17 @@ def test_what_is_recorded_holds_the_classes_that_are_not_published(tmp_path):
     model = make_tiny_model(tmp_path / "m.onnx", [TinyPlate("B_3", 0.9, CORNERS), TinyPlate("R_1", 0.8, CORNERS + 30)])
     found = engine(model, keep="R", max_detections=1, record_folder=str(tmp_path))(PICTURE)
     assert (found.published.labels, found.all.labels) == (["R_1"], ["B_3", "R_1"])
+
+
+def test_other_targets_run_with_the_same_defaults(tmp_path):
+    """Neither the scout nor anything else of armor plates; scout is on by default."""
+    kinds = ("long", "square")
+    metadata = tiny_metadata(64, 64, class_names=kinds, class_layout="factored")
+    plates = [TinyPlate("square", 0.9, CORNERS)]
+    model = name_refiner(make_tiny_model(tmp_path / "m.onnx", plates, metadata), "refiner.onnx")
+    answer = np.zeros((1, 1 + 1 + 2 + 8), np.float32)
+    answer[0, 0], answer[0, 2] = 3.0, 9.0
+    save_refiner(tmp_path / "refiner.onnx", answer, RefinerMetadata(kinds, 0.2, light_bars=False))
+    found = engine(model)
+    assert found(PICTURE).published.labels == ["long"]
+    assert found.detector.scout is None and found.detector.times["scout"] < 1

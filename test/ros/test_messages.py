@@ -50,6 +50,8 @@ def test_everything_is_carried_over():
         ("N_O", Armor.COLOR_NONE, "O"),
         ("P_Bs", Armor.COLOR_PURPLE, "Bs"),
         ("armor", Armor.COLOR_UNKNOWN, ""),
+        ("3", Armor.COLOR_UNKNOWN, "3"),
+        ("long", Armor.COLOR_UNKNOWN, ""),
         ("X_3", Armor.COLOR_UNKNOWN, ""),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nanodet_kp_core.classes import factors
+from nanodet_kp_core.classes import factors, split_label
 
 NUMBER_THRESHOLD = 0.5
 """Number score below which the node and the command line take a number for unknown. On real footage it keeps every
@@ -60,12 +60,14 @@ class Detections:
     @property
     def labels(self) -> list[str]:
         """Class name of every plate, "B_3"; its color alone, "B", where the number is unknown, and UNKNOWN where the
-        class names have no colors."""
-        if self.number_known.all():
-            return self.class_labels
-        colored = factors(self.class_names) is not None
-        pairs = zip(self.class_labels, self.number_known, strict=True)
-        return [name if known else name.partition("_")[0] if colored else UNKNOWN for name, known in pairs]
+        name has no color. The only class of a model is never unknown."""
+        labels = self.class_labels
+        if len(self.class_names) == 1 and split_label(self.class_names[0])[0] is None:
+            return labels
+        for row in np.flatnonzero(~self.number_known):
+            colored = split_label(labels[row])[0] is not None or factors(self.class_names) is not None
+            labels[row] = labels[row].partition("_")[0] if colored else UNKNOWN
+        return labels
 
     def __getitem__(self, rows: np.ndarray | slice) -> Detections:
         """Those of a mask bool [K], of indices int [M] in that order, or of a slice."""
