@@ -13,10 +13,10 @@ from torch import Tensor
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.importer.carry import carry_over
-from nanodet_kp_core.importer.channels import class_rows
 from nanodet_kp_core.model.detector import OneStageDetector
-from nanodet_kp_core.train.class_start import other_coordinates, output_tensors, say_kept
+from nanodet_kp_core.transfer.carry import carry_over
+from nanodet_kp_core.transfer.channels import class_rows
+from nanodet_kp_core.transfer.class_start import other_coordinates, output_tensors, say_kept
 
 KEYS = ("average", "config", "run_id")
 """What every checkpoint has: averaged weights by name, the resolved configuration as JSON, the run."""

@@ -14,7 +14,6 @@ from torch.nn import Module
 from nanodet_kp_core.checkpoint import save_checkpoint
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_core.importer.carry import carry_over, check_tensors
 from nanodet_kp_core.importer.configs import (
     CORNER_CHOICES,
     ImportOptions,
@@ -28,6 +27,7 @@ from nanodet_kp_core.importer.recognize import Recognized, recognize
 from nanodet_kp_core.importer.weights_file import Weights, read_weights
 from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.model.detector import OneStageDetector
+from nanodet_kp_core.transfer.carry import carry_over, check_tensors
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.importer.channels import BOX, CLASSES, CORNERS, convert_parts, read_parts, write_parts
 from nanodet_kp_core.layout import HeadLayout
+from nanodet_kp_core.transfer.channels import BOX, CLASSES, CORNERS, convert_parts, read_parts, write_parts
 
 _COUNTER = ".num_batches_tracked"
 _PROJECT = "head.distribution_project.project"

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from nanodet_kp_core.classes import brief, factors
-from nanodet_kp_core.importer.carry import output_convolutions
-from nanodet_kp_core.importer.channels import class_rows, is_target_kept
 from nanodet_kp_core.layout import HeadLayout
+from nanodet_kp_core.transfer.carry import output_convolutions
+from nanodet_kp_core.transfer.channels import class_rows, is_target_kept
 
 
 def output_tensors(own: Mapping[str, Tensor], with_aux: bool) -> set[str]:
