@@ -105,6 +105,7 @@ def test_what_a_module_needs(tmp_path):
         ("def f():\n    from sensor_msgs.msg import Image\n", {"ros"}),
         ("import pytest\npytest.importorskip('rclpy')\n", {"ros"}),
         ("COMMAND = ['python', 'training/train.py']\n", {"torch"}),
+        ("sys.argv[0] = 'show_augmentation.py'\n", {"torch"}),
         ("COMMAND = ['python', '-m', 'nanodet_kp_ros.detector_node']\n", {"ros"}),
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n", set()),
         ("TEXT = 'a torch is a lamp'\nimport numpy\n", set()),

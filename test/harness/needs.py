@@ -11,6 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = tuple(ROOT / name for name in (".", "test", "test/core", "test/data", "test/fuzz", "test/ros"))
 """Where imports of repository files are looked up, besides the importing file's own folder."""
 
+SCRIPTS = (".", "benchmark", "test", "tools", "training")
+"""Where a name such as "train.py" in a string is looked up."""
+
 _ROS = re.compile(r"rclpy|launch_ros|builtin_interfaces|\w+_(msgs|srvs|interfaces)")
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 _SCRIPT = re.compile(r"[\w/]+\.py")
@@ -20,8 +23,8 @@ def needs(path: Path) -> set[str]:
     """ "torch" and "ros" where the module needs them: it, or a file that it leads to, imports or names them.
 
     A file leads to the repository's files that it imports, also inside functions, and to those that a string of it
-    names whole, as a module or as a script: "nanodet_kp_core.detect", "training/train.py". A string "torch" or "rclpy",
-    as in pytest.importorskip, counts as an import. A test module also leads to the conftest.py beside it.
+    names whole, as a module or as a script: "nanodet_kp_core.detect", "training/train.py", "train.py". A string "torch"
+    or "rclpy", as in pytest.importorskip, counts as an import. A test module also leads to the conftest.py beside it.
     """
     found: set[str] = set()
     seen, waiting = set(), [path.resolve(), *path.resolve().parent.glob("conftest.py")]
@@ -45,7 +48,8 @@ def _looked_at(path: Path) -> tuple[frozenset[str], frozenset[Path]]:
     kinds = {"torch"} & tops | {"ros" for top in tops if _ROS.fullmatch(top)}
     folders = (path.parent, *FOLDERS)
     files = {file for name in visitor.names for file in _files_of_module(name, folders)}
-    files |= {ROOT / script for script in visitor.scripts if (ROOT / script).is_file()}
+    places = [ROOT / folder / script for folder in SCRIPTS for script in visitor.scripts]
+    files |= {place for place in places if place.is_file()}
     return frozenset(kinds), frozenset(files)
 
 
