@@ -21,7 +21,7 @@ def gradient(height=24, width=32):
     return np.stack([40 + 4 * x, 60 + 5 * y, 200 - 3 * x], axis=2).astype(np.uint8)
 
 
-def planes(encoding="nv24", missing=0):
+def planes(encoding="p010", missing=0):
     """A message of two bytes a pixel in an encoding that is not in the core's table."""
     return Image(width=8, height=6, encoding=encoding, step=16, data=array.array("B", bytes(16 * 6 - missing)))
 
@@ -81,5 +81,5 @@ def test_common_encodings_never_go_to_cv_bridge(bridge):
 
 def test_without_cv_bridge_it_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv_bridge", None)
-    with pytest.raises(ImageError, match=r"'nv24', 8x6, cannot be used: expected one of bgr8.*set the camera driver"):
+    with pytest.raises(ImageError, match=r"'p010', 8x6, cannot be used: expected one of bgr8.*set the camera driver"):
         check_image(planes())
