@@ -1,7 +1,9 @@
 # make setup | demo | test | test-fast | coverage | lint | clean, for a machine without ROS: everything goes into .venv.
 # PYTHON chooses the interpreter (CPython 3.10 to 3.13). PIP_ARGS is handed to every pip install.
+# ROS=jazzy takes the wheels of Jazzy instead of Kilted's, in .venv-jazzy; `make test ROS=jazzy` tests the nodes on them.
 
 PYTHON ?= python3
+ROS ?= kilted
 PIP_ARGS ?=
 SOURCE ?=
 DURATION ?= 20
@@ -10,7 +12,19 @@ PYTEST_ARGS ?=
 # Test processes; a module stays in one of them, and the modules are begun in the order of test/conftest.py.
 WORKERS ?= auto
 
+ifeq ($(ROS),kilted)
 VENV := .venv
+WHEELS := requirements/ros.txt
+TEST_NEEDS := requirements/train.txt requirements/test.txt
+TESTS :=
+else ifeq ($(ROS),jazzy)
+VENV := .venv-jazzy
+WHEELS := requirements/ros-jazzy.txt
+TEST_NEEDS := requirements/test-ros.txt
+TESTS := test/ros
+else
+$(error expected ROS=kilted or ROS=jazzy, got ROS=$(ROS))
+endif
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check $(PIP_ARGS)
 SCHEMA = $(VENV)/bin/check-jsonschema --quiet --builtin-schema
@@ -35,10 +49,10 @@ check:
 	  exit 2; }
 	@"$(PYTHON)" tools/check_python.py --venv $(VENV) $(CHOSEN)
 
-$(STAMPS)/wheels: requirements/ros.txt requirements/bags.txt requirements/runtime.txt tools/patch_wheels.py | check
-	@echo "building $(VENV): ROS 2 wheels, numpy, OpenCV, onnxruntime"
+$(STAMPS)/wheels: $(WHEELS) requirements/bags.txt requirements/runtime.txt tools/patch_wheels.py | check
+	@echo "building $(VENV): wheels of ROS 2 $(ROS), numpy, OpenCV, onnxruntime"
 	@test -x $(PY) || "$(PYTHON)" -m venv $(VENV)
-	@$(PIP) -r requirements/ros.txt -r requirements/runtime.txt
+	@$(PIP) -r $(WHEELS) -r requirements/runtime.txt
 	@# The usual OpenCV needs the window libraries of a desktop; without them take the one that has no windows.
 	@$(PY) -c 'import cv2' 2>/dev/null || { \
 	  $(PY) -m pip uninstall --quiet --yes opencv-python && $(PIP) 'opencv-python-headless<5' && \
@@ -52,16 +66,18 @@ $(STAMPS)/package: $(STAMPS)/wheels CMakeLists.txt package.xml $(wildcard msg/*.
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) tools/build_package.py
 	@touch $@
 
-$(STAMPS)/test: $(STAMPS)/package requirements/train.txt requirements/test.txt
-	@echo "installing what training and the tests need"
-	@$(PIP) -r requirements/train.txt -r requirements/test.txt
+$(STAMPS)/test: $(STAMPS)/package $(TEST_NEEDS) requirements/colcon.txt
+	@echo "installing what the tests need"
+	@$(PIP) $(addprefix -r ,$(TEST_NEEDS))
+	@$(if $(TESTS),,$(PY) -m venv $(VENV)/colcon && \
+	  $(VENV)/colcon/bin/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) -r requirements/colcon.txt)
 	@touch $@
 
 demo: $(STAMPS)/package
 	@$(PY) tools/demo.py --source "$(SOURCE)" --seconds $(DURATION) --out "$(DEMO_OUT)"
 
 test: $(STAMPS)/test
-	@$(PYTEST) $(PYTEST_ARGS)
+	@$(PYTEST) $(TESTS) $(PYTEST_ARGS)
 
 # What needs neither torch nor ROS.
 test-fast: $(STAMPS)/test
@@ -82,4 +98,4 @@ lint: $(STAMPS)/test
 	@$(SCHEMA) vendor.citation-file-format CITATION.cff
 
 clean:
-	rm -rf $(VENV) demo_out build
+	rm -rf .venv .venv-jazzy demo_out build

@@ -10,6 +10,8 @@ from nanodet_kp_core.runtime.models.bundled import share_folders
 
 # Fast DDS 3 reads the first, Fast DDS 2 (Humble, Jazzy) the second; other middlewares read neither.
 _PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+# Wheels do not say which distribution they are of.
+_BY_DISTRIBUTION = {"humble": _PROFILES[1:], "jazzy": _PROFILES[1:], "": _PROFILES}
 _OWN_SETTINGS = (*_PROFILES, "FASTDDS_BUILTIN_TRANSPORTS")
 _PROFILE_FILE = Path("config", "fastdds_images.xml")
 
@@ -23,5 +25,5 @@ def choose_transports(environment: MutableMapping[str, str] = os.environ) -> Non
         return
     folder = next((folder for folder in share_folders() if (folder / _PROFILE_FILE).is_file()), None)
     if folder is not None:
-        name = _PROFILES[environment.get("ROS_DISTRO") in ("humble", "jazzy")]
-        environment[name] = str(folder / _PROFILE_FILE)
+        names = _BY_DISTRIBUTION.get(environment.get("ROS_DISTRO", ""), _PROFILES[:1])
+        environment.update(dict.fromkeys(names, str(folder / _PROFILE_FILE)))

@@ -3,6 +3,7 @@ measuring data that lies beside the repository."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import tempfile
@@ -16,6 +17,14 @@ import pytest
 from needs import needs
 from turns import Turns
 
+MISSING = [name for name in ("hypothesis", "numpy", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+if MISSING:
+    pytest.exit(
+        f"expected the packages that the tests need, got none of the name {MISSING[0]}: "
+        "pip install -r requirements/runtime.txt -r requirements/test-ros.txt",
+        returncode=4,
+    )
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
@@ -23,7 +32,7 @@ SHARED = ROOT.parent / "shared"
 FOLDERS = ("core", "model", "data", "evaluate", "train", "fuzz", "ros")
 
 # Skips that are right on a user's machine and wrong where everything is there.
-_NEEDS = {"needs ../shared": SHARED.is_dir(), "needs ROS 2": True}
+_NEEDS = {"needs ../shared": SHARED.is_dir(), "needs ROS 2": True, "needs colcon": True}
 
 _TURNS = "NANODET_KP_TEST_TURNS"
 _KEY = pytest.StashKey[Turns]()

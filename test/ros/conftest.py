@@ -23,7 +23,8 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """
     name, value = LOCAL[os.environ.get("ROS_DISTRO") == "humble"]
     monkeypatch.setenv(name, value)
-    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_images.xml"))
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):  # Fast DDS 3, Fast DDS 2
+        monkeypatch.setenv(name, str(ROOT / "config" / "fastdds_images.xml"))
     for number in random.SystemRandom().sample(range(1, 101), 100):
         with open(domain_lock(number), "a") as lock:
             try:

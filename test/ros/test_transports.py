@@ -14,12 +14,18 @@ from nanodet_kp_ros.transports import choose_transports
 NAMES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
 
-@pytest.mark.parametrize(("distribution", "name"), [("humble", 1), ("jazzy", 1), ("kilted", 0), (None, 0)])
+@pytest.mark.parametrize(("distribution", "name"), [("humble", 1), ("jazzy", 1), ("kilted", 0), ("rolling", 0)])
 def test_the_profile_is_named_where_nothing_is_set(distribution, name):
-    environment = {} if distribution is None else {"ROS_DISTRO": distribution}
+    environment = {"ROS_DISTRO": distribution}
     choose_transports(environment)
     assert Path(environment[NAMES[name]]).name == "fastdds_images.xml"
     assert NAMES[1 - name] not in environment
+
+
+def test_where_nothing_says_the_distribution_both_are_named():
+    environment = {}
+    choose_transports(environment)
+    assert {name: Path(value).name for name, value in environment.items()} == dict.fromkeys(NAMES, "fastdds_images.xml")
 
 
 @pytest.mark.parametrize("name", [*NAMES, "FASTDDS_BUILTIN_TRANSPORTS"])
@@ -34,7 +40,8 @@ def test_a_node_started_by_hand_has_it(start, monkeypatch, image_model, tmp_path
     import cv2
     import numpy as np
 
-    monkeypatch.delenv(NAMES[0])
+    for name in NAMES:
+        monkeypatch.delenv(name)
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
     argument = f"model:={image_model}" if node == "detector_node" else f"source:={tmp_path}"
     process = start(node, "-p", argument)
