@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+import sys
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from nanodet_kp_core.runtime.models.bundled import share_folders
 
 # Fast DDS 3 reads the first, Fast DDS 2 (Humble, Jazzy) the second; other middlewares read neither.
 _PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-# Wheels do not say which distribution they are of.
-_BY_DISTRIBUTION = {"humble": _PROFILES[1:], "jazzy": _PROFILES[1:], "": _PROFILES}
 _OWN_SETTINGS = (*_PROFILES, "FASTDDS_BUILTIN_TRANSPORTS")
 _PROFILE_FILE = Path("config", "fastdds_images.xml")
 
@@ -25,5 +24,13 @@ def choose_transports(environment: MutableMapping[str, str] = os.environ) -> Non
         return
     folder = next((folder for folder in share_folders() if (folder / _PROFILE_FILE).is_file()), None)
     if folder is not None:
-        names = _BY_DISTRIBUTION.get(environment.get("ROS_DISTRO", ""), _PROFILES[:1])
-        environment.update(dict.fromkeys(names, str(folder / _PROFILE_FILE)))
+        environment[_PROFILES[_is_fast_dds_2(environment)]] = str(folder / _PROFILE_FILE)
+
+
+def _is_fast_dds_2(environment: Mapping[str, str]) -> bool:
+    """By the distribution; wheels do not say theirs, and there by the name of the package."""
+    distribution = environment.get("ROS_DISTRO")
+    if distribution is not None:
+        return distribution in ("humble", "jazzy")
+    prefixes = [*environment.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
+    return any(prefix and Path(prefix, "share", "fastrtps").is_dir() for prefix in prefixes)

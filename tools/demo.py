@@ -18,6 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nanodet_kp_ros.transports import choose_transports
+
 ROOT = Path(__file__).resolve().parent.parent
 NODES = Path(sys.prefix) / "lib" / "nanodet_kp_ros"
 CLIP_SEED = "14"  # both teams, near and far, official stickers
@@ -52,7 +54,7 @@ class DemoError(Exception):
 def prepare_environment() -> None:
     """A DDS domain of our own, so that several demos do not hear each other; shared memory for large images."""
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 100)))
-    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_images.xml"))
+    choose_transports()
 
 
 def make_clip(folder: Path, seconds: float) -> str:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ros_helpers import ROOT, DetectorPeer, NodeProcess, domain_lock, make_image_model
+from ros_helpers import DetectorPeer, NodeProcess, domain_lock, make_image_model
+
+from nanodet_kp_ros.transports import choose_transports
 
 LOCAL = (("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"), ("ROS_LOCALHOST_ONLY", "1"))
 """What limits discovery to this machine, on distributions since Iron and on Humble."""
@@ -23,8 +25,12 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """
     name, value = LOCAL[os.environ.get("ROS_DISTRO") == "humble"]
     monkeypatch.setenv(name, value)
-    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):  # Fast DDS 3, Fast DDS 2
-        monkeypatch.setenv(name, str(ROOT / "config" / "fastdds_images.xml"))
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS"):
+        monkeypatch.delenv(name, raising=False)
+    chosen = {key: os.environ[key] for key in ("ROS_DISTRO", "AMENT_PREFIX_PATH") if key in os.environ}
+    choose_transports(chosen)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
     for number in random.SystemRandom().sample(range(1, 101), 100):
         with open(domain_lock(number), "a") as lock:
             try:

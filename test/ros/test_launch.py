@@ -26,8 +26,8 @@ LAUNCH = (
 
 
 def test_launch_with_a_player(image_model, tmp_path, monkeypatch):
-    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE")
-    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE")
+    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE", raising=False)
+    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
     for number, image in enumerate(colored_images(2)):
         cv2.imwrite(str(tmp_path / f"{number}.png"), image)
     arguments = [

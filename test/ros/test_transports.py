@@ -22,10 +22,15 @@ def test_the_profile_is_named_where_nothing_is_set(distribution, name):
     assert NAMES[1 - name] not in environment
 
 
-def test_where_nothing_says_the_distribution_both_are_named():
-    environment = {}
+@pytest.mark.parametrize(("package", "name"), [("fastrtps", 1), ("fastdds", 0)])
+def test_where_nothing_says_the_distribution_its_packages_do(monkeypatch, tmp_path, package, name):
+    """As with wheels. Fast DDS 3 warns where the other name is set."""
+    (tmp_path / "share" / package).mkdir(parents=True)
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "none"))
+    environment = {"AMENT_PREFIX_PATH": f"/none:{tmp_path}"}
     choose_transports(environment)
-    assert {name: Path(value).name for name, value in environment.items()} == dict.fromkeys(NAMES, "fastdds_images.xml")
+    assert Path(environment[NAMES[name]]).name == "fastdds_images.xml"
+    assert NAMES[1 - name] not in environment
 
 
 @pytest.mark.parametrize("name", [*NAMES, "FASTDDS_BUILTIN_TRANSPORTS"])
@@ -41,7 +46,7 @@ def test_a_node_started_by_hand_has_it(start, monkeypatch, image_model, tmp_path
     import numpy as np
 
     for name in NAMES:
-        monkeypatch.delenv(name)
+        monkeypatch.delenv(name, raising=False)
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
     argument = f"model:={image_model}" if node == "detector_node" else f"source:={tmp_path}"
     process = start(node, "-p", argument)
