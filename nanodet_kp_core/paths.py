@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
@@ -57,8 +58,9 @@ def what_is(path: Path) -> str:
 def names_below(folder: Path, extensions: tuple[str, ...], skip: Callable[[str], bool] = lambda _: False) -> list[str]:
     """Names of the files with one of these extensions (lower case) in a folder and below, with forward slashes.
 
-    Linked folders are entered, each folder once on a way, so that links in a circle end. skip: names of folders and
-    files that are left out. Raises ConfigError where links multiply the folders.
+    Linked folders are entered, each folder once on a way, so that links in a circle end. A link to a file that is not
+    there counts as a file, so that whoever reads it tells; a folder that may not be entered is warned of on stderr.
+    skip: names of folders and files that are left out. Raises ConfigError where links multiply the folders.
     """
     found: list[str] = []
     left = _MOST_FOLDERS
@@ -69,7 +71,10 @@ def names_below(folder: Path, extensions: tuple[str, ...], skip: Callable[[str],
         try:
             status = os.stat(here)
             entries = sorted(os.scandir(here), key=lambda entry: entry.name)
-        except OSError:  # it may not be entered, or has just gone
+        except PermissionError:
+            print(f"warning: {brief(here)}: permission denied, left out", file=sys.stderr)
+            continue
+        except OSError:  # it has just gone
             continue
         identity = (status.st_dev, status.st_ino)
         if identity in above:
@@ -84,9 +89,13 @@ def names_below(folder: Path, extensions: tuple[str, ...], skip: Callable[[str],
                 continue
             if entry.is_dir():
                 pending.append((name, above | {identity}))
-            elif entry.name.lower().endswith(extensions) and entry.is_file():
+            elif entry.name.lower().endswith(extensions) and (entry.is_file() or _leads_nowhere(entry)):
                 found.append(name)
     return found
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 def brief(path: str | Path) -> str:

@@ -41,6 +41,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5000000\
         (b"\x1c\0\0\0TFL3" + bytes(50), "a model of TensorFlow Lite"),
         (b"\x89HDF\r\n\x1a\n", "a model of Keras"),
         (b"7767517\n75 83\n", "a model of ncnn"),
+        (b"RKNN\0\0\0\0" + bytes(60), "a model of RKNN"),
         (b"\x40\0\0\0\0\0\0\0" + b'{"weight":', "weights in safetensors"),
         (b"\xff\xd8\xff\xe0", "an image"),
     ],

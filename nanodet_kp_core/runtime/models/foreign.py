@@ -36,6 +36,7 @@ _MAGIC = (
     (4, b"TFL3", "a model of TensorFlow Lite"),
     (4, b"ORTM", "a model in onnxruntime's own format"),
     (0, b"7767517", "a model of ncnn"),
+    (0, b"RKNN", "a model of RKNN"),
     (0, b"ftrt", "an engine of TensorRT"),
     (0, b"ptrt", "an engine of TensorRT"),
     (0, b"GGUF", "a language model (GGUF)"),
