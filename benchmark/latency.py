@@ -34,7 +34,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from published_system import LAYOUT, PLATES, SIZE, STRIDES, PublishedSystem
 from realistic_output import realistic_output
 
-from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.runtime.detection.decode import Decoder
@@ -181,7 +180,7 @@ def network_job(path: Path, threads: int) -> Callable[[], object]:
 
 def postprocess_jobs() -> dict[Any, Callable[[], object]]:
     """Decode and NMS of the raw output of the published head, by ("post", plates)."""
-    decoder = Decoder(ModelMetadata(ARMOR_CLASSES, STRIDES, InputSpec(*SIZE), corner_codec="unsigned"))
+    decoder = Decoder(ModelMetadata(strides=STRIDES, input=InputSpec(*SIZE), head=LAYOUT))
     jobs: dict[Any, Callable[[], object]] = {}
     for plates in PLATES:
         output = realistic_output(LAYOUT, SIZE, STRIDES, plates)

@@ -17,6 +17,9 @@ CORNER_CODECS = ("signed", "unsigned", "none")
 REGRESSIONS = ("distribution", "direct")
 PRIOR_OFFSETS = (0.0, 0.5)
 
+MAX_COUNT = 1 << 16
+"""Of every size and number that a file claims: a file must not take the memory of the robot."""
+
 DIRECT_REACH = 3000.0
 """Direct regression: no box side and no corner lies farther from its prior than this, in strides: nothing overflows."""
 
@@ -52,6 +55,14 @@ class HeadLayout:
     prior_offset: float = 0.0
 
     def __post_init__(self) -> None:
+        names = self.class_names
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise _wrong("class_names", "a list of at least one non-empty name", list(names))
+        if len(set(names)) != len(names):
+            raise _wrong("class_names", "names that occur once", list(names))
+        problem = count_problem(self.reg_max)
+        if problem is not None:
+            raise _wrong("reg_max", problem, self.reg_max)
         _check("class_layout", self.class_layout, CLASS_LAYOUTS)
         _check("corner_codec", self.corner_codec, CORNER_CODECS)
         _check("regression", self.regression, REGRESSIONS)
@@ -132,4 +143,15 @@ class HeadLayout:
 
 def _check(name: str, value: object, choices: tuple[object, ...]) -> None:
     if value not in choices:
-        raise ConfigError(f"{name}: expected one of {choices}, got {shown(value)}")
+        raise _wrong(name, f"one of {choices}", value)
+
+
+def _wrong(name: str, expected: str, got: object) -> ConfigError:
+    return ConfigError(f"{name}: expected {expected}, got {shown(got)}")
+
+
+def count_problem(value: object) -> str | None:
+    """What was expected instead of `value`, which must be a whole number of 1 to MAX_COUNT; None when it is one."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        return "a whole number of at least 1"
+    return f"a whole number of at most {MAX_COUNT}" if value > MAX_COUNT else None

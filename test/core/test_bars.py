@@ -120,11 +120,12 @@ GOOD = json.loads(BarsMetadata("x").to_json())
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no json", "expected the metadata of bars"),
-        ("[1]", "expected the metadata of bars"),
-        ("{}", "expected the metadata of bars"),
-        (json.dumps({**GOOD, "format_version": 9}), r"expected version 1 .*got 9"),
-        (json.dumps({**GOOD, "patch": [32, 32]}), r"got 1 with \(32, 32\)"),
+        ("no json", "bars: expected a JSON object"),
+        ("[1]", "bars: the entry: expected a JSON object"),
+        ("{}", "bars: format_version: this package reads version 1, the model has None"),
+        (json.dumps({**GOOD, "more": 1}), r"unknown keys \['more'\]"),
+        (json.dumps({**GOOD, "format_version": 9}), r"reads version 1, the model has 9"),
+        (json.dumps({**GOOD, "patch": [32, 32]}), r"patch: expected \[24, 56\], got \[32, 32\]"),
         (json.dumps({**GOOD, "run_id": 5}), "run_id: expected a text, got 5"),
     ],
 )

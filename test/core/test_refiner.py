@@ -250,18 +250,20 @@ GOOD = json.loads(RefinerMetadata(ARMOR_CLASSES, 0.2).to_json())
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no json", "refiner: expected its metadata"),
-        ("[1]", "refiner: expected its metadata"),
-        (json.dumps({**GOOD, "format_version": 1}), r"expected version 2 .*got 1"),
-        (json.dumps({**GOOD, "patch": [32, 32]}), r"got 2 with \(32, 32\)"),
         (json.dumps({**GOOD, "class_names": ["a", "a"]}), r"class_names: expected different names, got \('a', 'a'\)"),
         (json.dumps({**GOOD, "class_names": []}), "class_names: expected different names"),
         (json.dumps({**GOOD, "light_bars": 1}), "light_bars: expected true or false, got 1"),
+        ("no json", "refiner: expected a JSON object"),
+        ("[1]", "refiner: the entry: expected a JSON object"),
+        (json.dumps({**GOOD, "format_version": 1}), r"reads version 2, the model has 1"),
+        (json.dumps({**GOOD, "patch": [32, 32]}), r"patch: expected \[64, 40\], got \[32, 32\]"),
+        (json.dumps({**GOOD, "class_names": [1, 2]}), "class_names: expected different names"),
+        (json.dumps({**GOOD, "class_names": "B_1"}), "class_names: expected a list"),
         (json.dumps({**GOOD, "proposal_score": 2}), "proposal_score: expected a number in 0..1"),
         (json.dumps({**GOOD, "offset": "1"}), r"offset: expected a number in -100..100, got '1'"),
         (json.dumps({**GOOD, "number_temperature": 0}), "number_temperature: expected a number in 0.01..100, got 0"),
         (json.dumps({**GOOD, "number_temperature": None}), "number_temperature: expected a number"),
-        (json.dumps({**GOOD, "more": 2}), "refiner: expected its metadata"),
+        (json.dumps({**GOOD, "more": 2}), r"refiner: the entry: .*unknown keys \['more'\]"),
     ],
 )
 def test_wrong_metadata_of_a_refiner(tmp_path, text, message):

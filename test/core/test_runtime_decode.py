@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from tiny_model import OFF, TinyPlate, decoded_rows, encode, tiny_metadata
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.geometry import make_priors
 from nanodet_kp_core.runtime.detection.decode import decode
-from nanodet_kp_core.runtime.models.metadata import ModelMetadata, OutputSpec
+from nanodet_kp_core.runtime.models.metadata import OutputSpec
 
 # A plate with its left-top at (12, 20): tilted, so that no two coordinates are equal.
 TILTED = [[12, 20], [14, 31], [40.5, 33], [38, 22.25]]
@@ -18,7 +19,7 @@ TILTED = [[12, 20], [14, 31], [40.5, 33], [38, 22.25]]
 def _slow_decode(output, metadata, threshold):
     """The definition, number by number: [(prior index, score, class id, box, corners)]."""
     head = metadata.head
-    priors = make_priors(metadata.input.height, metadata.input.width, metadata.strides, metadata.prior_offset)
+    priors = make_priors(metadata.input.height, metadata.input.width, metadata.strides, metadata.head.prior_offset)
     found = []
     for index, (row, (x, y, stride, _)) in enumerate(zip(output.astype(np.float64), priors, strict=True)):
         logits = list(row[: head.num_logits])
@@ -27,13 +28,13 @@ def _slow_decode(output, metadata, threshold):
         if score < threshold:
             continue
         class_id = first
-        if metadata.class_layout == "factored":
+        if metadata.head.class_layout == "factored":
             class_id = first * head.num_numbers + int(np.argmax(logits[head.num_scores :]))
         sides, means = _slow_distances(list(row[head.num_logits :]), metadata)
         left, top, right, bottom = (side * stride for side in sides)
         box = (x - left, y - top, x + right, y + bottom)
         corners = [(box[0], box[1]), (box[0], box[3]), (box[2], box[3]), (box[2], box[1])]
-        if metadata.corner_codec != "none":
+        if metadata.head.corner_codec != "none":
             corners = [(x + means[2 * k] * stride, y + means[2 * k + 1] * stride) for k in range(4)]
         found.append((index, score, class_id, box, corners))
     return found
@@ -41,16 +42,16 @@ def _slow_decode(output, metadata, threshold):
 
 def _slow_distances(rest, metadata):
     """Four sides and eight signed offsets (empty without corners) in strides."""
-    if metadata.regression == "direct":
+    if metadata.head.regression == "direct":
         return [math.exp(value) for value in rest[:4]], rest[4:]
-    reg_max = metadata.reg_max
+    reg_max = metadata.head.reg_max
     sides = [_mean(rest, k, range(reg_max + 1)) for k in range(4)]
-    if metadata.corner_codec == "none":
+    if metadata.head.corner_codec == "none":
         return sides, []
     rest = rest[4 * (reg_max + 1) :]
-    low = 0 if metadata.corner_codec == "unsigned" else -reg_max
+    low = 0 if metadata.head.corner_codec == "unsigned" else -reg_max
     means = [_mean(rest, k, range(low, reg_max + 1)) for k in range(8)]
-    if metadata.corner_codec == "unsigned":  # the published signs, spelled out
+    if metadata.head.corner_codec == "unsigned":  # the published signs, spelled out
         means = [s * m for s, m in zip((-1, -1, -1, 1, 1, 1, 1, -1), means, strict=True)]
     return sides, means
 
@@ -195,7 +196,7 @@ def test_scores_after_a_sigmoid_are_taken_as_they_are():
     raw = tiny_metadata()
     output = encode(raw, [TinyPlate("B_1", 0.7, TILTED)])
     output[:, : raw.head.num_scores] = 1 / (1 + np.exp(-output[:, : raw.head.num_scores]))
-    meta = ModelMetadata(raw.class_names, raw.strides, raw.input, OutputSpec(scores="sigmoid"))
+    meta = replace(raw, output=OutputSpec(scores="sigmoid"))
     np.testing.assert_allclose(decode(output, meta, 0.69).scores, [0.7], atol=1e-6)
     assert len(decode(output, meta, 0.71).scores) == 0
 

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.geometry import boxes_of_corners, make_priors
+from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.runtime.detection.decode import decode
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, InputSpec, ModelMetadata, OutputSpec
 
@@ -47,14 +48,16 @@ def tiny_metadata(
 ) -> ModelMetadata:
     """Metadata of a tiny model; rows makes it one whose graph decodes; further keywords go to its InputSpec."""
     return ModelMetadata(
-        class_names=tuple(class_names),
         strides=(8, 16, 32),
         input=InputSpec(width=width, height=height, **input_values),
         output=OutputSpec(layout="NKD", scores="sigmoid", rows=rows) if rows else OutputSpec(),
-        class_layout=class_layout,
-        corner_codec=corner_codec,
-        regression=regression,
-        prior_offset=prior_offset,
+        head=HeadLayout(
+            tuple(class_names),
+            class_layout=class_layout,
+            corner_codec=corner_codec,
+            regression=regression,
+            prior_offset=prior_offset,
+        ),
         run_id="tiny",
     )
 
@@ -172,7 +175,7 @@ def _free_prior(
         sides = np.array([x - box[0], y - box[1], box[2] - x, box[3] - y]) / stride
         offsets = (corners - [x, y]).ravel() / stride * metadata.head.corner_signs()
         reach = metadata.head.corner_positions()
-        fits = sides.min() >= 0 and sides.max() <= metadata.reg_max
+        fits = sides.min() >= 0 and sides.max() <= metadata.head.reg_max
         if fits and offsets.min() >= reach[0] and offsets.max() <= reach[-1] and int(index) not in used:
             used.add(int(index))
             return int(index)

@@ -211,7 +211,7 @@ def test_result_is_exported_and_runs_in_the_runtime(tmp_path, sections):
     assert run_id.startswith("import-")
     image = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
     metadata, _ = export_onnx(tmp_path / "start.pt", tmp_path / "model.onnx", (96, 64), [image])
-    assert metadata.corner_codec == sections["head"]["corner_codec"]
+    assert metadata.head.corner_codec == sections["head"]["corner_codec"]
     assert metadata.input.resize == ("letterbox" if sections["fpn"]["name"] == "PAN" else "stretch")
     detections = Detector(tmp_path / "model.onnx", score_threshold=0.05)(image)
     assert len(detections.labels) > 0  # random weights see something everywhere

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from nanodet_kp_core.errors import ConfigError, ModelError, shown
-from nanodet_kp_core.layout import HeadLayout
+from nanodet_kp_core.errors import ConfigError, ModelError
+from nanodet_kp_core.layout import MAX_COUNT, HeadLayout, count_problem
+from nanodet_kp_core.runtime.models.json_entry import JsonEntry, field_defaults, field_names, is_int
 
 METADATA_KEY = "nanodet_kp"
 """Key in the ONNX `metadata_props` that holds the JSON text."""
 
-FORMAT_VERSION = 1
-"""Version of the JSON form that this package writes and reads."""
+_ENTRY = JsonEntry("model metadata", version=1)
 
 OPTIONAL_KEYS = ("regression", "prior_offset", "batch", "rows", "reader")
 """Keys that may be missing: models from before they existed mean their defaults."""
@@ -25,10 +23,7 @@ OPTIONAL_KEYS = ("regression", "prior_offset", "batch", "rows", "reader")
 DECODED_VALUES = 14
 """Columns of a decoded row: score, class id, x_min, y_min, x_max, y_max, x0, y0, .. x3, y3."""
 
-MOST = 1 << 16
-"""Of every size and number in the metadata: what a file claims must not take the memory of the robot."""
-
-MOST_PIXELS = 1 << 26
+MAX_PIXELS = 1 << 26
 """Of the images of one run together, 200 MB."""
 
 PAD_VALUE = 114
@@ -69,16 +64,16 @@ class InputSpec:
         _check_choice("input.dtype", self.dtype, ("float32", "uint8"))
         _check_choice("input.resize", self.resize, ("letterbox", "stretch"))
         _check_choice("input.channel_order", self.channel_order, ("bgr", "rgb"))
-        if not _is_int(self.pad_value) or not 0 <= self.pad_value <= 255:
+        if not is_int(self.pad_value) or not 0 <= self.pad_value <= 255:
             raise _wrong("input.pad_value", "an integer gray value in 0..255", self.pad_value)
         if (self.mean is None) != (self.std is None):
             raise _wrong("input.mean and input.std", "both null or both three numbers", (self.mean, self.std))
         if self.dtype == "uint8" and self.mean is not None:
             raise _wrong("input.mean and input.std", "null for uint8, whose graph normalises", (self.mean, self.std))
         _check_positive("input.batch", self.batch)
-        if self.batch * self.width * self.height > MOST_PIXELS:
+        if self.batch * self.width * self.height > MAX_PIXELS:
             size = f"{self.batch} x {self.width}x{self.height}"
-            raise _wrong("input", f"at most {MOST_PIXELS} pixels a run", size)
+            raise _wrong("input", f"at most {MAX_PIXELS} pixels a run", size)
         _check_triple("input.mean", self.mean)
         _check_triple("input.std", self.std)
         if self.std is not None and min(self.std) <= 0:
@@ -106,7 +101,7 @@ class OutputSpec:
         _check_name("output.name", self.name)
         _check_choice("output.layout", self.layout, ("NPC", "NKD"))
         _check_choice("output.scores", self.scores, ("sigmoid",) if self.is_decoded else ("logits", "sigmoid"))
-        if not _is_int(self.rows) or (self.rows > 0) != self.is_decoded or not 0 <= self.rows <= MOST:
+        if not is_int(self.rows) or (self.rows > 0) != self.is_decoded or not 0 <= self.rows <= MAX_COUNT:
             raise _wrong("output.rows", "0 for NPC, a whole number of at least 1 for NKD", self.rows)
 
     @property
@@ -120,25 +115,21 @@ def is_file_name(name: object) -> bool:
     return isinstance(name, str) and name == PurePath(name).name and "\\" not in name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelMetadata:
     """A model's metadata, checked when it is made.
 
     Raises:
-        ModelError: a value is of the wrong type or out of range, or the class names do not fit the layout.
+        ModelError: a value is of the wrong type or out of range.
 
+    head: meaning of the output's channels.
     reader: file name of the second stage (runtime.refinement.refiner), which lies in the same folder; "" without one.
     """
 
-    class_names: tuple[str, ...]
     strides: tuple[int, ...]
     input: InputSpec
     output: OutputSpec = field(default_factory=OutputSpec)
-    class_layout: str = "joint"
-    reg_max: int = 7
-    corner_codec: str = "signed"
-    regression: str = "distribution"
-    prior_offset: float = 0.0
+    head: HeadLayout
     run_id: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     reader: str = ""
@@ -146,35 +137,19 @@ class ModelMetadata:
     def __post_init__(self) -> None:
         if not is_file_name(self.reader):
             raise _wrong("reader", "the name of a file in the model's folder, or an empty text", self.reader)
-        if not self.class_names or not all(isinstance(name, str) and name for name in self.class_names):
-            raise _wrong("class_names", "a list of at least one non-empty name", list(self.class_names))
-        if len(set(self.class_names)) != len(self.class_names):
-            raise _wrong("class_names", "names that occur once", list(self.class_names))
         if not self.strides:
             raise _wrong("strides", "a list of at least one stride", [])
         for stride in self.strides:
             _check_positive("strides", stride)
-        _check_positive("reg_max", self.reg_max)
         if not isinstance(self.run_id, str):
             raise _wrong("run_id", "a text", self.run_id)
         if not isinstance(self.metrics, Mapping):
             raise _wrong("metrics", "an object", self.metrics)
-        try:
-            _ = self.head  # built here so that a class list that does not fit the layout fails at once
-        except ConfigError as error:
-            raise ModelError(f"model metadata: {error}") from None
 
-    @cached_property
-    def head(self) -> HeadLayout:
-        """Meaning of the output's channels."""
-        return HeadLayout(
-            self.class_names,
-            self.class_layout,
-            self.reg_max,
-            self.corner_codec,
-            self.regression,
-            self.prior_offset,
-        )
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the head."""
+        return self.head.class_names
 
     @property
     def num_priors(self) -> int:
@@ -195,83 +170,55 @@ class ModelMetadata:
 
     def to_json(self) -> str:
         """The JSON text for `metadata_props`; `from_json` of it gives an equal object."""
-        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, allow_nan=False)
+        values = asdict(self)
+        head = values["head"]
+        names = {"class_names": head.pop("class_names")}
+        before, after = ("strides", "input", "output"), ("run_id", "metrics", "reader")
+        parts = ({key: values[key] for key in before}, head, {key: values[key] for key in after})
+        return _ENTRY.write({key: value for part in (names, *parts) for key, value in part.items()})
 
     @classmethod
     def from_json(cls, text: str) -> ModelMetadata:
-        """Read the JSON text of a model. Keys are neither guessed nor ignored; those of OPTIONAL_KEYS may be missing.
+        """Read the JSON text of a model; keys of OPTIONAL_KEYS may be missing.
 
         Raises:
-            ModelError: no JSON object, another format version, a missing or unknown key, a wrong type or
-                value.
+            ModelError: see JsonEntry.read; a wrong type or value.
         """
+        head, own = field_names(HeadLayout), tuple(name for name in field_names(cls) if name != "head")
+        data = _ENTRY.read(text, (*head, *own), _optional(HeadLayout) | _optional(cls))
+        data["class_names"] = _ENTRY.as_tuple("class_names", data["class_names"])
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:  # brackets nested a thousand deep
-            raise ModelError(f"model metadata: expected a JSON object, got text that is no JSON ({error})") from None
-        if not isinstance(data, dict):
-            raise _wrong("the entry", "a JSON object", data)
-        _check_version(data)
-        data = _read_object("the entry", data, cls, extra=("format_version",))
-        data["input"] = _read_object("input", data["input"], InputSpec)
-        data["output"] = _read_object("output", data["output"], OutputSpec)
-        source = data["input"]
-        data_input = {**source, "mean": _as_tuple("input.mean", source["mean"], optional=True)}
-        data_input["std"] = _as_tuple("input.std", source["std"], optional=True)
-        values = {key: value for key, value in data.items() if key != "format_version"}
-        values["class_names"] = _as_tuple("class_names", data["class_names"])
-        values["strides"] = _as_tuple("strides", data["strides"])
-        values["input"] = InputSpec(**data_input)
-        values["output"] = OutputSpec(**data["output"])
-        return cls(**values)
+            layout = HeadLayout(**{key: data.pop(key) for key in head})
+        except ConfigError as error:
+            raise ModelError(f"model metadata: {error}") from None
+        data["strides"] = _ENTRY.as_tuple("strides", data["strides"])
+        data["input"] = InputSpec(**_input_values(data["input"]))
+        data["output"] = OutputSpec(**_values_of("output", data["output"], OutputSpec))
+        return cls(head=layout, **data)
 
 
-def _wrong(what: str, expected: str, got: object) -> ModelError:
-    return ModelError(f"model metadata: {what}: expected {expected}, got {shown(got)}; export the model again")
+def _input_values(data: object) -> dict[str, Any]:
+    values = _values_of("input", data, InputSpec)
+    lists = {key: _ENTRY.as_tuple(f"input.{key}", values[key], optional=True) for key in ("mean", "std")}
+    return values | lists
 
 
-def _check_version(data: dict[str, Any]) -> None:
-    version = data.get("format_version")
-    if not _is_int(version) or version != FORMAT_VERSION:
-        raise ModelError(
-            f"model metadata: format_version: this package reads version {FORMAT_VERSION}, the model "
-            f"has {shown(version)}; export the model again or install the package version that made it"
-        )
+def _values_of(name: str, data: object, kind: type) -> dict[str, Any]:
+    return _ENTRY.keys_of(name, data, field_names(kind), _optional(kind))
 
 
-def _read_object(where: str, data: object, kind: type, extra: Sequence[str] = ()) -> dict[str, Any]:
-    """The JSON object with exactly the keys of the dataclass `kind`, later ones filled in."""
-    if not isinstance(data, dict):
-        raise _wrong(where, "a JSON object", data)
-    known = {one.name: one for one in fields(kind)}
-    data = {**{key: known[key].default for key in OPTIONAL_KEYS if key in known}, **data}
-    expected = {*known, *extra}
-    missing, unknown = sorted(expected - set(data)), sorted(set(data) - expected)
-    if missing or unknown:
-        raise ModelError(
-            f"model metadata: {where}: missing keys {missing}, unknown keys {shown(unknown)}; expected exactly "
-            f"{sorted(expected)}; export the model again"
-        )
-    return data
+def _optional(kind: type) -> dict[str, Any]:
+    return {key: value for key, value in field_defaults(kind).items() if key in OPTIONAL_KEYS}
 
 
-def _as_tuple(where: str, value: object, optional: bool = False) -> tuple[Any, ...] | None:
-    if value is None and optional:
-        return None
-    if not isinstance(value, list):
-        raise _wrong(where, "a list" + (" or null" if optional else ""), value)
-    return tuple(value)
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)  # JSON true is an int in Python
+def _wrong(name: str, expected: str, got: object) -> ModelError:
+    return _ENTRY.wrong(name, expected, got)
 
 
 def _check_positive(where: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise _wrong(where, "a whole number of at least 1", value)
-    if value > MOST:
-        raise _wrong(where, f"a whole number of at most {MOST}", value)
+    problem = count_problem(value)
+    if problem is not None:
+        raise _wrong(where, problem, value)
 
 
 def _check_name(where: str, value: object) -> None:

@@ -6,13 +6,13 @@ far from the bar helps to find it: so a second, smaller image with the bar alone
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from nanodet_kp_core.errors import ModelError, shown
+from nanodet_kp_core.errors import ModelError
+from nanodet_kp_core.runtime.models.json_entry import JsonEntry
 from nanodet_kp_core.runtime.refinement.crop_network import CropNetwork
 from nanodet_kp_core.runtime.refinement.crops import (
     BAR_ENDS,
@@ -28,7 +28,7 @@ from nanodet_kp_core.runtime.refinement.crops import (
 BARS_KEY = "nanodet_kp_bars"
 """Key in the ONNX `metadata_props` that holds the JSON text of BarsMetadata."""
 
-BARS_VERSION = 1
+_ENTRY = JsonEntry("bars", version=1)
 
 END_SCALE = 4.0
 """Crop pixels of an output of 1."""
@@ -52,24 +52,16 @@ class BarsMetadata:
 
     def to_json(self) -> str:
         """The text for `metadata_props`."""
-        return json.dumps({"format_version": BARS_VERSION, "patch": BAR_SIZE, **asdict(self)}, allow_nan=False)
+        return _ENTRY.write({"patch": BAR_SIZE, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> BarsMetadata:
-        """Raises ModelError when it is not what to_json of this version writes."""
-        try:
-            values = json.loads(text)
-            version, crop, run_id = values["format_version"], tuple(values["patch"]), values["run_id"]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ModelError(f"bars: expected the metadata of bars, got {shown(text)} ({shown(error)})") from None
-        if (version, crop) != (BARS_VERSION, BAR_SIZE):
-            raise ModelError(
-                f"bars: expected version {BARS_VERSION} with crops of {BAR_SIZE}, got {shown(version)} with "
-                f"{shown(crop)}; export it again"
-            )
-        if not isinstance(run_id, str):
-            raise ModelError(f"bars: run_id: expected a text, got {shown(run_id)}")
-        return cls(run_id)
+        """Raises ModelError, see JsonEntry.read."""
+        values = _ENTRY.read(text, ("patch", "run_id"), {})
+        _ENTRY.check_constant("patch", values["patch"], BAR_SIZE)
+        if not isinstance(values["run_id"], str):
+            raise _ENTRY.wrong("run_id", "a text", values["run_id"])
+        return cls(values["run_id"])
 
 
 class Bars:

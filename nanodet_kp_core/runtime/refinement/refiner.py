@@ -7,7 +7,6 @@ like a third are told apart only close by.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from nanodet_kp_core.classes import UNLIT, brief, class_factors
 from nanodet_kp_core.errors import ModelError, shown
+from nanodet_kp_core.runtime.models.json_entry import JsonEntry, field_defaults, field_names
 from nanodet_kp_core.runtime.models.metadata import is_file_name
 from nanodet_kp_core.runtime.refinement.bars import Bars
 from nanodet_kp_core.runtime.refinement.crop_network import CropNetwork
@@ -31,7 +31,7 @@ from nanodet_kp_core.runtime.refinement.crops import (
 REFINER_KEY = "nanodet_kp_reader"
 """Key in the ONNX `metadata_props` that holds the JSON text of RefinerMetadata."""
 
-REFINER_VERSION = 2  # 1: crops cut with perspective
+_ENTRY = JsonEntry("refiner", version=2)  # 1: crops cut with perspective
 
 _RANGES = (
     ("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100), ("scout_score", 0, 1),
@@ -77,7 +77,8 @@ class RefinerMetadata:
     light_bars: bool = True
 
     def __post_init__(self) -> None:
-        if not all(self.class_names) or not 0 < len(set(self.class_names)) == len(self.class_names):
+        texts = all(isinstance(name, str) and name for name in self.class_names)
+        if not texts or not 0 < len(set(self.class_names)) == len(self.class_names):
             raise ModelError(f"refiner: class_names: expected different names, got {shown(self.class_names[:4])}")
         if not isinstance(self.light_bars, bool):
             raise ModelError(f"refiner: light_bars: expected true or false, got {shown(self.light_bars)}")
@@ -92,25 +93,15 @@ class RefinerMetadata:
 
     def to_json(self) -> str:
         """The text for `metadata_props`."""
-        return json.dumps({"format_version": REFINER_VERSION, "patch": CROP_SIZE, **asdict(self)}, allow_nan=False)
+        return _ENTRY.write({"patch": CROP_SIZE, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> RefinerMetadata:
-        """Raises ModelError when it is not what to_json of this version writes. A key that an older file
-        lacks has its default."""
-        try:
-            values = json.loads(text)
-            version, crop = values.pop("format_version"), tuple(values.pop("patch"))
-            names = tuple(str(name) for name in values.pop("class_names"))
-            made = cls(class_names=names, **values)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ModelError(f"refiner: expected its metadata, got {shown(text)} ({shown(error)})") from None
-        if (version, crop) != (REFINER_VERSION, CROP_SIZE):
-            raise ModelError(
-                f"refiner: expected version {REFINER_VERSION} with crops of {CROP_SIZE}, got {shown(version)} with "
-                f"{shown(crop)}; train it again"
-            )
-        return made
+        """Raises ModelError, see JsonEntry.read; a key that an older file lacks has its default."""
+        values = _ENTRY.read(text, ("patch", *field_names(cls)), field_defaults(cls))
+        _ENTRY.check_constant("patch", values.pop("patch"), CROP_SIZE)
+        values["class_names"] = _ENTRY.as_tuple("class_names", values["class_names"])
+        return cls(**values)
 
 
 @dataclass(frozen=True)
