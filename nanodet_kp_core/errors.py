@@ -31,7 +31,14 @@ class TrainingError(NanodetKpError):
     """Training cannot go on: the loss is not finite, or a checkpoint belongs to another run."""
 
 
-_short = reprlib.Repr()
+class _Short(reprlib.Repr):
+    def repr_int(self, value: int, level: int) -> str:
+        if abs(value) >= 10**20:  # Python refuses to print more than some thousand digits
+            return "a number of more than 20 digits"
+        return repr(value)
+
+
+_short = _Short()
 _short.maxlevel, _short.maxlist, _short.maxtuple = 2, 12, 12
 _short.maxstring = _short.maxother = 60
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from nanodet_kp_core.runtime.images.image_bytes import through_jpeg
+
 if TYPE_CHECKING:
     from nanodet_kp_core.config import PipelineConfig
 
@@ -46,7 +48,7 @@ def change_light(rng: np.random.Generator, image: np.ndarray, pipeline: Pipeline
     if sigma > 0:
         image = add_noise(rng, image, sigma)
     if rng.random() < pipeline.jpeg:
-        image = compress(image, int(rng.integers(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1)))
+        image = through_jpeg(image, int(rng.integers(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1)))
     return image
 
 
@@ -87,9 +89,3 @@ def add_noise(rng: np.random.Generator, image: np.ndarray, sigma: float) -> np.n
     cv2.setRNGSeed(int(rng.integers(2**31)))  # OpenCV's draws take a third of numpy's time
     cv2.randn(grain, np.zeros(1), np.full(1, sigma))
     return cv2.add(image, grain.reshape(image.shape), dtype=cv2.CV_8U)
-
-
-def compress(image: np.ndarray, quality: int) -> np.ndarray:
-    """The image as it comes back from a JPEG of `quality` (0 to 100)."""
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))

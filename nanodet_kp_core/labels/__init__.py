@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.errors import DataError, shown
 from nanodet_kp_core.labels import coco, label_robomaster, py_label_robomaster, voc, yolo_pose
 from nanodet_kp_core.labels.corner_order import corner_faults
 from nanodet_kp_core.labels.images import image_header
@@ -19,7 +19,6 @@ from nanodet_kp_core.labels.labels import (
     from_records,
     raise_faults,
     safe_name,
-    shown,
     to_records,
 )
 from nanodet_kp_core.labels.sample import Record

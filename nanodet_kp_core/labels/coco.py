@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nanodet_kp_core.classes import factors
-from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.errors import DataError, shown
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.geometry import CORNER_NAMES
 from nanodet_kp_core.labels.images import existing, name_below
@@ -30,7 +30,6 @@ from nanodet_kp_core.labels.labels import (
     plate_of_numbers,
     read_text,
     safe_name,
-    shown,
     whole,
     with_unlabeled,
 )

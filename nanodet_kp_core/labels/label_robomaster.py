@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.errors import shown
 from nanodet_kp_core.labels import text_files
 from nanodet_kp_core.labels.images import Header
-from nanodet_kp_core.labels.labels import Fault, LabeledImage, Plate, plate_of_numbers, shown
+from nanodet_kp_core.labels.labels import Fault, LabeledImage, Plate, plate_of_numbers
 
 IDS = ARMOR_CLASSES
 """Class name of each id."""

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from nanodet_kp_core.classes import factors
-from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.errors import DataError, shown
 from nanodet_kp_core.geometry import BOX_CORNERS
 from nanodet_kp_core.labels.sample import Plates, Record
 from nanodet_kp_core.texts import decoded
@@ -145,14 +145,6 @@ def whole(value: object, low: int, high: int) -> int | None:
     """A whole number between low and high out of a file, or None."""
     result = number(value, max(abs(low), abs(high)))
     return int(result) if result is not None and result.is_integer() and low <= result <= high else None
-
-
-def shown(value: object) -> str:
-    """What a file holds, short enough for a sentence and printable everywhere."""
-    if isinstance(value, int) and abs(value) > 10**20:  # Python may refuse to print it
-        return "a number of more than 20 digits"
-    text = ascii(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"
-    return text if len(text) <= 60 else f"{text[:56]}...{text[0]}"
 
 
 def safe_name(name: object) -> bool:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.runtime.images.image_bytes import refusal
+from nanodet_kp_core.runtime.images.image_bytes import decode_file, refusal
 
 
 def read_pixels(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
@@ -19,10 +19,10 @@ def read_pixels(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     """
     try:
         data = np.fromfile(path, np.uint8)  # not imread: it grays out what a cut-off JPEG lacks
-        refused = refusal(data)
-        image = cv2.imdecode(data, flags) if data.size and refused is None else None
-    except (OSError, cv2.error):  # OpenCV refuses more than 2^30 pixels with an exception of its own
-        refused, image = None, None
+    except OSError:
+        data = np.empty(0, np.uint8)
+    image = decode_file(data, flags)
     if image is None:
-        raise DataError(f"{path}: {refused or 'expected a readable image, got a missing or broken file'}")
+        reason = refusal(data) or "expected a readable image, got a missing or broken file"
+        raise DataError(f"{path}: {reason}")
     return image

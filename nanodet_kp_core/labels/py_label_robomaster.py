@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from nanodet_kp_core.errors import shown
 from nanodet_kp_core.labels import text_files
 from nanodet_kp_core.labels.images import Header
-from nanodet_kp_core.labels.labels import Fault, LabeledImage, Plate, plate_of_numbers, shown
+from nanodet_kp_core.labels.labels import Fault, LabeledImage, Plate, plate_of_numbers
 
 IDS = tuple(f"{color}_{kind}" for color in "BR" for kind in ("G", "1", "2", "3", "4", "5", "O", "Bb"))
 """Class name of each id; the tool itself calls them BG, B1, .. BO, BB, RG, .. RB."""

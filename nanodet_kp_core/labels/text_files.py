@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.errors import DataError, shown
 from nanodet_kp_core.labels.images import Header, files_below, image_header, image_names
 from nanodet_kp_core.labels.labels import (
     Box,
@@ -18,7 +18,6 @@ from nanodet_kp_core.labels.labels import (
     fault_of,
     number,
     read_text,
-    shown,
     whole,
 )
 

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.errors import DataError, shown
 from nanodet_kp_core.labels.images import existing, files_below, image_header, image_names, name_below
 from nanodet_kp_core.labels.labels import (
     MAX_SIDE,
@@ -33,7 +33,6 @@ from nanodet_kp_core.labels.labels import (
     hull,
     number,
     safe_name,
-    shown,
     whole,
     with_unlabeled,
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.errors import DataError, shown
 from nanodet_kp_core.geometry import MIRROR_LEFT_RIGHT
 from nanodet_kp_core.labels import text_files
 from nanodet_kp_core.labels.images import Header
@@ -26,7 +26,6 @@ from nanodet_kp_core.labels.labels import (
     Plate,
     plate_of_numbers,
     read_text,
-    shown,
     with_unlabeled,
 )
 from nanodet_kp_core.yaml_text import parse_yaml

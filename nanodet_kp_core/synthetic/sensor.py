@@ -8,6 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from nanodet_kp_core.runtime.images.image_bytes import through_jpeg
 from nanodet_kp_core.synthetic.background import noise
 from nanodet_kp_core.synthetic.bars import Spread
 from nanodet_kp_core.synthetic.canvas import Canvas
@@ -229,5 +230,4 @@ def compress(image: np.ndarray, exposure: Exposure) -> np.ndarray:
         image = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
     if exposure.quality == 0:
         return image
-    ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, exposure.quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)) if ok else image
+    return through_jpeg(image, exposure.quality)

@@ -8,7 +8,19 @@ import pytest
 from ros_helpers import ROOT
 
 CORE = "nanodet_kp_core"
-SHARED = {"classes", "errors", "files", "geometry", "layout", "paths", "plate", "share", "texts", "yaml_text"}
+SHARED = {
+    "classes",
+    "errors",
+    "files",
+    "geometry",
+    "layout",
+    "numerics",
+    "paths",
+    "plate",
+    "share",
+    "texts",
+    "yaml_text",
+}
 RECORDER = {"labels.yolo_pose", "labels.prelabels.prelabeled"}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from nanodet_kp_core.geometry import BOX_CORNERS, make_priors
 from nanodet_kp_core.layout import DIRECT_REACH
+from nanodet_kp_core.numerics import logit, sigmoid
 from nanodet_kp_core.runtime.models.metadata import ModelMetadata
 
 
@@ -66,7 +67,7 @@ class Decoder:
         # cv2.reduce: a tenth of the time of numpy's max over a few columns.
         best = cv2.reduce(output[:, : self._num_scores], 1, cv2.REDUCE_MAX)[:, 0]
         # The threshold is moved to the logits once instead of a sigmoid on every prior.
-        chosen = np.flatnonzero(best >= (_logit(score_threshold) if is_logit else score_threshold))
+        chosen = np.flatnonzero(best >= (logit(score_threshold) if is_logit else score_threshold))
         rows = output[chosen]
         finite = np.isfinite(rows).all(axis=1)
         if not finite.all():
@@ -80,7 +81,7 @@ class Decoder:
         corners = boxes[:, BOX_CORNERS].reshape(-1, 4, 2)
         if self._head.has_corners:
             corners = points[:, None] + (self._corner_strides(rows) * stride).reshape(-1, 4, 2)
-        scores = _sigmoid(best[chosen]) if is_logit else best[chosen]
+        scores = sigmoid(best[chosen]) if is_logit else best[chosen]
         return Candidates(scores, self._class_ids(rows), boxes, corners)
 
     def _box_strides(self, rows: np.ndarray) -> np.ndarray:
@@ -130,17 +131,3 @@ def _integral(logits: np.ndarray, positions: np.ndarray) -> np.ndarray:
     weights = np.exp(bins - cv2.reduce(bins, 1, cv2.REDUCE_MAX))  # shifted: large logits must not overflow
     sums = weights @ np.stack([positions, np.ones_like(positions)], axis=1)
     return (sums[:, 0] / sums[:, 1]).reshape(len(logits), -1)
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    # exp of a non-positive number on either side, so that no logit overflows.
-    small = np.exp(-np.abs(logits))
-    return np.where(logits >= 0, np.float32(1), small) / (1 + small)
-
-
-def _logit(probability: float) -> float:
-    if probability <= 0:
-        return -math.inf
-    if probability >= 1:
-        return math.inf
-    return math.log(probability / (1 - probability))

@@ -17,7 +17,7 @@ import numpy as np
 from nanodet_kp_core.errors import SourceError
 from nanodet_kp_core.paths import FILE, FOLDER, brief, names_below, resolved, what_is
 from nanodet_kp_core.runtime.images.capture import Capture
-from nanodet_kp_core.runtime.images.image_bytes import dark_sentence, is_deep, refusal, upper_byte
+from nanodet_kp_core.runtime.images.image_bytes import dark_sentence, decode_file, is_deep, upper_byte
 
 SAVED_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What every OpenCV writes in color, in lower case."""
@@ -236,12 +236,10 @@ def _read(path: Path) -> tuple[np.ndarray | None, int]:
     """The image, None when it is none; and how many of its 16 bits it uses, 16 for a usual one of 8."""
     try:
         data = np.fromfile(path, np.uint8)  # not imread: it fails on paths that are no ASCII on some systems
-        if not data.size or refusal(data) is not None:
-            return None, 0
-        if is_deep(data) or data[:2].tobytes() not in _EIGHT_BITS:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-            if image is None or image.dtype in (np.uint8, np.uint16):
-                return upper_byte(image) if image is not None and image.dtype == np.uint16 else (image, 16)
-        return cv2.imdecode(data, cv2.IMREAD_COLOR), 16
-    except (OSError, cv2.error):
+    except OSError:
         return None, 0
+    if is_deep(data) or data[:2].tobytes() not in _EIGHT_BITS:
+        image = decode_file(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        if image is None or image.dtype in (np.uint8, np.uint16):
+            return upper_byte(image) if image is not None and image.dtype == np.uint16 else (image, 16)
+    return decode_file(data), 16

@@ -29,10 +29,25 @@ def decode_image(data: np.ndarray, flags: int = cv2.IMREAD_COLOR) -> np.ndarray 
     """
     if not is_possible(data):
         return None
+    # A camera's EXIF orientation must not turn the image: corners are given in the pixels of the sent image.
+    return _decoded(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def decode_file(data: np.ndarray, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
+    """The bytes of an image file, uint8 [N], as decode_image, but of every kind that OpenCV reads, and turned as EXIF
+    says; None for what is no image, and for a JPEG or PNG with a `refusal`."""
+    return None if not data.size or refusal(data) is not None else _decoded(data, flags)
+
+
+def through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """An image, uint8 [height, width, 3], as it comes back from a JPEG of this quality, 0 to 100."""
+    return np.asarray(_decoded(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR))
+
+
+def _decoded(data: np.ndarray, flags: int) -> np.ndarray | None:
     try:
-        # A camera's EXIF orientation must not turn the image: corners are given in the pixels of the sent image.
-        return cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:  # most damage gives None, some gives this
+        return cv2.imdecode(data, flags)
+    except cv2.error:  # most damage gives None, some gives this; so do more than 2^30 pixels
         return None
 
 

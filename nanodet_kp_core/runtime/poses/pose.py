@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.classes import split_label
-from nanodet_kp_core.errors import ConfigError
+from nanodet_kp_core.errors import ConfigError, shown
+from nanodet_kp_core.geometry import corner_turns
 from nanodet_kp_core.plate import BAR_LENGTH, LARGE_NUMBERS, LARGE_WIDTH, SMALL_WIDTH, corner_points
 
 _NUDGE = np.array([[1e-4, 0], [0, 1e-4], [-1e-4, 0], [0, 0]])  # pixels
@@ -39,14 +40,14 @@ class Camera:
         if matrix is None or matrix.shape != (3, 3) or min(matrix[0, 0], matrix[1, 1]) <= 0:
             raise ConfigError(
                 "camera matrix: expected three rows of three numbers, the focal lengths (1st and 5th) above 0, "
-                f"got {_shown(self.matrix)}"
+                f"got {shown(_plain(self.matrix))}"
             )
         if abs(matrix[2] - (0, 0, 1)).max() > 1e-9 or matrix[1, 0] != 0:
             raise ConfigError(f"camera matrix: expected [[fx, s, cx], [0, fy, cy], [0, 0, 1]], got {matrix.tolist()}")
         counts = (4,) if self.fisheye else _DISTORTION_COUNTS
         if distortion is None or distortion.size not in counts:
             listed = ", ".join(map(str, counts))
-            raise ConfigError(f"camera distortion: expected {listed} numbers, got {_shown(self.distortion)}")
+            raise ConfigError(f"camera distortion: expected {listed} numbers, got {shown(_plain(self.distortion))}")
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "distortion", distortion.ravel())
 
@@ -184,15 +185,11 @@ def _is_view(corners: np.ndarray) -> bool:
     Three of them on a line, to a thousandth of their spread, tell no plane.
     """
     spread = float(np.linalg.norm(corners.max(axis=0) - corners.min(axis=0)))
-    sides = np.roll(corners, -1, axis=0) - corners
-    after = np.roll(sides, -1, axis=0)
-    turns = sides[:, 1] * after[:, 0] - sides[:, 0] * after[:, 1]  # y points down
-    return bool(turns.min() > 1e-3 * spread**2)
+    return bool(corner_turns(corners).min() > 1e-3 * spread**2)
 
 
-def _shown(value: object) -> str:
-    """On one line."""
-    return " ".join(repr(value.tolist() if isinstance(value, np.ndarray) else value).split())
+def _plain(value: object) -> object:
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _numbers(value: object) -> np.ndarray | None:

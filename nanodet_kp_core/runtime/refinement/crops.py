@@ -9,6 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from nanodet_kp_core.geometry import corner_turns
+
 CROP_SIZE = (64, 40)
 """Width and height of a plate's crop, pixels."""
 
@@ -47,15 +49,7 @@ def _bars() -> np.ndarray:
     return np.hstack([np.eye(4), beside]) @ _fit(np.array([[x, y], [x, lower], [x + lower - y, y]]))
 
 
-def _sides() -> np.ndarray:
-    """[8, 16]: corners -> x of the four sides, y of those that follow; y of the sides, x of those that follow."""
-    side = np.roll(np.eye(4), -1, axis=1) - np.eye(4)  # [corner, side]: the next corner minus the own
-    x, y = np.array([[1], [0]]), np.array([[0], [1]])
-    following = np.roll(side, -1, axis=1)
-    return np.hstack([np.kron(side, x), np.kron(following, y), np.kron(side, y), np.kron(following, x)])
-
-
-_SIDES, _OF_PLATES, _OF_BARS = _sides(), _fit(CROP_CORNERS), _bars()
+_OF_PLATES, _OF_BARS = _fit(CROP_CORNERS), _bars()
 
 
 def are_usable(corners: np.ndarray) -> np.ndarray:
@@ -63,10 +57,8 @@ def are_usable(corners: np.ndarray) -> np.ndarray:
 
     No other one can be turned upright.
     """
-    sides = corners.reshape(-1, 8) @ _SIDES
-    turns = sides[:, :4] * sides[:, 4:8] - sides[:, 8:12] * sides[:, 12:]
-    # y points down: in this order every turn is to the left. NaN compares false; infinite corners give NaN.
-    return np.asarray(turns.max(axis=1) < -1e-3)
+    # NaN compares false; infinite corners give NaN.
+    return np.asarray(corner_turns(corners).min(axis=1) > 1e-3)
 
 
 def plate_transforms(corners: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from nanodet_kp_core.classes import UNLIT, brief, class_factors
 from nanodet_kp_core.errors import ModelError, shown
+from nanodet_kp_core.numerics import logit, sigmoid
 from nanodet_kp_core.runtime.models.json_entry import JsonEntry, field_defaults, field_names
 from nanodet_kp_core.runtime.models.metadata import is_file_name
 from nanodet_kp_core.runtime.refinement.bars import Bars
@@ -186,10 +187,11 @@ class Refiner:
         found = read_values(values, self._colors, self._numbers)
         refined = to_image(found.corners, transforms).astype(np.float32)
         usable &= are_usable(refined)
-        logits = found.logits + self.metadata.detector_weight * _logit(proposed) + self.metadata.offset
+        before = logit(np.clip(proposed.astype(np.float64), 1e-6, 1 - 1e-6))
+        logits = found.logits + self.metadata.detector_weight * before + self.metadata.offset
         logits += self.metadata.unlit_offset * (found.class_ids // self._numbers == self._unlit)
         return Refinements(
-            scores=np.where(usable, _sigmoid(logits), 0).astype(np.float32),
+            scores=np.where(usable, sigmoid(logits), 0).astype(np.float32),
             class_ids=found.class_ids,
             corners=np.where(usable[:, None, None], refined, corners),
             proposed=proposed,
@@ -223,12 +225,3 @@ def number_scores(logits: np.ndarray, temperature: float) -> np.ndarray:
         below = (logits - logits.max(axis=1, keepdims=True)) / temperature
         scores = 1 / np.exp(below).sum(axis=1)
     return np.where(np.isfinite(scores), scores, 0).astype(np.float32)
-
-
-def _logit(scores: np.ndarray) -> np.ndarray:
-    inside = np.minimum(np.maximum(scores.astype(np.float64), 1e-6), 1 - 1e-6)
-    return np.log(inside / (1 - inside))
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * logits)  # no logit overflows it
