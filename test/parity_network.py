@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from parity import Checks, prefixes
+from published_rules import clip_coordinates, multiclass_nms
 
 from nanodet_kp_core.assign.dsla import DynamicSoftLabelAssigner
 from nanodet_kp_core.importer.import_weights import load_published
@@ -20,7 +21,6 @@ from nanodet_kp_core.model.ghost_pan import GhostPAN
 from nanodet_kp_core.model.heads import NanoDetPlusHead, SimpleConvHead
 from nanodet_kp_core.model.published.ghostnet import GhostNet
 from nanodet_kp_core.model.shufflenet import ShuffleNetV2
-from nanodet_kp_core.runtime.nms import multiclass_nms
 
 SCORE_THRESHOLD, IOU_THRESHOLD, MAX_DETECTIONS = 0.05, 0.6, 20
 ZERO_GRADIENT = 1e-3
@@ -73,14 +73,15 @@ def check_evaluation(path: Path) -> Checks:
 def _check_detections(
     checks: Checks, data: np.lib.npyio.NpzFile, model: OneStageDetector, raw: torch.Tensor, shape: torch.Size
 ) -> None:
-    decoded = HeadCodec(model.layout).decode(raw, model.priors(*shape), tuple(shape))
+    decoded = HeadCodec(model.layout).decode(raw, model.priors(*shape))
+    boxes_inside, corners_inside = (clip_coordinates(each, shape) for each in (decoded.boxes, decoded.corners))
     scores = raw[..., : model.layout.num_scores].sigmoid()
     for case in prefixes(data, "_boxes_score"):
         image = int(case.removeprefix("det"))
         boxes, score, labels, corners = multiclass_nms(
-            decoded.boxes[image].numpy(),
+            boxes_inside[image].numpy(),
             scores[image].numpy(),
-            decoded.corners[image].reshape(-1, 4, 2).numpy(),
+            corners_inside[image].reshape(-1, 4, 2).numpy(),
             SCORE_THRESHOLD,
             IOU_THRESHOLD,
             MAX_DETECTIONS,

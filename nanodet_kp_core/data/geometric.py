@@ -77,19 +77,6 @@ def fit_ratio(source_size: Sequence[float], target_size: Sequence[float]) -> flo
     return target_height / height if width / height < target_width / target_height else target_width / width
 
 
-def minimum_size(source_size: Sequence[int], target_size: Sequence[int], divisor: int = 0) -> tuple[int, int]:
-    """Smallest (width, height) that holds the source scaled by fit_ratio.
-
-    Rounded up to multiples of `divisor`, and at least `divisor`; 0 turns rounding off. An image with its
-    ratio kept then needs little padding.
-    """
-    ratio = fit_ratio(source_size, target_size)
-    width, height = (int(ratio * side) for side in source_size)
-    if divisor <= 0:
-        return width, height
-    return max(divisor, -(-width // divisor) * divisor), max(divisor, -(-height // divisor) * divisor)
-
-
 def is_mirror(matrix: np.ndarray) -> bool:
     """Whether `matrix` shows the image as in a mirror; any rotation of such an image is a mirror too."""
     return bool(np.linalg.det(matrix) < 0)

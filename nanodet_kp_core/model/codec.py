@@ -7,7 +7,6 @@ Focal Loss (Li et al. 2020), the exponential that of RTMDet (Lyu et al. 2022).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -51,13 +50,9 @@ class Integral(nn.Module):
         return integral(logits, self.project)
 
 
-def distance2bbox(points: Tensor, distance: Tensor, max_shape: Sequence[int] | None = None) -> Tensor:
-    """Boxes [..., 4] from points [..., 2] and distances [..., 4] left, top, right, bottom.
-
-    max_shape: (height, width); with it boxes are clipped to the image.
-    """
-    boxes = torch.cat((points - distance[..., :2], points + distance[..., 2:]), dim=-1)
-    return boxes if max_shape is None else clip_coordinates(boxes, max_shape)
+def distance2bbox(points: Tensor, distance: Tensor) -> Tensor:
+    """Boxes [..., 4] from points [..., 2] and distances [..., 4] left, top, right, bottom."""
+    return torch.cat((points - distance[..., :2], points + distance[..., 2:]), dim=-1)
 
 
 def bbox2distance(points: Tensor, boxes: Tensor, max_distance: float | None = None) -> Tensor:
@@ -69,13 +64,12 @@ def bbox2distance(points: Tensor, boxes: Tensor, max_distance: float | None = No
     return distance if max_distance is None else distance.clamp(0, max_distance - CLAMP_MARGIN)
 
 
-def distance2corners(points: Tensor, distance: Tensor, signs: Tensor, max_shape: Sequence[int] | None = None) -> Tensor:
+def distance2corners(points: Tensor, distance: Tensor, signs: Tensor) -> Tensor:
     """Corners [..., 8] (x0, y0, .. x3, y3) = point + sign * distance.
 
-    points [..., 2], distance [..., 8], signs [8] (HeadLayout.corner_signs); max_shape as in distance2bbox.
+    points [..., 2], distance [..., 8], signs [8] (HeadLayout.corner_signs).
     """
-    corners = torch.cat((points,) * 4, dim=-1) + signs * distance
-    return corners if max_shape is None else clip_coordinates(corners, max_shape)
+    return torch.cat((points,) * 4, dim=-1) + signs * distance
 
 
 def corners2distance(
@@ -84,13 +78,6 @@ def corners2distance(
     """Distances [..., 8] of corners [..., 8] from points [..., 2]; clamped to low..high where given."""
     distance = signs * (corners - torch.cat((points,) * 4, dim=-1))
     return distance if low is None and high is None else distance.clamp(low, high)
-
-
-def clip_coordinates(coordinates: Tensor, max_shape: Sequence[int]) -> Tensor:
-    """Alternating x, y [..., 2k] limited to 0..width and 0..height; max_shape is (height, width)."""
-    height, width = max_shape
-    limit = coordinates.new_tensor([width, height]).repeat(coordinates.shape[-1] // 2)
-    return torch.minimum(coordinates.clamp(min=0), limit)
 
 
 @dataclass(frozen=True)
@@ -115,17 +102,17 @@ class HeadCodec(nn.Module):
         self.register_buffer("corner_positions", torch.from_numpy(layout.corner_positions()), persistent=False)
         self.register_buffer("corner_signs", torch.from_numpy(layout.corner_signs()), persistent=False)
 
-    def decode(self, raw: Tensor, priors: Tensor, max_shape: Sequence[int] | None = None) -> Decoded:
+    def decode(self, raw: Tensor, priors: Tensor) -> Decoded:
         """raw [..., C] at priors [..., 4] (broadcast) -> boxes and corners in input pixels.
 
         Without corner channels the corners are those of the box.
         """
         points, stride = priors[..., :2], priors[..., 2:3]
         sides, offsets = self._strides(raw[..., self.layout.box_slice], raw[..., self.layout.corner_slice])
-        boxes = distance2bbox(points, sides * stride, max_shape)
+        boxes = distance2bbox(points, sides * stride)
         if offsets is None:
             return Decoded(boxes, boxes[..., list(BOX_CORNERS)])
-        return Decoded(boxes, distance2corners(points, offsets * stride, self.corner_signs, max_shape))
+        return Decoded(boxes, distance2corners(points, offsets * stride, self.corner_signs))
 
     def _strides(self, box: Tensor, corner: Tensor) -> tuple[Tensor, Tensor | None]:
         """Box sides [..., 4] and corner distances [..., 8] in strides, from their raw channels."""

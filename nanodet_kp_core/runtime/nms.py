@@ -1,4 +1,4 @@
-"""Non-maximum suppression: one over all classes for the detector, one per class as in NanoDet."""
+"""Non-maximum suppression over all classes, and corners merged over what it takes away."""
 
 from __future__ import annotations
 
@@ -66,39 +66,3 @@ def merge_corners(
     weights[owners[members], np.arange(len(members))] = np.maximum(scores[members], _LEAST) ** 2
     merged = weights @ corners[members].reshape(len(members), 8) / weights.sum(axis=1, keepdims=True)
     return np.asarray(merged.reshape(-1, 4, 2))
-
-
-def multiclass_nms(
-    boxes: np.ndarray,
-    scores: np.ndarray,
-    corners: np.ndarray,
-    score_threshold: float,
-    iou_threshold: float,
-    max_detections: int = -1,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Suppression per class as NanoDet evaluates: every class of a prior above the threshold is a candidate
-    of its own.
-
-    Source: the semantics of NanoDet's `multiclass_nms`; the detector itself uses `nms`.
-
-    Args:
-        boxes: [N, 4]; corners: [N, 4, 2]; scores: [N, C] of every class.
-        score_threshold: candidates are strictly above it.
-        iou_threshold: a box goes when its IoU with a better kept one of its class is above this.
-        max_detections: keep the best so many over all classes; -1 keeps all.
-
-    Returns:
-        boxes [K, 4], scores [K], labels int64 [K], corners [K, 4, 2], best score first.
-    """
-    prior, label = np.nonzero(scores > score_threshold)
-    score = scores[prior, label]
-    kept = [np.empty(0, np.int64)]
-    for one_class in np.unique(label):
-        members = np.flatnonzero(label == one_class)
-        kept.append(members[nms(boxes[prior[members]], score[members], iou_threshold)])
-    chosen = np.sort(np.concatenate(kept))
-    chosen = chosen[np.argsort(-score[chosen], kind="stable")]
-    if max_detections >= 0:
-        chosen = chosen[:max_detections]
-    picked = prior[chosen]
-    return boxes[picked], score[chosen], label[chosen].astype(np.int64), corners[picked]

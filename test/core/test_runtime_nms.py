@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.geometry import box_iou
-from nanodet_kp_core.runtime.nms import merge_corners, multiclass_nms, nms
+from nanodet_kp_core.runtime.nms import merge_corners, nms
 
 
 def _random_boxes(seed, count):
@@ -107,40 +107,3 @@ def test_merged_corners_by_hand():
     np.testing.assert_array_equal(merged[1], corners[2])
     assert merge_corners(np.zeros(0, int), boxes, scores, corners, 0.5).shape == (0, 4, 2)
     assert np.isfinite(merge_corners(np.array([1, 2]), boxes, np.zeros(3, np.float32), corners, 0.5)).all()
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 30))
-def test_multiclass_is_nms_of_every_class(seed, count):
-    boxes, _ = _random_boxes(seed, count)
-    rng = np.random.default_rng(seed + 1)
-    scores = rng.permutation(count * 3).reshape(count, 3).astype(np.float32) / max(3 * count, 1)
-    corners = rng.normal(size=(count, 4, 2)).astype(np.float32)
-    out_boxes, out_scores, out_labels, out_corners = multiclass_nms(boxes, scores, corners, 0.3, 0.4)
-    assert (np.diff(out_scores) <= 0).all()
-    for label in range(3):
-        above = np.flatnonzero(scores[:, label] > 0.3)
-        kept = above[nms(boxes[above], scores[above, label], 0.4)]
-        np.testing.assert_array_equal(out_boxes[out_labels == label], boxes[kept])
-        np.testing.assert_array_equal(out_scores[out_labels == label], scores[kept, label])
-        np.testing.assert_array_equal(out_corners[out_labels == label], corners[kept])
-
-
-def test_golden(shared_dir):
-    data = np.load(shared_dir / "golden" / "nms.npz", allow_pickle=False)
-    cases = sorted(key[: -len("_boxes")] for key in data.files if key.endswith("_boxes") and "out" not in key)
-    assert len(cases) >= 7
-    for case in cases:
-        get = {key[len(case) + 1 :]: data[key] for key in data.files if key.startswith(f"{case}_")}
-        out = multiclass_nms(
-            get["boxes"],
-            get["scores"],
-            get["points"].reshape(-1, 4, 2),
-            float(get["score_thr"]),
-            float(get["iou_thr"]),
-            int(get["max_num"]),
-        )
-        np.testing.assert_array_equal(out[0], get["out_boxes"], err_msg=case)
-        np.testing.assert_array_equal(out[1], get["out_scores"], err_msg=case)
-        np.testing.assert_array_equal(out[2], get["out_labels"], err_msg=case)
-        np.testing.assert_array_equal(out[3].reshape(-1, 8), get["out_points"], err_msg=case)

@@ -92,15 +92,6 @@ def test_boxes_and_distances_are_inverse():
     torch.testing.assert_close(distance2bbox(points, bbox2distance(points, boxes)), boxes)
 
 
-def test_decode_clips_to_height_and_width():
-    codec = make_codec("signed")
-    corners = PRIOR[:, :2].repeat(1, 4) + torch.tensor([[-100.0, -100, -100, 100, 100, 100, 100, -100]])
-    raw = raw_output(codec, torch.tensor([[-20.0, -20, 150, 180]]), corners)
-    decoded = codec.decode(raw, PRIOR, max_shape=(96, 64))
-    assert decoded.boxes.tolist() == [[0, 0, 64, 96]]
-    assert decoded.corners.tolist() == [[0, 0, 0, 96, 64, 96, 64, 0]]
-
-
 def test_priors_start_at_the_origin_and_round_odd_sizes_up():
     priors = prior_tensor(33, 64, (16, 32))
     assert len(priors) == 3 * 4 + 2 * 2

@@ -50,18 +50,6 @@ def test_image_moves_with_its_corners_and_the_border_is_filled():
     assert (moved[:3] == 114).all()
 
 
-@pytest.mark.parametrize(
-    ("source", "target", "divisor", "expected"),
-    [
-        ((1280, 720), (416, 416), 32, (416, 256)),
-        ((720, 1280), (416, 416), 0, (234, 416)),
-        ((4000, 20), (416, 416), 32, (416, 32)),
-    ],
-)
-def test_minimum_size_rounds_up(source, target, divisor, expected):
-    assert warp.minimum_size(source, target, divisor) == expected
-
-
 def test_factor_of_a_wrong_shape_is_refused():
     with pytest.raises(DataError, match="3x3"):
         warp.compose_warp((10, 10), [np.eye(2)])
