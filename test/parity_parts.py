@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from parity import Checks, prefixes
-from published_rules import clip_coordinates, minimum_size, multiclass_nms
+from published_rules import clip_coordinates, minimum_size, multiclass_nms, normalise
 
 from nanodet_kp_core.assign.atss import ATSSAssigner
 from nanodet_kp_core.assign.candidates import Pairs
@@ -261,7 +261,7 @@ def check_warp(path: Path) -> Checks:
             checks.near(key, warp.resize_matrix(*sizes, bool(keep)), data[key], 1e-9)
     pixels = warp.warp_image(data["pix_in"], data["pix_M"], data["pix_dst_wh"].tolist())
     checks.near("pixels (gray levels)", pixels, data["pix_out"], 1.0)
-    normal = warp.normalise(data["pix_out"], data["norm_mean"], data["norm_std"])
+    normal = normalise(data["pix_out"], data["norm_mean"], data["norm_std"])
     checks.near("normalised pixels", normal, data["pix_norm"], 1e-5)
     return checks
 

@@ -66,3 +66,8 @@ def minimum_size(source_size: Sequence[int], target_size: Sequence[int], divisor
     if divisor <= 0:
         return width, height
     return max(divisor, -(-width // divisor) * divisor), max(divisor, -(-height // divisor) * divisor)
+
+
+def normalise(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """(image - mean) / std, float32; mean and std in gray levels, in the image's channel order."""
+    return (image.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)

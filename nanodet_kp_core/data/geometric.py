@@ -120,8 +120,3 @@ def warp_image(
     """Image [H, W, 3] through `matrix` into (width, height), bilinear; `border` fills what has no source."""
     value = (border,) * 3 if isinstance(border, (int, float)) else tuple(border)
     return cv2.warpPerspective(image, matrix, dsize=tuple(int(side) for side in target_size), borderValue=value)
-
-
-def normalise(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """(image - mean) / std, float32; mean and std in gray levels, in the image's channel order."""
-    return (image.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)

@@ -51,11 +51,6 @@ class OneStageDetector(nn.Module):
         """Meaning of the output channels."""
         return self.head.layout
 
-    @property
-    def has_aux(self) -> bool:
-        """Whether the auxiliary branch is there."""
-        return self.aux_head is not None
-
     def set_epoch(self, epoch: int) -> None:
         """From `detach_epoch` on the auxiliary loss no longer reaches backbone and neck."""
         self.epoch = epoch
