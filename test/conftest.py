@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 # The parts first, the processes over DDS last: the first failure is then the nearest to its cause.
-FOLDERS = ("core", "model", "data", "evaluate", "train", "fuzz", "ros")
+FOLDERS = ("core", "model", "data", "evaluate", "train", "adapt", "fuzz", "ros")
 
 # Skips that are right on a user's machine and wrong where everything is there.
 _NEEDS = {"needs ../shared": SHARED.is_dir(), "needs ROS 2": True, "needs colcon": True}

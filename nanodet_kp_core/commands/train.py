@@ -1,11 +1,14 @@
-"""Train a four-corner detector.
+"""Train a four-corner detector, or make a finished model better on own images.
 
+    nanodet-kp train --data labels.json --images images/ --out runs/mine
     nanodet-kp train config/armor_s.yaml                 (bundled; any other path is a file of your own)
     nanodet-kp train config/armor_s.yaml --resume
     nanodet-kp train config/own_data.yaml --print > my.yaml
     torchrun --nproc_per_node=2 -m nanodet_kp_core train my.yaml     (two GPUs, or two processes on the CPU)
 
-What lies in save_dir, and how a stopped training goes on, stands in docs/loop.md.
+With --data the labels are checked and split, both stages of the start are adapted, and OUT/model.onnx is a model that
+is better on them, or the start where none is. The same command goes on after a stop. See docs/own_data.md.
+What lies in save_dir, and how a training goes on, stands in docs/loop.md.
 """
 
 from __future__ import annotations
@@ -14,24 +17,25 @@ import argparse
 import logging
 import os
 
+# Before torch is loaded: on a busy machine threads that spin for each other take ten times as long as one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from nanodet_kp_core.config import check_paths, load_config
+from nanodet_kp_core.labels import SHORT_NAMES
 from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.share import own_or_shared
-from nanodet_kp_core.train.loop import train
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="training configuration (YAML)")
-    parser.add_argument(
-        "--resume", nargs="?", const=True, metavar="CHECKPOINT",
-        help="go on from last.pt in the configured save_dir, or from CHECKPOINT (default: schedule.resume)",
-    )  # fmt: skip
-    parser.add_argument("--print", action="store_true", help="print the configuration, to be changed, and end")
-    args = parser.parse_args()
+    args = _arguments()
     main_process = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("nanodet_kp_core").setLevel(logging.INFO if main_process else logging.WARNING)
+    if args.config is None:
+        return _adapt(args)
+    from nanodet_kp_core.train.loop import train
+
     config = load_config(args.config)
     if args.print:
         print(own_or_shared(args.config).read_text(encoding="utf-8"), end="")
@@ -42,3 +46,61 @@ def main() -> int:
         print(f"{run.folder}: trained {run.step} steps; {run.folder}/model.onnx is best.pt for the node; for scores")
         print(f"that mean something: nanodet-kp export {run.folder}/best.pt OUT.onnx --calibrate 0.975")
     return 0
+
+
+def _adapt(args: argparse.Namespace) -> int:
+    from nanodet_kp_core.adapt.plan import Plan
+    from nanodet_kp_core.adapt.run import adapt
+
+    outcome = adapt(
+        Plan(
+            data=args.data, out=args.out, images=args.images, format=args.format, start=args.start,
+            validation=args.validation, validation_images=args.validation_images, minutes=args.minutes, seed=args.seed,
+            workers=args.workers,
+        )
+    )  # fmt: skip
+    print(f"report: {outcome.report}")
+    print(outcome.sentence)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", nargs="?", help="training configuration (YAML)")
+    parser.add_argument(
+        "--resume", nargs="?", const=True, metavar="CHECKPOINT",
+        help="go on from last.pt in the configured save_dir, or from CHECKPOINT (default: schedule.resume)",
+    )  # fmt: skip
+    parser.add_argument("--print", action="store_true", help="print the configuration, to be changed, and end")
+    own = parser.add_argument_group("a finished model and own images, without a configuration")
+    own.add_argument(
+        "--data", type=resolved, metavar="LABELS", help="a COCO file, a data.yaml of YOLO-pose, or a folder"
+    )
+    own.add_argument("--images", type=resolved, metavar="DIR", help="folder of its images (default: beside the labels)")
+    own.add_argument("--format", choices=sorted(SHORT_NAMES), help="label format; needed for .txt files")
+    own.add_argument(
+        "--out", type=resolved, metavar="RUN", help="folder for the model, the report and what is on the way"
+    )
+    own.add_argument(
+        "--start", type=own_or_shared, metavar="ONNX", help="model to start from, weights beside it (the bundled)"
+    )
+    own.add_argument(
+        "--validation",
+        type=resolved,
+        metavar="LABELS",
+        help="labels to judge by (default: a part of --data, by source)",
+    )
+    own.add_argument("--validation-images", type=resolved, metavar="DIR", help="folder of their images (as --images)")
+    own.add_argument("--minutes", type=float, default=20.0, help="budget (%(default)g)")
+    own.add_argument("--seed", type=int, default=0, help="of the training (%(default)s)")
+    own.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that render (all cores)")
+    args = parser.parse_args()
+    if (args.config is None) == (args.data is None):
+        parser.error("expected a configuration, or --data with labels")
+    if args.data is not None and (args.out is None or args.resume):
+        parser.error("--data: expected with --out and without --resume, the same command goes on by itself")
+    if args.data is None and (args.out or args.images or args.start or args.validation):
+        parser.error("--out, --images, --start, --validation: expected with --data only; a configuration names its own")
+    if not args.minutes > 0 or args.workers < 1 or args.seed < 0:
+        parser.error("--minutes and --workers must be positive, --seed not negative")
+    return args

@@ -48,7 +48,7 @@ def make_gallery(everything: Matches, threshold: float, class_names: tuple[str, 
     everything: matches at the detector's own, low threshold: they tell at which score a missed plate would be found.
     """
     matches = everything.at(threshold)
-    seen = _Shown(matches)
+    seen = Shown(matches)
     later = {(id(hit.record), hit.plate): hit.prediction.score for hit in everything.hits}
 
     def width(record: Record, plate: int) -> float:
@@ -77,7 +77,7 @@ def make_gallery(everything: Matches, threshold: float, class_names: tuple[str, 
     return Gallery(misses, alarms, worst, wrong)
 
 
-class _Shown:
+class Shown:
     """Draws every label and prediction of an image, whichever of them the crop is about."""
 
     def __init__(self, matches: Matches) -> None:

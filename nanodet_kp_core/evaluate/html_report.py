@@ -42,8 +42,12 @@ def write_report(report: Report, folder: Path, most: int = 24) -> Path:
 def page(report: Report, gallery: Gallery) -> str:
     """The document: well-formed XML as well, so that it can be checked."""
     title = f"{report.model} on {report.data}"
-    parts = [
-        f"<h1>{escape(title)}</h1>",
+    return document(title, [f"<h1>{escape(title)}</h1>", *report_parts(report, gallery)])
+
+
+def report_parts(report: Report, gallery: Gallery) -> list[str]:
+    """What the page says below its title."""
+    return [
         _scores(report),
         _average_precision(report),
         _corners(report),
@@ -55,11 +59,15 @@ def page(report: Report, gallery: Gallery) -> str:
         "<h2>Gallery</h2>",
         '<p class="note">Labels are green, predictions orange, ignore boxes gray; a dot marks the first corner '
         "(left-top). All labels and predictions of the image are drawn.</p>",
-        _pictures("Misses, widest plate first", gallery.misses),
-        _pictures("False alarms, best score first", gallery.false_alarms),
-        _pictures("Worst corners, in plate diagonals", gallery.worst_corners),
-        _pictures("Wrong class, best score first", gallery.wrong_classes),
+        pictures("Misses, widest plate first", gallery.misses),
+        pictures("False alarms, best score first", gallery.false_alarms),
+        pictures("Worst corners, in plate diagonals", gallery.worst_corners),
+        pictures("Wrong class, best score first", gallery.wrong_classes),
     ]
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """An HTML document of these parts that needs nothing else."""
     head = f'<head><meta charset="utf-8"/><title>{escape(title)}</title><style>{_STYLE}</style></head>'
     return f'<!DOCTYPE html>\n<html lang="en">{head}<body>\n' + "\n".join(parts) + "\n</body></html>\n"
 
@@ -160,13 +168,14 @@ def _plot(caption: str, data: bytes) -> str:
     )
 
 
-def _pictures(title: str, pictures: Sequence[GalleryImage]) -> str:
+def pictures(title: str, shown: Sequence[GalleryImage]) -> str:
+    """A gallery under its title."""
     figures = "".join(
         f'<figure><img alt="{escape(p.name)}" src="{_inline("jpeg", p.jpeg)}"/>'
         f"<figcaption>{escape(p.note)}<br/>{escape(p.name)}</figcaption></figure>"
-        for p in pictures
+        for p in shown
     )
-    return f"<h3>{escape(title)}</h3>" + (f'<div class="gallery">{figures}</div>' if pictures else "<p>None.</p>")
+    return f"<h3>{escape(title)}</h3>" + (f'<div class="gallery">{figures}</div>' if shown else "<p>None.</p>")
 
 
 def _inline(kind: str, data: bytes) -> str:

@@ -67,6 +67,10 @@ class CropTraining(ABC):
     def compare(self, values: Tensor, held: slice) -> dict[str, float]:
         """Figures of the values of the crops `held`."""
 
+    def draw(self, random: torch.Generator) -> Tensor:
+        """Which crops make the next batch, int64 [B]: any of those that are kept, each as likely."""
+        return torch.randint(self.kept, (self.recipe.batch,), generator=random)
+
     def state(self) -> dict[str, Any]:
         """What a training needs to go on, and an export."""
         return {
@@ -92,7 +96,7 @@ class CropTraining(ABC):
         """One batch, drawn from (seed, step) alone; returns the loss."""
         recipe = self.recipe
         random = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
-        chosen = torch.randint(self.kept, (recipe.batch,), generator=random)
+        chosen = self.draw(random)
         rate = recipe.rate * min(1.0, (self.step + 1) / recipe.warmup)
         rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / recipe.steps))) + 0.005
         for group in self.optimizer.param_groups:

@@ -1,0 +1,81 @@
+"""Which candidate is taken: better on own validation by more than chance, and not worse on rendered plates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nanodet_kp_core.adapt.recipe import Scoring
+from nanodet_kp_core.evaluate.points import Gain, gain
+from nanodet_kp_core.evaluate.standing import Standing
+
+LEAST = 0.5
+"""Points that a candidate must be better by on own validation: half a plate."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate beside the start. gain: in points on own validation. fault: why it is not taken, "" where it may
+    be."""
+
+    gain: Gain
+    fault: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """taken: name of the candidate, "start" where none is better. judged: by name of the candidate."""
+
+    taken: str
+    judged: dict[str, Judged]
+
+
+def judge(
+    own_start: Standing, own_new: Standing, rendered_start: Standing, rendered_new: Standing, scoring: Scoring
+) -> Judged:
+    """A candidate against the start.
+
+    On own validation it must gain more points (evaluate.points) than LEAST and than one standard error of the gain,
+    which is taken from the images: on few images a plate more or less is chance. On rendered images it may lose a share
+    `tolerance` of the plates in each figure.
+    """
+    gained = gain(own_start.points, own_new.points)
+    fault = _rendered_fault(rendered_start, rendered_new, scoring)
+    if not fault and gained.total < LEAST:
+        fault = f"it is not better on own validation ({gained.total:+.1f} points)"
+    elif not fault and gained.total < gained.noise:
+        size = f"{gained.total:+.1f} points, give or take {gained.noise:.1f}"
+        fault = f"its gain on own validation may be chance ({size})"
+    return Judged(gained, fault)
+
+
+def choose(judged: Mapping[str, Judged]) -> Choice:
+    """The candidate with the largest gain of those without a fault; the start where there is none."""
+    good = [name for name, result in judged.items() if not result.fault]
+    best = max(good, key=lambda name: judged[name].gain.total, default="start")
+    return Choice(best, dict(judged))
+
+
+def _rendered_fault(start: Standing, new: Standing, scoring: Scoring) -> str:
+    plates = start.score.plates
+    lost = {
+        "finds fewer plates at the same precision": (start.recall_fixed - new.recall_fixed) * plates,
+        "finds fewer plates or has more false alarms at score 0.5": _net(start) - _net(new),
+        "has more wrong numbers and colors": new.wrong - start.wrong,
+    }
+    for what, count in lost.items():
+        if count > scoring.tolerance * plates + 1e-6:
+            return f"it {what} among rendered images (by {count:.0f} of {plates} plates)"
+    if _finite(new.score.err) > scoring.corner_tolerance * _finite(start.score.err):
+        return f"its corners are worse among rendered images ({start.score.err:.4f} to {new.score.err:.4f} diagonals)"
+    return ""
+
+
+def _net(standing: Standing) -> int:
+    """Hits less false alarms: a threshold that moves changes both."""
+    return standing.score.hits - standing.score.false_alarms
+
+
+def _finite(value: float) -> float:
+    return 0.0 if math.isnan(value) else value

@@ -1,0 +1,108 @@
+"""Training of the second stage on own crops beside rendered ones, from the weights of the start."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nanodet_kp_core.adapt.recipe import SecondStage
+from nanodet_kp_core.checkpoint import save_checkpoint
+from nanodet_kp_core.crops.crop_files import joined
+from nanodet_kp_core.crops.proposal_crops import Crops
+from nanodet_kp_core.model.crop_networks import RefinerNetwork
+from nanodet_kp_core.train.crop_training import load_crop_state
+from nanodet_kp_core.train.refiner_training import RefinerTraining
+
+log = logging.getLogger(__name__)
+
+SHOWN = ("precision", "recall", "number", "err")
+"""Figures of a progress line."""
+
+
+class SecondStageTraining(RefinerTraining):
+    """See RefinerTraining. A batch has `own_share` own crops; rendered ones are pulled to the start's values.
+
+    replay, own: crops to learn from. held: own crops of validation, for the figures only; none of plates will do.
+    state: of the start, as load_crop_state gives it. unlit: index of the color without light.
+    """
+
+    def __init__(
+        self, replay: Crops, own: Crops, held: Crops, state: dict[str, Any], recipe: SecondStage, steps: int,
+        colors: int, numbers: int, unlit: int,
+    ) -> None:  # fmt: skip
+        super().__init__(joined([replay, own, held]), colors, numbers, recipe.crops(steps), unlit)
+        self.kept = len(replay) + len(own)
+        self._rendered, self._own_share, self._distill = len(replay), recipe.own_share, recipe.distill
+        self._weights[self._rendered :] = 1.0  # own images show how rare plates without light are
+        self.start_from(state)
+        self.start_figures = self.figures() if len(held) else {}
+        """Figures of the start on the crops that are held out."""
+        parts = self.images[: self._rendered].permute(0, 3, 1, 2).split(256)
+        with torch.inference_mode():
+            teacher = copy.deepcopy(self.average.model)
+            self._taught = torch.cat([teacher(part) for part in parts]).clone()
+
+    def draw(self, random: torch.Generator) -> Tensor:
+        """Rendered crops, then own ones."""
+        own = round(self._own_share * self.recipe.batch)
+        rendered = torch.randint(self._rendered, (self.recipe.batch - own,), generator=random)
+        return torch.cat([rendered, torch.randint(self._rendered, self.kept, (own,), generator=random)])
+
+    def loss(self, values: Tensor, chosen: Tensor) -> Tensor:
+        """That of the labels, and the distance to the start on rendered crops."""
+        loss = super().loss(values, chosen)
+        rendered = chosen < self._rendered
+        if not self._distill or not rendered.any():
+            return loss
+        return loss + self._distill * F.smooth_l1_loss(values[rendered], self._taught[chosen[rendered]])
+
+    def line(self) -> str:
+        """Figures on the held out crops, those of the start in brackets."""
+        if not self.start_figures:
+            return "no validation crops"
+        now = self.figures()
+        return ", ".join(f"{name} {now[name]:.3f} (start {self.start_figures[name]:.3f})" for name in SHOWN)
+
+
+def seconds_a_step(training: SecondStageTraining, steps: int = 5) -> float:
+    """Measured on a copy, so that the training itself is as it was."""
+    trial = copy.deepcopy(training)
+    trial.train_step()
+    began = time.monotonic()
+    for _ in range(steps):
+        trial.train_step()
+    return (time.monotonic() - began) / steps
+
+
+def train_second_stage(training: SecondStageTraining, checkpoint: Path, save_every: int) -> None:
+    """To the end, from where the checkpoint stands; it is written every `save_every` steps."""
+    if checkpoint.exists():
+        training.restore(load_crop_state(checkpoint, training.kind))
+    total = training.recipe.steps
+    while training.step < total:
+        training.train_step()
+        if training.step % save_every == 0 or training.step == total:
+            save_checkpoint(checkpoint, training.state())
+            log.info("second stage, step %d of %d, own validation crops: %s", training.step, total, training.line())
+
+
+def blended(start: dict[str, Tensor], trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights `share` of the way from the start to the trained ones; counters are those of the trained."""
+    return {
+        name: torch.lerp(start[name], value, share) if value.dtype.is_floating_point else value
+        for name, value in trained.items()
+    }
+
+
+def network_of(weights: dict[str, Tensor], colors: int, numbers: int) -> RefinerNetwork:
+    """A network with these weights, ready to export."""
+    network = RefinerNetwork(colors, numbers)
+    network.load_state_dict(weights)
+    return network.eval()
