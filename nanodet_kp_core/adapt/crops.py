@@ -77,6 +77,11 @@ def replay_crops(folder: Path, start: Start, images: int, seed: int, workers: in
     return _collected(folder, start, records, f"generator {VERSION} {size[0]}x{size[1]}", seed, workers)
 
 
+def part_of(crops: Crops, rows: slice) -> Crops:
+    """Those of the rows."""
+    return Crops(*(getattr(crops, f.name)[rows] for f in fields(Crops)))
+
+
 def _collected(folder: Path, start: Start, records: Sequence[Record], wanted: str, seed: int, workers: int) -> Crops:
     make = partial(crops_of_records, start.model, start.numbers)
     wanted = f"{wanted} {start.model.name} {crc32(start.model.read_bytes()):08x}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,16 @@ from nanodet_kp_core.checkpoint import save_checkpoint
 from nanodet_kp_core.export.assemble import name_second_stage
 from nanodet_kp_core.export.crop_network_file import export_crop_network
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.runtime.refinement.refiner import Refiner
+from nanodet_kp_core.runtime.refinement.refiner import Refiner, RefinerMetadata
 
 MODEL, SECOND = "model.onnx", "model_refiner.onnx"
 """Names in the folder. The bars keep theirs, since the second stage names them."""
 
 
 def write_candidate(
-    folder: Path, start: Start, detector: Path, weights: dict[str, Tensor], run_id: str, crops: np.ndarray
+    folder: Path, start: Start, detector: Path, weights: dict[str, Tensor], metadata: RefinerMetadata, crops: np.ndarray
 ) -> Path:
-    """A detector with a second stage of these weights; its scores are those of the start's metadata.
+    """A detector with a second stage of these weights and metadata.
 
     detector: exported model, whose weights are copied with it where they lie beside it. crops: uint8 [N, 40, 64, 3] on
     which torch and onnxruntime are compared. Returns the path of the model.
@@ -32,7 +31,6 @@ def write_candidate(
     bars = Refiner(start.refiner).bars
     if bars is not None:
         write_atomically(folder / bars.path.name, bars.path.read_bytes())
-    metadata = replace(start.refiner_metadata, run_id=run_id)
     export_crop_network(network_of(weights, start.colors, start.numbers), folder / SECOND, metadata, crops)
     state: dict[str, Any] = {"kind": "reader", "step": 0, "average": weights}
     save_checkpoint((folder / SECOND).with_suffix(".pt"), state)

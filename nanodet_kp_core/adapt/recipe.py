@@ -11,39 +11,43 @@ from nanodet_kp_core.train.crop_training import CropRecipe
 class SecondStage:
     """How the second stage is trained.
 
-    own_share: share of own crops in a batch, the others are rendered. distill: weight of the distance to the start's
-    values on rendered crops. variants: times that an own image is looked at, each after the first under another warp
-    and light. replay: rendered images. blends: shares of the way from the start to the trained weights; each is a
-    candidate. time: share of the minutes for its steps.
+    steps, batch, rate, warmup: of AdamW. decay: of the averaged weights. own_share: share of own crops in a batch, the
+    others are rendered. distill: weight of the distance to the start's values on rendered crops. variants: times that
+    an own image is looked at, each after the first under another warp and light. replay: rendered images; the crops of
+    a share `calibrated` of them fit the scores. blends: shares of the way from the start to the trained weights; each
+    is a candidate. time: share of the minutes for its steps.
     """
 
-    steps: int = 1500
+    steps: int = 400
     batch: int = 128
-    rate: float = 0.0003
+    rate: float = 0.0005
+    warmup: int = 50
+    decay: float = 0.99
     own_share: float = 0.5
-    distill: float = 0.1
+    distill: float = 0.0
     variants: int = 6
-    replay: int = 3000
+    replay: int = 4000
+    calibrated: float = 0.1
     blends: tuple[float, ...] = (0.5, 1.0)
     time: float = 0.35
     save_every: int = 50
 
     def crops(self, steps: int) -> CropRecipe:
         """The recipe of its training for so many steps; no crop is held out by share."""
-        return CropRecipe(steps, self.batch, self.rate, warmup=min(100, steps), held_out=0)
+        warmup = min(self.warmup, steps)
+        return CropRecipe(steps, self.batch, self.rate, warmup=warmup, decay=self.decay, held_out=0)
 
 
 @dataclass(frozen=True)
 class Scoring:
     """How candidates are compared.
 
-    judged, calibrated: rendered images to compare on, and others to calibrate on. precision: of the recall at a fixed
-    precision. tolerance: share of the rendered plates that a candidate may lose, in each figure of decide.judge.
-    corner_tolerance: factor of the corner error on rendered plates.
+    judged: rendered images to compare on. precision: of the recall at a fixed precision. tolerance: share of the
+    rendered plates that a candidate may lose, in each figure of decide.judge. corner_tolerance: factor of the corner
+    error on rendered plates.
     """
 
     judged: int = 400
-    calibrated: int = 200
     precision: float = 0.97
     tolerance: float = 0.01
     corner_tolerance: float = 1.05

@@ -6,36 +6,22 @@ import logging
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from zlib import crc32
 
-from nanodet_kp_core.adapt.calibrate import calibrate_second_stage
+from nanodet_kp_core.adapt.candidates import second_stages
 from nanodet_kp_core.adapt.coverage import missing, warning
-from nanodet_kp_core.adapt.crops import own_crops, replay_crops
 from nanodet_kp_core.adapt.decide import Choice, Judged, choose, judge
-from nanodet_kp_core.adapt.deliver import copy_start, deliver, write_candidate
-from nanodet_kp_core.adapt.journal import Journal
-from nanodet_kp_core.adapt.plan import Plan, check_own, fingerprint, read_own, split_own
+from nanodet_kp_core.adapt.deliver import copy_start, deliver
+from nanodet_kp_core.adapt.plan import Plan
 from nanodet_kp_core.adapt.recipe import Recipe
-from nanodet_kp_core.adapt.second_stage import SecondStageTraining, blended, seconds_a_step, train_second_stage
-from nanodet_kp_core.adapt.sources import Split
-from nanodet_kp_core.adapt.start import Start, load_start, rendered_size
+from nanodet_kp_core.adapt.shared import Adaptation
 from nanodet_kp_core.adapt.story import story
-from nanodet_kp_core.classes import COLORS, UNLIT
-from nanodet_kp_core.errors import TrainingError
 from nanodet_kp_core.evaluate.changes import doubts
 from nanodet_kp_core.evaluate.compare_page import write_comparison
 from nanodet_kp_core.evaluate.points import Gain
 from nanodet_kp_core.evaluate.standing import Standing, kept_predictions
 from nanodet_kp_core.files import write_atomically
-from nanodet_kp_core.labels import read_records
-from nanodet_kp_core.labels.sample import Record
-from nanodet_kp_core.synthetic.dataset import RenderOptions, render_dataset
-from nanodet_kp_core.train.crop_training import load_crop_state
 
 log = logging.getLogger(__name__)
-
-RENDERED_SEED = 930_000_000
-"""Of the rendered images that judge and calibrate; those of the replay are others."""
 
 OWN, RENDERED = "own validation images", "rendered images"
 """Names of the two sets that every model is scored on."""
@@ -49,71 +35,6 @@ class Outcome:
     sentence: str
     model: Path
     report: Path
-
-
-class Adaptation:
-    """What all steps share."""
-
-    def __init__(self, plan: Plan, recipe: Recipe) -> None:
-        self.plan, self.recipe = plan, recipe
-        self.work = plan.out / "work"
-        self.start: Start = load_start(plan.start)
-        own, validation = read_own(plan, self.start.class_names)
-        model = crc32(self.start.model.read_bytes() + self.start.refiner.read_bytes())
-        begun_with = {
-            "labels": [fingerprint(own), fingerprint(validation)],
-            "start": f"{self.start.model.name} {model:08x}",
-            "minutes": plan.minutes, "seed": plan.seed, "recipe": asdict(recipe),
-        }  # fmt: skip
-        if plan.out.exists() and not self.work.exists() and any(plan.out.iterdir()):
-            raise TrainingError(f"{plan.out}: expected an empty or new folder, got one with files; change --out")
-        self.journal = Journal(self.work / "journal.json", begun_with)
-        for line in self.journal.once("checked", lambda: check_own(plan, self.start.class_names)):
-            log.info("%s", line)
-        self.split = self._split(own, validation)
-        self.everything = [*own, *validation]
-        self.judged, self.calibrated = self._rendered()
-
-    def _split(self, own: list[Record], validation: list[Record]) -> Split:
-        def make() -> dict[str, object]:
-            made = split_own(own, validation)
-            names = [record.name for record in made.train], [record.name for record in made.validation]
-            return {"train": names[0], "validation": names[1], "source_of": made.source_of, "how": made.how}
-
-        kept = self.journal.once("split", make)
-        of_train = {record.name: record for record in own}
-        of_validation = {record.name: record for record in validation} or of_train
-        split = Split(
-            [of_train[name] for name in kept["train"]], [of_validation[name] for name in kept["validation"]],
-            kept["source_of"], kept["how"],
-        )  # fmt: skip
-        log.info("split: %d training and %d validation images: %s", len(split.train), len(split.validation), split.how)
-        if lacking := warning(missing(split.train, self.start.class_names)):
-            log.warning("warning: %s", lacking)
-        return split
-
-    def _rendered(self) -> tuple[list[Record], list[Record]]:
-        """Rendered images to judge by, and to calibrate on."""
-        scoring, folder = self.recipe.scoring, self.work / "rendered"
-        size = rendered_size(self.start.input_size)
-        options = RenderOptions(size, (10.0, 0.86 * size[0]))
-        if not (folder / "labels.json").exists():
-            log.info("rendering %d images to judge and calibrate by", scoring.judged + scoring.calibrated)
-            for _ in render_dataset(
-                folder, scoring.judged + scoring.calibrated, RENDERED_SEED, options, self.plan.workers
-            ):
-                pass
-        records = read_records("CocoDataset", folder / "images", folder / "labels.json", self.start.class_names)
-        return records[: scoring.judged], records[scoring.judged :]
-
-    def standings(self, name: str, model: Path) -> tuple[Standing, Standing]:
-        """Of a model on own validation and on rendered images."""
-        made = []
-        for kind, records in (("own", self.split.validation), ("rendered", self.judged)):
-            found = kept_predictions(self.work / "scores" / f"{name}_{kind}.json", model, records)
-            source_of = self.split.source_of if kind == "own" else {record.name: kind for record in records}
-            made.append(Standing(records, found, self.start.class_names, source_of, self.recipe.scoring.precision))
-        return made[0], made[1]
 
 
 def adapt(plan: Plan, recipe: Recipe | None = None) -> Outcome:
@@ -134,63 +55,6 @@ def adapt(plan: Plan, recipe: Recipe | None = None) -> Outcome:
         log.info("%s on rendered images: %s (start %.3f)", name, standings[name][1].line(), before[1].recall_fixed)
     choice = _chosen(run, standings)
     return finish(run, choice, candidates, standings)
-
-
-def second_stages(run: Adaptation) -> dict[str, Path]:
-    """Candidates with the detector of the start, by name."""
-    stage, names = run.recipe.second, [f"second stage {share:g}" for share in run.recipe.second.blends]
-    models = {name: run.work / "candidates" / name.replace(" ", "_") / "model.onnx" for name in names}
-    if "candidates" in run.journal.values:
-        return models
-    training = _trained(run)
-    start_weights = load_crop_state(run.start.refiner_weights, training.kind)["average"]
-    precision = run.journal.once("precision", lambda: _precision(run))
-    for (name, model), share in zip(models.items(), stage.blends):
-        weights = blended(start_weights, training.average.model.state_dict(), share)
-
-        def make(model: Path = model, weights: dict = weights, share: float = share) -> float:
-            run_id = f"{run.start.refiner_metadata.run_id}, {training.step} steps on own crops, {share:g} of the way"
-            crops = training.images[:64].numpy()
-            write_candidate(model.parent, run.start, run.start.model, weights, run_id, crops)
-            return calibrate_second_stage(model, [*run.calibrated, *run.split.validation], precision)
-
-        log.info("%s: scores shifted by %+.2f", name, run.journal.once(f"calibrated {name}", make))
-    run.journal.once("candidates", lambda: names)
-    return models
-
-
-def _trained(run: Adaptation) -> SecondStageTraining:
-    plan, stage, work = run.plan, run.recipe.second, run.work
-    log.info("cutting crops out of %d own images, each %d times", len(run.split.train), stage.variants)
-    own = own_crops(work / "crops_own", run.start, run.split.train, stage.variants, plan.seed, plan.workers)
-    held = own_crops(work / "crops_validation", run.start, run.split.validation, 1, plan.seed, plan.workers)
-    images = run.recipe.replay(plan.minutes)
-    log.info("rendering %d images as replay", images)
-    replay = replay_crops(work / "crops_replay", run.start, images, plan.seed, plan.workers)
-    state = load_crop_state(run.start.refiner_weights, SecondStageTraining.kind)
-
-    def make(steps: int) -> SecondStageTraining:
-        sizes = run.start.colors, run.start.numbers
-        return SecondStageTraining(replay, own, held, state, stage, steps, *sizes, COLORS.index(UNLIT))
-
-    def affordable() -> int:
-        seconds = 60 * plan.minutes * stage.time
-        return max(10, min(stage.steps, int(seconds / seconds_a_step(make(stage.steps)))))
-
-    steps = run.journal.once("steps", affordable)
-    log.info("second stage: %d own and %d rendered crops, %d steps", len(own), len(replay), steps)
-    training = make(steps)
-    train_second_stage(training, work / "refiner.pt", stage.save_every)
-    return training
-
-
-def _precision(run: Adaptation) -> float:
-    """That the start has at 0.5 on the images of the calibration: what a candidate's 0.5 is to mean too."""
-    found = kept_predictions(run.work / "scores" / "start_calibrated.json", run.start.model, run.calibrated)
-    own = kept_predictions(run.work / "scores" / "start_own.json", run.start.model, run.split.validation)
-    records = [*run.calibrated, *run.split.validation]
-    source_of = {record.name: "" for record in records}
-    return Standing(records, {**found, **own}, run.start.class_names, source_of).score.precision
 
 
 def _chosen(run: Adaptation, standings: dict[str, tuple[Standing, Standing]]) -> Choice:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from nanodet_kp_core.adapt.recipe import SecondStage
 from nanodet_kp_core.checkpoint import save_checkpoint
@@ -27,7 +27,8 @@ SHOWN = ("precision", "recall", "number", "err")
 
 
 class SecondStageTraining(RefinerTraining):
-    """See RefinerTraining. A batch has `own_share` own crops; rendered ones are pulled to the start's values.
+    """See RefinerTraining. A batch has `own_share` own crops; rendered ones are pulled to the start's values. Batch norm
+    keeps the statistics of the start: a few hundred own images have none of their own.
 
     replay, own: crops to learn from. held: own crops of validation, for the figures only; none of plates will do.
     state: of the start, as load_crop_state gives it. unlit: index of the color without light.
@@ -48,6 +49,13 @@ class SecondStageTraining(RefinerTraining):
         with torch.inference_mode():
             teacher = copy.deepcopy(self.average.model)
             self._taught = torch.cat([teacher(part) for part in parts]).clone()
+
+    def prepare(self) -> None:
+        """The mode of a step, with batch norm as it stands."""
+        self.network.train()
+        for layer in self.network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eval()
 
     def draw(self, random: torch.Generator) -> Tensor:
         """Rendered crops, then own ones."""

@@ -13,6 +13,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from nanodet_kp_core.data.workers import end_with_parent
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels.sample import Record
@@ -51,7 +52,7 @@ def collect(
     parts = [records[first : first + CHUNK] for first in range(0, len(records), CHUNK)]
     jobs = [(folder / f"{k:05d}.npz", part, make, seed + k) for k, part in enumerate(parts)]
     # Fresh processes: a fork would inherit the threads of onnxruntime and OpenCV as they happen to stand.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent) as pool:
         for path in pool.map(_make_file, jobs):
             with np.load(path) as values:
                 yield kind(*(values[f.name] for f in fields(kind)))  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from torch import nn
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.data.dataset import read_dataset
 from nanodet_kp_core.errors import TrainingError
-from nanodet_kp_core.evaluate.metrics import Matches, Score, match, score_matches
+from nanodet_kp_core.evaluate.metrics import Score, match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detector
@@ -42,19 +42,14 @@ def offset_for(precision: float, records: Sequence[Record], detector: Detector) 
 
     Raises TrainingError when nothing is found.
     """
-    return offset_of(match(records, predict(detector, records)), precision, detector.metadata.class_names)
-
-
-def offset_of(matches: Matches, precision: float, class_names: Sequence[str]) -> tuple[float, Score]:
-    """The same of matches that hold low scores too."""
+    matches = match(records, predict(detector, records))
     best, chosen = None, 0.5
     for threshold in (1 / (1 + np.exp(-_LOGITS))).tolist():
-        score = score_matches(matches.at(threshold), class_names)
+        score = score_matches(matches.at(threshold), detector.metadata.class_names)
         if score.hits and (best is None or score.precision > best.precision):
             best, chosen = score, threshold
         if score.hits and score.precision >= precision:
             break
     if best is None:
-        count = len(matches.records)
-        raise TrainingError(f"{count} images: expected detections to calibrate on, got none; train longer")
+        raise TrainingError(f"{len(records)} images: expected detections to calibrate on, got none; train longer")
     return -math.log(chosen / (1 - chosen)), best

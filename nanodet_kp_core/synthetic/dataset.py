@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.data.workers import end_with_parent
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels import read_labels, write_labels
@@ -91,7 +92,7 @@ def render_dataset(folder: Path, count: int, first_seed: int, options: RenderOpt
     sizes = [min(CHUNK, first_seed + count - start) for start in starts]
     done = 0
     # Fresh processes: a fork would inherit OpenCV's threads and locks as they happen to stand.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent) as pool:
         jobs = [pool.submit(_render_chunk, folder, s, n, options) for s, n in zip(starts, sizes)]
         for job in as_completed(jobs):
             done += job.result()

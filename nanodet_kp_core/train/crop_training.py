@@ -71,6 +71,10 @@ class CropTraining(ABC):
         """Which crops make the next batch, int64 [B]: any of those that are kept, each as likely."""
         return torch.randint(self.kept, (self.recipe.batch,), generator=random)
 
+    def prepare(self) -> None:
+        """Bring the network into the mode of a step."""
+        self.network.train()
+
     def state(self) -> dict[str, Any]:
         """What a training needs to go on, and an export."""
         return {
@@ -101,7 +105,7 @@ class CropTraining(ABC):
         rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / recipe.steps))) + 0.005
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.network.train()
+        self.prepare()
         loss = self.loss(self.network(changed_light(self.images[chosen], random)), chosen)
         if not torch.isfinite(loss):
             raise TrainingError(f"{self.kind}: the loss of step {self.step} is not finite: {loss.item()}")

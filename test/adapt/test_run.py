@@ -1,0 +1,164 @@
+"""A whole adaptation of the bundled model on a few rendered images, killed at three places, and its refusals."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from nanodet_kp_core.adapt import candidates as candidates_module
+from nanodet_kp_core.adapt import decide, deliver
+from nanodet_kp_core.adapt import run as run_module
+from nanodet_kp_core.adapt.plan import Plan
+from nanodet_kp_core.adapt.recipe import Recipe, Scoring, SecondStage
+from nanodet_kp_core.adapt.run import adapt
+from nanodet_kp_core.adapt.second_stage import SecondStageTraining
+from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.errors import ModelError, TrainingError
+from nanodet_kp_core.evaluate.points import Gain
+from nanodet_kp_core.labels.coco import coco_document
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.synthetic.generator import render
+from nanodet_kp_core.train.crop_training import load_crop_state
+
+QUICK = Recipe(
+    SecondStage(steps=6, batch=16, warmup=2, variants=2, replay=20, blends=(1.0,), time=100.0, save_every=2),
+    Scoring(judged=8),
+)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """20 images of one source, with COCO labels."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "images").mkdir()
+    samples = []
+    for k in range(20):
+        sample = render(77_000 + k, (192, 160), (20.0, 90.0))
+        cv2.imwrite(str(folder / "images" / f"f{k}.png"), sample.image)
+        samples.append((f"f{k}.png", sample))
+    (folder / "labels.json").write_text(json.dumps(coco_document(samples, ARMOR_CLASSES)))
+    return folder
+
+
+def plan_of(own, out, **values):
+    return Plan(data=own / "labels.json", out=out, **values)
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Every candidate is better than the start."""
+    monkeypatch.setattr(run_module, "judge", lambda *_: decide.Judged(Gain(1.0, 0.0), ""))
+
+
+def in_a_process(function):
+    """Exit code of a function in a process of its own; the number of a signal is negative."""
+
+    def body():
+        cv2.setNumThreads(0)  # threads do not survive a fork
+        function()
+
+    process = multiprocessing.get_context("fork").Process(target=body)
+    process.start()
+    process.join(300)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def die_at(monkeypatch, owner, name, call):
+    """The process is killed when `owner.name` is called for the call-th time."""
+    real, left = getattr(owner, name), [call]
+
+    def counted(*args, **values):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **values)
+
+    monkeypatch.setattr(owner, name, counted)
+
+
+def test_a_run_killed_three_times_ends_as_one_that_nobody_disturbed(own, tmp_path, always, monkeypatch):
+    whole = adapt(plan_of(own, tmp_path / "whole"), QUICK)
+    out = tmp_path / "killed"
+    places = (
+        (candidates_module, "replay_crops", 1),  # own crops are cut, rendered ones are not
+        (SecondStageTraining, "train_step", 6 + 6),  # 6 steps measure the time; one step after a checkpoint
+        (deliver, "name_second_stage", 1),  # the weights of a candidate are written, its model is not
+    )
+    for owner, name, call in places:
+        with monkeypatch.context() as patch:
+            die_at(crop, owner, name, call)
+            assert in_a_process(lambda: adapt(plan_of(own, out), QUICK)) == -signal.SIGKILL
+        assert not (out / "model.onnx").exists()
+    again = adapt(plan_of(own, out), QUICK)
+    assert again.taken == whole.taken == "second stage 1"
+    states = [load_crop_state(o.model.parent / "model_refiner.pt", "reader")["average"] for o in (whole, again)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    files = [o.model.with_name("model_refiner.onnx").read_bytes() for o in (whole, again)]
+    assert files[0] == files[1]
+    assert again.sentence.replace(str(out), "") == whole.sentence.replace(str(tmp_path / "whole"), "")
+
+
+def test_what_a_run_leaves(own, tmp_path, always, caplog):
+    caplog.set_level("INFO", logger="nanodet_kp_core")
+    outcome = adapt(plan_of(own, tmp_path / "run"), QUICK)
+    said = "\n".join(caplog.messages)
+    for part in (
+        "20 images", "split: ", "1 block(s) of neighboring frames of 1 source(s)", "fewer than 3 plates of numbers",
+        "start on own validation: precision", "start on rendered images: precision", "step 6 of 6", "(start ",
+        "second stage 1 on own validation",
+    ):  # fmt: skip
+        assert part in said, part
+    detector = Detector(outcome.model)
+    assert detector.refiner.bars is not None and "6 steps on own crops" in detector.refiner.metadata.run_id
+    start = Detector()
+    assert not np.array_equal(
+        *(d.refiner.network(np.zeros((1, 40, 64, 3), np.uint8), "bgr") for d in (start, detector))
+    )
+    page = outcome.report.read_text()
+    assert ElementTree.fromstring(page).tag == "html"
+    for part in ("own validation images: by size, number and source", "Labels to look at", "found, start", "Worse"):
+        assert part in page, part
+    assert len((tmp_path / "run" / "labels_to_look_at.txt").read_text().splitlines()) > 10
+    # what was delivered is a start for the next run
+    second = adapt(plan_of(own, tmp_path / "next", start=outcome.model), QUICK)
+    assert "6 steps on own crops, 1 of the way, 6 steps" in Detector(second.model).refiner.metadata.run_id
+    # the same command again does nothing and says the same
+    before = outcome.model.stat().st_mtime_ns
+    assert adapt(plan_of(own, tmp_path / "run"), QUICK) == outcome
+    assert outcome.model.stat().st_mtime_ns == before
+
+
+def test_the_start_is_kept_where_nothing_is_better(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "judge", lambda *_: decide.Judged(Gain(0.0, 0.0), "it is worse"))
+    outcome = adapt(plan_of(own, tmp_path / "run"), QUICK)
+    assert outcome.taken == "start" and "second stage 1: it is worse" in outcome.sentence
+    images = [cv2.imread(str(path)) for path in sorted((own / "images").iterdir())[:4]]
+    for image in images:
+        kept, start = Detector(outcome.model)(image), Detector()(image)
+        assert np.array_equal(kept.corners, start.corners) and np.array_equal(kept.scores, start.scores)
+
+
+def test_what_is_refused(own, tmp_path):
+    adapt(plan_of(own, tmp_path / "run"), QUICK)
+    with pytest.raises(TrainingError, match="expected a run that began with the same minutes"):
+        adapt(plan_of(own, tmp_path / "run", minutes=3.0), QUICK)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="expected an empty or new folder"):
+        adapt(plan_of(own, tmp_path / "full"), QUICK)
+    models = tmp_path / "models"
+    models.mkdir()
+    bundled = Path(Detector().model_path).parent
+    for name in ("armor_s.onnx", "armor_reader.onnx", "armor_bars.onnx"):
+        shutil.copy(bundled / name, models / name)
+    with pytest.raises(ModelError, match=r"expected the weights of its second stage in .*armor_reader\.pt"):
+        adapt(plan_of(own, tmp_path / "other", start=models / "armor_s.onnx"), QUICK)
