@@ -39,6 +39,25 @@ class SecondStage:
 
 
 @dataclass(frozen=True)
+class DetectorStage:
+    """How the detector is trained, where there is time: batch norm frozen, beside rendered images.
+
+    rate: of AdamW for a batch. rendered: rendered images for one own image. decay: of the averaged weights. epochs: at
+    most. blends: as in SecondStage. least: minutes below which the detector is left as it is. reserve: minutes that are
+    kept for scoring.
+    """
+
+    rate: float = 0.0001
+    batch: int = 16
+    rendered: float = 2.0
+    decay: float = 0.99
+    epochs: int = 30
+    blends: tuple[float, ...] = (0.5, 1.0)
+    least: float = 3.0
+    reserve: float = 2.0
+
+
+@dataclass(frozen=True)
 class Scoring:
     """How candidates are compared.
 
@@ -58,6 +77,7 @@ class Recipe:
     """The whole. full_minutes: from this budget on the amounts are as they stand; below they shrink with it."""
 
     second: SecondStage = field(default_factory=SecondStage)
+    detector: DetectorStage = field(default_factory=DetectorStage)
     scoring: Scoring = field(default_factory=Scoring)
     full_minutes: float = 15.0
 

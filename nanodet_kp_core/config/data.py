@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from nanodet_kp_core.config.model import Strict, UserPath
 
@@ -74,6 +74,7 @@ class PicturesConfig(Strict):
     input_size: tuple[int, int] = (416, 416)  # width, height
     keep_ratio: bool = True
     pipeline: PipelineConfig = PipelineConfig()
+    weight: float = Field(1.0, gt=0)  # ours: images of this source for one of another, in a list of sources
 
     @field_validator("input_size")
     @classmethod
@@ -114,5 +115,24 @@ TrainDataConfig: TypeAlias = Annotated[
 
 
 class DataSets(Strict):
+    """`train` may be a list of sources: the first one, and `others` beside it, each with its weight."""
+
     train: TrainDataConfig
+    others: tuple[TrainDataConfig, ...] = ()  # ours
     val: DataConfig
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sources(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("train"), list):
+            if not values["train"] or "others" in values:
+                raise ValueError("train must name at least one source, and others none beside a list")
+            return {**values, "train": values["train"][0], "others": values["train"][1:]}
+        return values
+
+    @model_validator(mode="after")
+    def _alike(self) -> DataSets:
+        for other in self.others:
+            if (other.input_size, other.pipeline.normalize) != (self.train.input_size, self.train.pipeline.normalize):
+                raise ValueError("all sources of train must have the same input_size and pipeline.normalize")
+        return self

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.config.data import DataConfig, SyntheticConfig
+from nanodet_kp_core.config.data import DataConfig, SyntheticConfig, TrainDataConfig
 from nanodet_kp_core.config.model import ArchConfig, GhostPanConfig
 from nanodet_kp_core.config.training import TrainConfig
 from nanodet_kp_core.errors import ConfigError, shown
@@ -59,8 +59,9 @@ def check_paths(config: TrainConfig, source: str | Path) -> None:
     """Raises ConfigError, one line per path of the configuration (read from `source`) that does not exist."""
     train, val = config.data.train, config.data.val
     paths: dict[str, Path | None] = {}
-    if isinstance(train, DataConfig):
-        paths = {"data.train.img_path": train.img_path, "data.train.ann_path": train.ann_path}
+    for key, data in _sources(train, config.data.others):
+        if isinstance(data, DataConfig):
+            paths |= {f"{key}.img_path": data.img_path, f"{key}.ann_path": data.ann_path}
     paths |= {
         "data.val.img_path": val.img_path,
         "data.val.ann_path": val.ann_path,
@@ -108,6 +109,9 @@ def _locate(loc: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:
         if tagged and len(choices) > 1:
             choices = tagged
             continue
+        if part.isdigit() and where and where[-1] == "others":  # the list of data.train as the file has it
+            where[-1:] = ["train", str(int(part) + 1)]
+            continue
         where.append(part if len(part) <= 60 and part.isprintable() else shown(part))
         if not choices:
             continue
@@ -136,11 +140,12 @@ def _disagreements(config: TrainConfig) -> Iterator[str]:
             yield (
                 f"model.arch.{where}.num_classes: expected {classes}, the number of class_names, got {head.num_classes}"
             )
-    for where, data in (("train", config.data.train), ("val", config.data.val)):
+    for where, data in (*_sources(config.data.train, config.data.others), ("data.val", config.data.val)):
         if data.class_names not in (None, config.class_names):
             got = shown(list(data.class_names or ()))
-            yield f"data.{where}.class_names: expected the same names as class_names, got {got}"
-    yield from _synthetic_disagreements(config)
+            yield f"{where}.class_names: expected the same names as class_names, got {got}"
+    for where, data in _sources(config.data.train, config.data.others):
+        yield from _synthetic_disagreements(config, where, data)
     yield from _arch_disagreements(arch)
     try:
         _ = config.layout
@@ -178,12 +183,19 @@ def _arch_disagreements(arch: ArchConfig) -> Iterator[str]:
         )
 
 
-def _synthetic_disagreements(config: TrainConfig) -> Iterator[str]:
-    train = config.data.train
+def _sources(
+    train: TrainDataConfig, others: Sequence[TrainDataConfig]
+) -> Iterator[tuple[str, DataConfig | SyntheticConfig]]:
+    """Every source of training images with its key in the file."""
+    yield ("data.train.0" if others else "data.train"), train
+    yield from ((f"data.train.{k}", other) for k, other in enumerate(others, 1))
+
+
+def _synthetic_disagreements(config: TrainConfig, where: str, train: DataConfig | SyntheticConfig) -> Iterator[str]:
     if not isinstance(train, SyntheticConfig):
         return
     if config.class_names != ARMOR_CLASSES:
         names = ", ".join(config.class_names[:3])
         yield f"class_names: expected the 36 of the rendered plates (leave the key out), got {names}..."
     if train.pipeline.copy_paste:
-        yield "data.train.pipeline.copy_paste: expected 0 for rendered images, which hold several robots already"
+        yield f"{where}.pipeline.copy_paste: expected 0 for rendered images, which hold several robots already"

@@ -48,6 +48,7 @@ class ScheduleConfig(Strict):
     total_epochs: int = Field(300, ge=1)
     lr_schedule: LrScheduleConfig = LrScheduleConfig()
     val_intervals: int = Field(10, ge=1)
+    freeze_norm: bool = False  # ours: batch norm keeps the statistics of load_model
     accumulate: int = Field(1, ge=1)  # ours: batches to one optimizer step
     early_stop: int | None = Field(None, ge=1)  # ours: validations without a better one
 

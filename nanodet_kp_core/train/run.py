@@ -16,8 +16,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from nanodet_kp_core.checkpoint import load_checkpoint, load_weights
-from nanodet_kp_core.config import DataConfig, TrainConfig
-from nanodet_kp_core.data.dataset import Batch, EpochBatches, PlateDataset, collate, init_worker, require_corners
+from nanodet_kp_core.config import TrainConfig
+from nanodet_kp_core.data.dataset import Batch, EpochBatches, collate, init_worker
+from nanodet_kp_core.data.mixture import training_set
 from nanodet_kp_core.errors import DataError, TrainingError
 from nanodet_kp_core.evaluate.metrics import Score
 from nanodet_kp_core.evaluate.torch_detector import evaluate, torch_detector
@@ -46,10 +47,8 @@ class Run:
         if config.device.threads:
             torch.set_num_threads(config.device.threads)
         torch.manual_seed(config.seed)
-        epochs, arch = config.schedule.total_epochs, config.model.arch
-        self.data = PlateDataset(config.data.train, config.layout, config.seed, total_epochs=epochs)
-        if isinstance(config.data.train, DataConfig):
-            require_corners(self.data.records, config.layout, config.data.train.ann_path)
+        arch = config.model.arch
+        self.data = training_set(config)
         batch = max(1, min(config.device.batchsize_per_gpu, len(self.data) // self.place.world))
         self.sampler = EpochBatches(len(self.data), batch, config.seed, self.place.rank, self.place.world)
         self.accumulate = min(config.schedule.accumulate, self.sampler.steps)
@@ -66,6 +65,8 @@ class Run:
         self.criterion = build_criterion(arch, config.class_names).to(self.device)
         self.average = WeightAverage(self.model, config.model.weight_averager.decay)
         self.optimizer = build_optimizer(self.model, config.schedule)
+        if config.schedule.freeze_norm:
+            freeze_norm(self.model)
         self.network = self.place.wrap(self.model)
         mean, std = config.data.train.pipeline.normalize
         self.mean = torch.tensor(mean, device=self.device).reshape(1, 3, 1, 1)
@@ -237,6 +238,13 @@ class Run:
     def validate(self) -> Score:
         """Score of the averaged weights on data.val."""
         return evaluate(self.detector(), self.config.data.val, self.config.class_names)
+
+
+def freeze_norm(model: nn.Module) -> None:
+    """Batch norm keeps the statistics that it has: those of few images would be worse."""
+    for layer in model.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.eval()
 
 
 @contextmanager
