@@ -12,21 +12,23 @@ class SecondStage:
     """How the second stage is trained.
 
     steps, batch, rate, warmup: of AdamW. decay: of the averaged weights. own_share: share of own crops in a batch, the
-    others are rendered. distill: weight of the distance to the start's values on rendered crops. variants: times that
+    others are rendered. distill: weight of the distance to the start's answers on rendered crops. frozen:
+    blocks of the network, counted from its input, that stay as they are. variants: times that
     an own image is looked at, each after the first under another warp and light. replay: rendered images; the crops of
     a share `calibrated` of them fit the scores. blends: shares of the way from the start to the trained weights; each
     is a candidate. time: share of the minutes for its steps.
     """
 
-    steps: int = 400
+    steps: int = 1000
     batch: int = 128
-    rate: float = 0.0005
+    rate: float = 0.001
     warmup: int = 50
     decay: float = 0.99
     own_share: float = 0.5
-    distill: float = 0.0
+    distill: float = 1.0
+    frozen: int = 5
     variants: int = 6
-    replay: int = 4000
+    replay: int = 3500
     calibrated: float = 0.1
     blends: tuple[float, ...] = (0.5, 1.0)
     time: float = 0.35

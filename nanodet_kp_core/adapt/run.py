@@ -11,12 +11,13 @@ from nanodet_kp_core.adapt.candidates import second_stages
 from nanodet_kp_core.adapt.coverage import missing, warning
 from nanodet_kp_core.adapt.decide import Choice, Judged, choose, judge
 from nanodet_kp_core.adapt.deliver import copy_start, deliver
+from nanodet_kp_core.adapt.detector_stage import detectors
 from nanodet_kp_core.adapt.plan import Plan
 from nanodet_kp_core.adapt.recipe import Recipe
 from nanodet_kp_core.adapt.shared import Adaptation
 from nanodet_kp_core.adapt.story import story
 from nanodet_kp_core.evaluate.changes import doubts
-from nanodet_kp_core.evaluate.compare_page import write_comparison
+from nanodet_kp_core.evaluate.compare_page import Pair, write_comparison
 from nanodet_kp_core.evaluate.points import Gain
 from nanodet_kp_core.evaluate.standing import Standing, kept_predictions
 from nanodet_kp_core.files import write_atomically
@@ -45,19 +46,27 @@ def adapt(plan: Plan, recipe: Recipe | None = None) -> Outcome:
     """
     run = Adaptation(plan, recipe or Recipe())
     before = run.standings("start", run.start.model)
-    log.info("start on own validation: %s", before[0].line())
-    log.info("start on rendered images: %s", before[1].line())
-    candidates = second_stages(run)
-    standings = {"start": before}
-    for name, model in candidates.items():
-        standings[name] = run.standings(name, model)
-        log.info("%s on own validation: %s (start %.3f)", name, standings[name][0].line(), before[0].recall_fixed)
-        log.info("%s on rendered images: %s (start %.3f)", name, standings[name][1].line(), before[1].recall_fixed)
-    choice = _chosen(run, standings)
-    return finish(run, choice, candidates, standings)
+    for which, standing in zip((OWN, RENDERED), before):
+        log.info("start on %s: %s", which, standing.line())
+    models = {"start": copy_start(run.work / "candidates" / "start", run.start)} | second_stages(run)
+    standings = {"start": before} | _scored(run, models, before)
+    second = _chosen(run, "choice of the second stage", standings)
+    others = detectors(run, models[second.taken])
+    standings |= _scored(run, others, before)
+    choice = _chosen(run, "choice", standings) if others else second
+    return finish(run, choice, models | others, standings)
 
 
-def _chosen(run: Adaptation, standings: dict[str, tuple[Standing, Standing]]) -> Choice:
+def _scored(run: Adaptation, models: dict[str, Path], before: tuple[Standing, Standing]) -> dict[str, Pair]:
+    """Standings of all but the start."""
+    made = {name: run.standings(name, model) for name, model in models.items() if name != "start"}
+    for name, pair in made.items():
+        for which, (new, old) in zip((OWN, RENDERED), zip(pair, before)):
+            log.info("%s on %s: %s\n  start: %s", name, which, new.line(), old.line())
+    return made
+
+
+def _chosen(run: Adaptation, step: str, standings: dict[str, Pair]) -> Choice:
     """The decision, kept: a later version of the rule does not change a finished run."""
     own, rendered = standings["start"]
 
@@ -69,7 +78,7 @@ def _chosen(run: Adaptation, standings: dict[str, tuple[Standing, Standing]]) ->
         }
         return asdict(choose(judged))
 
-    kept = run.journal.once("choice", make)
+    kept = run.journal.once(step, make)
     judged = {name: Judged(Gain(**value["gain"]), value["fault"]) for name, value in kept["judged"].items()}
     for name, result in judged.items():
         said = result.fault or f"it gains {result.gain.total:.1f} points on own validation"
@@ -77,9 +86,7 @@ def _chosen(run: Adaptation, standings: dict[str, tuple[Standing, Standing]]) ->
     return Choice(kept["taken"], judged)
 
 
-def finish(
-    run: Adaptation, choice: Choice, candidates: dict[str, Path], standings: dict[str, tuple[Standing, Standing]]
-) -> Outcome:
+def finish(run: Adaptation, choice: Choice, models: dict[str, Path], standings: dict[str, Pair]) -> Outcome:
     """Deliver the model, write the page, say the end."""
     out, taken = run.plan.out, choice.taken
     before = standings["start"]
@@ -87,17 +94,13 @@ def finish(
     best = taken if taken != "start" else max(choice.judged, key=lambda name: choice.judged[name].gain.total)
     after = standings[best]
 
-    def hand_over() -> str:
-        source = copy_start(run.work / "candidates" / "start", run.start)
-        return str(deliver(source if taken == "start" else candidates[taken], out))
-
-    model = Path(run.journal.once("delivered", hand_over))
+    model = Path(run.journal.once("delivered", lambda: str(deliver(models[taken], out))))
     sentence = story(choice, before[0], standings[taken][0], (before[1], standings[taken][1]), str(model))
 
     def write() -> str:
-        found = kept_predictions(run.work / "scores" / "labels.json", model, run.everything)
-        source_of = {record.name: "" for record in run.everything}
-        labels = Standing(run.everything, found, run.start.class_names, source_of)
+        found = kept_predictions(run.work / "scores" / "labels.json", model, run.own)
+        source_of = {record.name: "" for record in run.own}
+        labels = Standing(run.own, found, run.start.class_names, source_of)
         lines = [f"{doubt.weight:.2f} {doubt.record.name}: {doubt.note}" for doubt in doubts(labels)]
         write_atomically(out / "labels_to_look_at.txt", ("\n".join(lines) + "\n").encode())
         pairs = {OWN: (before[0], after[0]), RENDERED: (before[1], after[1])}

@@ -17,6 +17,7 @@ from nanodet_kp_core.checkpoint import save_checkpoint
 from nanodet_kp_core.crops.crop_files import joined
 from nanodet_kp_core.crops.proposal_crops import Crops
 from nanodet_kp_core.model.crop_networks import RefinerNetwork
+from nanodet_kp_core.runtime.refinement.refiner import CORNER_SCALE
 from nanodet_kp_core.train.crop_training import load_crop_state
 from nanodet_kp_core.train.refiner_training import RefinerTraining
 
@@ -27,8 +28,9 @@ SHOWN = ("precision", "recall", "number", "err")
 
 
 class SecondStageTraining(RefinerTraining):
-    """See RefinerTraining. A batch has `own_share` own crops; rendered ones are pulled to the start's values. Batch norm
-    keeps the statistics of the start: a few hundred own images have none of their own.
+    """See RefinerTraining. A batch has `own_share` own crops, rare numbers more often than frequent ones; rendered ones
+    are pulled to the start's answers. The first blocks of the network and the statistics of batch norm stay those of the
+    start: a few hundred own images teach no better ones.
 
     replay, own: crops to learn from. held: own crops of validation, for the figures only; none of plates will do.
     state: of the start, as load_crop_state gives it. unlit: index of the color without light.
@@ -43,6 +45,10 @@ class SecondStageTraining(RefinerTraining):
         self._rendered, self._own_share, self._distill = len(replay), recipe.own_share, recipe.distill
         self._weights[self._rendered :] = 1.0  # own images show how rare plates without light are
         self.start_from(state)
+        for block in self.network.features[: recipe.frozen]:
+            block.requires_grad_(False)
+        kinds = self.numbers[self._rendered : self.kept] + 1  # 0: no number, or no plate
+        self._likely = torch.bincount(kinds)[kinds].float().rsqrt()
         self.start_figures = self.figures() if len(held) else {}
         """Figures of the start on the crops that are held out."""
         parts = self.images[: self._rendered].permute(0, 3, 1, 2).split(256)
@@ -61,7 +67,7 @@ class SecondStageTraining(RefinerTraining):
         """Rendered crops, then own ones."""
         own = round(self._own_share * self.recipe.batch)
         rendered = torch.randint(self._rendered, (self.recipe.batch - own,), generator=random)
-        return torch.cat([rendered, torch.randint(self._rendered, self.kept, (own,), generator=random)])
+        return torch.cat([rendered, self._rendered + torch.multinomial(self._likely, own, True, generator=random)])
 
     def loss(self, values: Tensor, chosen: Tensor) -> Tensor:
         """That of the labels, and the distance to the start on rendered crops."""
@@ -69,7 +75,20 @@ class SecondStageTraining(RefinerTraining):
         rendered = chosen < self._rendered
         if not self._distill or not rendered.any():
             return loss
-        return loss + self._distill * F.smooth_l1_loss(values[rendered], self._taught[chosen[rendered]])
+        return loss + self._distill * self._distance(values[rendered], chosen[rendered])
+
+    def _distance(self, values: Tensor, chosen: Tensor) -> Tensor:
+        """From the start's answers for rendered crops, weighted as the parts of the labels' loss are; 0 where equal."""
+        taught, plate = self._taught[chosen], self.plate[chosen]
+        said, known = (rows.split(self._parts, dim=1) for rows in (values, taught))
+        sure = known[0].sigmoid()
+        total = F.binary_cross_entropy_with_logits(said[0], sure) - F.binary_cross_entropy_with_logits(known[0], sure)
+        if not plate.any():
+            return total
+        for k, weight in ((1, 0.5), (2, 0.7)):
+            one, other = (rows[k][plate].log_softmax(dim=1) for rows in (said, known))
+            total = total + weight * F.kl_div(one, other, reduction="batchmean", log_target=True)
+        return total + 0.6 * F.smooth_l1_loss(CORNER_SCALE * said[3][plate], CORNER_SCALE * known[3][plate], beta=0.5)
 
     def line(self) -> str:
         """Figures on the held out crops, those of the start in brackets."""

@@ -45,7 +45,7 @@ class Adaptation:
         for line in self.journal.once("checked", lambda: check_own(plan, self.start.class_names)):
             log.info("%s", line)
         self.split = self._split(own, validation)
-        self.everything = [*own, *validation]
+        self.own = own
         self.judged = self._rendered()
 
     def _split(self, own: list[Record], validation: list[Record]) -> Split:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,15 +15,16 @@ import pytest
 import torch
 
 from nanodet_kp_core.adapt import candidates as candidates_module
-from nanodet_kp_core.adapt import decide, deliver
+from nanodet_kp_core.adapt import decide, deliver, detector_stage
 from nanodet_kp_core.adapt import run as run_module
 from nanodet_kp_core.adapt.plan import Plan
-from nanodet_kp_core.adapt.recipe import Recipe, Scoring, SecondStage
+from nanodet_kp_core.adapt.recipe import DetectorStage, Recipe, Scoring, SecondStage
 from nanodet_kp_core.adapt.run import adapt
 from nanodet_kp_core.adapt.second_stage import SecondStageTraining
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.evaluate.points import Gain
+from nanodet_kp_core.export.onnx_file import load_model
 from nanodet_kp_core.labels.coco import coco_document
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.synthetic.generator import render
@@ -30,6 +32,7 @@ from nanodet_kp_core.train.crop_training import load_crop_state
 
 QUICK = Recipe(
     SecondStage(steps=6, batch=16, warmup=2, variants=2, replay=20, blends=(1.0,), time=100.0, save_every=2),
+    DetectorStage(least=1e9),
     Scoring(judged=8),
 )
 
@@ -113,8 +116,8 @@ def test_what_a_run_leaves(own, tmp_path, always, caplog):
     said = "\n".join(caplog.messages)
     for part in (
         "20 images", "split: ", "1 block(s) of neighboring frames of 1 source(s)", "fewer than 3 plates of numbers",
-        "start on own validation: precision", "start on rendered images: precision", "step 6 of 6", "(start ",
-        "second stage 1 on own validation",
+        "start on own validation images: precision", "start on rendered images: precision", "step 6 of 6", "(start ",
+        "second stage 1 on own validation images", "detector: left as it is, for there is no time for it",
     ):  # fmt: skip
         assert part in said, part
     detector = Detector(outcome.model)
@@ -135,6 +138,37 @@ def test_what_a_run_leaves(own, tmp_path, always, caplog):
     before = outcome.model.stat().st_mtime_ns
     assert adapt(plan_of(own, tmp_path / "run"), QUICK) == outcome
     assert outcome.model.stat().st_mtime_ns == before
+
+
+def test_the_detector_is_trained_where_there_is_time(own, tmp_path, monkeypatch):
+    """Its candidates have the second stage that was chosen before; killed in between, the run goes on."""
+    last = {"detector 1": Gain(3.0, 0.0)}
+    monkeypatch.setattr(
+        run_module, "choose",
+        lambda judged: decide.choose({n: decide.Judged(last.get(n, Gain(1.0, 0.0)), "") for n in judged}),
+    )  # fmt: skip
+    stage = DetectorStage(batch=4, rendered=0.5, epochs=1, blends=(0.0, 1.0), least=0.0, reserve=0.0, rate=0.001)
+    recipe = replace(QUICK, detector=stage)
+    with monkeypatch.context() as patch:
+        die_at(crop, detector_stage, "score_shift", 2)
+        assert in_a_process(lambda: adapt(plan_of(own, tmp_path / "run"), recipe)) == -signal.SIGKILL
+    with monkeypatch.context() as patch:
+        die_at(crop, detector_stage, "train", 1)  # it is not trained a second time
+        outcome = adapt(plan_of(own, tmp_path / "run"), recipe)
+    assert outcome.taken == "detector 1"
+    delivered, start = Detector(outcome.model), Detector()
+    assert "5 steps on own images, 1 of the way" in delivered.metadata.run_id
+    assert "6 steps on own crops" in delivered.refiner.metadata.run_id and delivered.refiner.bars is not None
+    assert delivered.metadata.output == start.metadata.output and delivered.metadata.input == start.metadata.input
+    same = tmp_path / "run" / "work" / "candidates" / "detector_0" / "model.onnx"
+    image = cv2.imread(str(own / "images" / "f3.png"))
+    models = same, start.model_path, outcome.model
+    found = [Detector(model, second_stage=False, score_threshold=0.3)(image) for model in models]
+    assert np.allclose(found[0].corners, found[1].corners, atol=0.05)
+    assert np.allclose(found[0].scores, found[1].scores, atol=0.02)  # the start's offset is found again
+    assert not np.allclose(found[2].boxes[:1], found[1].boxes[:1], atol=1e-4)
+    _, config, _ = load_model(outcome.model.with_suffix(".pt"))
+    assert config.schedule.freeze_norm and len(config.data.others) == 1
 
 
 def test_the_start_is_kept_where_nothing_is_better(own, tmp_path, monkeypatch):
