@@ -147,7 +147,7 @@ def _write(run: Adaptation, model: Path, second: Path, share: float) -> float:
     """A candidate: detector weights `share` of the way, the second stage of `second`. Returns its shift."""
     start = run.start
     assert start.detector_weights is not None
-    state = load_checkpoint(run.work / "detector" / "run" / "best.pt")
+    state = load_checkpoint(run.work / "detector" / "run" / "last.pt")
     weights = blended(load_checkpoint(start.detector_weights)["average"], state["average"], share)
     known = load_session(start.model, 1).metadata
     run_id = f"{known.run_id}, {state['step']} steps on own images, {share:g} of the way"

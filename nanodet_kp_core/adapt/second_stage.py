@@ -29,8 +29,8 @@ SHOWN = ("precision", "recall", "number", "err")
 
 class SecondStageTraining(RefinerTraining):
     """See RefinerTraining. A batch has `own_share` own crops, rare numbers more often than frequent ones; rendered ones
-    are pulled to the start's answers. The first blocks of the network and the statistics of batch norm stay those of the
-    start: a few hundred own images teach no better ones.
+    are pulled to the start's answers. The first blocks of the network and the statistics of batch norm stay those of
+    the start: a few hundred own images teach no better ones.
 
     replay, own: crops to learn from. held: own crops of validation, for the figures only; none of plates will do.
     state: of the start, as load_crop_state gives it. unlit: index of the color without light.

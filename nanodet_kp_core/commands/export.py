@@ -2,13 +2,17 @@
 
     nanodet-kp export runs/armor_s/last.pt models/armor_s.onnx --size 640x480
 
-torch and onnxruntime are compared on real images (--images, else on the validation images of the run).
+torch and onnxruntime are compared on --images, else on the validation images of the run, or where those are not here
+on rendered ones.
 """
 
 from __future__ import annotations
 
 import argparse
 from contextlib import closing
+from pathlib import Path
+
+import numpy as np
 
 from nanodet_kp_core.commands._sizes import size
 from nanodet_kp_core.errors import DataError
@@ -18,6 +22,10 @@ from nanodet_kp_core.export.second_stage import second_stage, write_beside
 from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.images.frame_sources import open_source
 from nanodet_kp_core.share import own_or_shared
+from nanodet_kp_core.synthetic.generator import render
+
+COMPARED = 8
+"""Images on which torch and onnxruntime are compared."""
 
 
 def main() -> int:
@@ -58,14 +66,7 @@ def main() -> int:
         refiner = stage.path.name
     input_size = args.size or config.data.val.input_size
     offset, metrics = (0.0, {}) if args.calibrate is None else calibrate(model, config, args.calibrate)
-    images = []
-    with closing(open_source(args.images or str(config.data.val.img_path))) as source:
-        for frame in source:
-            images.append(frame.image)
-            if len(images) == 8:
-                break
-    if not images:
-        raise DataError(f"{args.images}: expected at least one image to compare on, got none")
+    images = _compared(args.images or str(config.data.val.img_path), named=args.images is not None)
     if not args.one_file:
         write_beside(args.onnx, files)
     metadata, worst = export_onnx(
@@ -75,3 +76,19 @@ def main() -> int:
     print(f"{args.onnx}: input {metadata.input.width}x{metadata.input.height}, {args.onnx.stat().st_size / 1e6:.2f} MB")
     print(f"torch and onnxruntime differ by {worst:.1e} at most on {len(images)} images; score logits {offset:+.2f}")
     return 0
+
+
+def _compared(place: str, named: bool) -> list[np.ndarray]:
+    """Images to compare on. Those that a checkpoint names may be on another machine: then rendered ones will do."""
+    if not named and not Path(place).exists():
+        print(f"{place}: the validation images of the run are not here; comparing on rendered ones")
+        return [render(seed).image for seed in range(COMPARED)]
+    images = []
+    with closing(open_source(place)) as source:
+        for frame in source:
+            images.append(frame.image)
+            if len(images) == COMPARED:
+                break
+    if not images:
+        raise DataError(f"{place}: expected at least one image to compare on, got none")
+    return images

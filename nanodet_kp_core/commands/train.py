@@ -43,8 +43,11 @@ def main() -> int:
     check_paths(config, args.config)
     run = train(config, resolved(args.resume) if isinstance(args.resume, str) else args.resume)
     if main_process:
-        print(f"{run.folder}: trained {run.step} steps; {run.folder}/model.onnx is best.pt for the node; for scores")
-        print(f"that mean something: nanodet-kp export {run.folder}/best.pt OUT.onnx --calibrate 0.975")
+        done = f"{run.folder}: trained {run.step} steps"
+        print(f"{done}; {run.folder}/model.onnx is best.pt for the node, one stage alone.")
+        print("Models of the 36 armor classes find more and read numbers far better with the second stage:")
+        command = f"nanodet-kp export {run.folder}/best.pt OUT.onnx --calibrate 0.975"
+        print(f"{command} --refiner models/armor_reader.onnx")
     return 0
 
 

@@ -20,9 +20,15 @@ from nanodet_kp_core.share import own_or_shared
 from nanodet_kp_core.texts import decoded
 from nanodet_kp_core.yaml_text import parse_yaml
 
+_PATHS = {"img_path", "ann_path", "load_model", "pretrained"}
+"""Keys whose values are paths of what must exist."""
+
 
 def load_config(path: str | Path) -> TrainConfig:
-    """Read and check a training configuration; relative paths in it are relative to the working directory.
+    """Read and check a training configuration.
+
+    Relative paths in it start from its folder where something lies there, else from the working directory; save_dir
+    always from the working directory.
 
     The file and its `schedule.load_model` may be bundled ones: see `share.own_or_shared`.
 
@@ -42,6 +48,7 @@ def load_config(path: str | Path) -> TrainConfig:
     raw = parse_yaml(text, path, ConfigError, named="class_names")
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping with keys like save_dir and model, got {type(raw).__name__}")
+    _from_folder(raw, path.parent)
     try:
         config = TrainConfig.model_validate(raw)
     except ValidationError as error:
@@ -53,6 +60,19 @@ def load_config(path: str | Path) -> TrainConfig:
         return config
     schedule = config.schedule.model_copy(update={"load_model": own_or_shared(config.schedule.load_model)})
     return config.model_copy(update={"schedule": schedule})
+
+
+def _from_folder(section: Any, folder: Path) -> None:
+    """Put the folder before the relative paths that exist from there, in all sections; `section` is changed."""
+    values = section.values() if isinstance(section, dict) else section
+    for value in values:
+        if isinstance(value, (dict, list)):
+            _from_folder(value, folder)
+    if not isinstance(section, dict):
+        return
+    for key in _PATHS & section.keys():
+        if isinstance(section[key], str) and (folder / section[key]).exists():
+            section[key] = str(folder / section[key])
 
 
 def check_paths(config: TrainConfig, source: str | Path) -> None:
@@ -73,8 +93,8 @@ def check_paths(config: TrainConfig, source: str | Path) -> None:
     if missing:
         raise ConfigError(
             "\n".join(
-                f"{source}: {key}: expected an existing path, got {brief(path)}: {reason}; relative paths start from "
-                "the working directory"
+                f"{source}: {key}: expected an existing path, got {brief(path)}: {reason}; relative paths start "
+                "from the folder of the configuration, or from the working directory"
                 for key, (path, reason) in missing.items()
             )
         )

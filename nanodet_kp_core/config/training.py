@@ -59,6 +59,8 @@ SaveKey: TypeAlias = Literal["f1", "mAP", "AP_50", "oks_mAP"]
 class EvaluatorConfig(Strict):
     name: Literal["CornerEvaluator", "CocoDetectionEvaluator"] = "CornerEvaluator"  # both report everything
     save_key: SaveKey = "f1"  # what the best checkpoint is best at
+    # Ours: model.onnx has its scores shifted so that 0.5 is the lowest threshold with this precision on data.val.
+    calibrate: float | None = Field(None, gt=0, le=1)
 
 
 class LogConfig(Strict):

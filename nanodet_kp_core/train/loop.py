@@ -20,8 +20,9 @@ from nanodet_kp_core.checkpoint import load_checkpoint, save_checkpoint
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.data.dataset import read_dataset, require_corners
 from nanodet_kp_core.errors import TrainingError
+from nanodet_kp_core.evaluate.calibrate import calibrate
 from nanodet_kp_core.evaluate.metrics import SCORE_NAMES
-from nanodet_kp_core.export.onnx_file import export_onnx
+from nanodet_kp_core.export.onnx_file import export_onnx, load_model
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.train.curves import plot_results
 from nanodet_kp_core.train.distributed import Place, join
@@ -29,6 +30,7 @@ from nanodet_kp_core.train.provenance import write_run
 from nanodet_kp_core.train.results import Results
 from nanodet_kp_core.train.run import Run
 from nanodet_kp_core.train.tensorboard import SHOWN_SCORE, Board
+from nanodet_kp_core.train.warnings import run_warnings
 
 CHECKPOINT_SECONDS = 300.0
 """Between checkpoints inside an epoch; a killed run loses no more than that."""
@@ -84,6 +86,7 @@ def _all_epochs(run: Run, notes: Notes | None) -> None:
         if notes:
             save_checkpoint(run.folder / "last.pt", run.state())
     if stop and notes:
+        notes.bar.clear()  # or the words would stand behind it
         log.info("stopped early: no better validation for %d", run.stale)
 
 
@@ -109,6 +112,20 @@ class Notes:
         total = config.schedule.total_epochs * run.steps_per_epoch
         self.bar = tqdm(total=total, initial=run.step, unit="step", mininterval=5, smoothing=0.02)
         self.saved = time.monotonic()
+        for text in run_warnings(run, self.records):
+            log.warning("warning: %s", text)
+        if config.schedule.load_model and run.step == 0:
+            self._score_start()
+
+    def _score_start(self) -> None:
+        """The weights that the run starts from stand beside every later score, and may be the best."""
+        run = self.run
+        score = run.validate()
+        run.start = {name: float(value) for name, value in asdict(score).items()}
+        run.metrics = dict(run.start)
+        run.best = score.key(run.config.evaluator.save_key)
+        save_checkpoint(run.folder / "best.pt", run.state())
+        self.bar.write(f"start: {score.line()}")
 
     def stepped(self, epoch: int, values: Mapping[str, float]) -> None:
         """After a step: progress, a row at the log interval, a checkpoint when it is time."""
@@ -128,7 +145,7 @@ class Notes:
         """Score the averaged weights; the best ones by evaluator.save_key become best.pt."""
         run, config = self.run, self.run.config
         score = run.validate()
-        self.bar.write(f"epoch {epoch}: {score.line()}")
+        self.bar.write(f"epoch {epoch}: {score.line()}{_beside(run)}")
         run.metrics = {name: float(value) for name, value in asdict(score).items()}
         self._add({"step": run.step, "epoch": epoch, **{f"val_{name}": v for name, v in run.metrics.items()}})
         run.stale += 1
@@ -150,11 +167,34 @@ class Notes:
             return
         metrics = {f"val_{k}": v for k, v in load_checkpoint(best)["metrics"].items() if v == v}
         images = [record.load().image for record in self.records[:COMPARED]]
-        export_onnx(best, run.folder / "model.onnx", run.config.data.val.input_size, images, metrics)
+        offset, calibrated = _calibration(best, run.config)
+        size = run.config.data.val.input_size
+        export_onnx(best, run.folder / "model.onnx", size, images, {**metrics, **calibrated}, offset)
 
     def _add(self, row: Mapping[str, Any]) -> None:
         self.results.add(row)
         self.board.add(row)
+
+
+def _calibration(best: Path, config: TrainConfig) -> tuple[float, dict[str, float]]:
+    """Offset of the scores and the figures there; none where it is not wanted, or nothing is found yet."""
+    precision = config.evaluator.calibrate
+    if precision is None:
+        return 0.0, {}
+    model, _, _ = load_model(best)
+    try:
+        return calibrate(model, config, precision)
+    except TrainingError as error:
+        log.warning("model.onnx: scores are left as they are: %s", error)
+        return 0.0, {}
+
+
+def _beside(run: Run) -> str:
+    """What the start scored, for the end of a line; empty without one."""
+    names = dict.fromkeys(("precision", "recall", "err", "number", run.config.evaluator.save_key))
+    if not run.start:
+        return ""
+    return " (start: " + " ".join(f"{name} {run.start[name]:.3f}" for name in names) + ")"
 
 
 def device_name(device: torch.device) -> str:

@@ -77,6 +77,8 @@ class Run:
         """Validations since the best one."""
         self.metrics: dict[str, float] = {}
         """Figures of the last validation."""
+        self.start: dict[str, float] = {}
+        """Figures of the weights that the run started from; empty where it started from none."""
         self.run_id = uuid.uuid4().hex[:12]
         self.revision = git_revision()
         self.folder = Path(config.save_dir)
@@ -101,6 +103,7 @@ class Run:
             "best": self.best,
             "stale": self.stale,
             "metrics": self.metrics,
+            "start": self.start,
             "run_id": self.run_id,
             "revision": str(self.revision),
         }
@@ -128,6 +131,7 @@ class Run:
         self.average.updates = state["average_updates"]
         self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
         self.metrics, self.run_id = state["metrics"], state["run_id"]
+        self.start = state.get("start", {})  # a checkpoint from before it was kept has none
         torch.set_rng_state(state["torch_rng"])
 
     def _make_loader(self) -> DataLoader[Any]:

@@ -98,7 +98,7 @@ def test_a_run_killed_three_times_ends_as_one_that_nobody_disturbed(own, tmp_pat
     )
     for owner, name, call in places:
         with monkeypatch.context() as patch:
-            die_at(crop, owner, name, call)
+            die_at(patch, owner, name, call)
             assert in_a_process(lambda: adapt(plan_of(own, out), QUICK)) == -signal.SIGKILL
         assert not (out / "model.onnx").exists()
     again = adapt(plan_of(own, out), QUICK)
@@ -150,10 +150,10 @@ def test_the_detector_is_trained_where_there_is_time(own, tmp_path, monkeypatch)
     stage = DetectorStage(batch=4, rendered=0.5, epochs=1, blends=(0.0, 1.0), least=0.0, reserve=0.0, rate=0.001)
     recipe = replace(QUICK, detector=stage)
     with monkeypatch.context() as patch:
-        die_at(crop, detector_stage, "score_shift", 2)
+        die_at(patch, detector_stage, "score_shift", 2)
         assert in_a_process(lambda: adapt(plan_of(own, tmp_path / "run"), recipe)) == -signal.SIGKILL
     with monkeypatch.context() as patch:
-        die_at(crop, detector_stage, "train", 1)  # it is not trained a second time
+        die_at(patch, detector_stage, "train", 1)  # it is not trained a second time
         outcome = adapt(plan_of(own, tmp_path / "run"), recipe)
     assert outcome.taken == "detector 1"
     delivered, start = Detector(outcome.model), Detector()

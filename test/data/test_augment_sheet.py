@@ -38,6 +38,7 @@ def config(tmp_path):
         samples.append((f"{k}.png", Sample(image=image, corners=corners, labels=np.array([k]))))
     (tmp_path / "labels.json").write_text(json.dumps(coco_document(samples, ARMOR_CLASSES)))
     raw = yaml.safe_load((ROOT / "config" / "own_data.yaml").read_text())
+    raw["data"]["train"] = raw["data"]["train"][0]  # own images without the rendered ones
     for part in raw["data"].values():
         part |= {"name": "CocoDataset", "img_path": str(tmp_path), "ann_path": str(tmp_path / "labels.json")}
         part["input_size"] = [96, 64]
