@@ -1,6 +1,7 @@
 """Score a model on labeled images: average precision, corner error, pose error, at one or more score thresholds.
 
     nanodet-kp evaluate models/armor_s.onnx --labels labels.json --images images/ --report out/
+    nanodet-kp evaluate my.onnx --beside models/armor_s.onnx --labels labels.json --images images/ --report out/
     nanodet-kp evaluate runs/armor_s/best.pt            (on data.val of the run)
 
 A checkpoint (.pt) and its ONNX give the same numbers at the same input size; calibration shifts scores only. What the
@@ -12,15 +13,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nanodet_kp_core.adapt.sources import sources_of
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, records_of
 from nanodet_kp_core.commands._sizes import size
 from nanodet_kp_core.data.dataset import read_dataset
-from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.errors import DataError, ModelError
 from nanodet_kp_core.evaluate.cameras import label_cameras
-from nanodet_kp_core.evaluate.evaluate_detector import report_of
+from nanodet_kp_core.evaluate.compare_page import write_comparison
+from nanodet_kp_core.evaluate.evaluate_detector import LOWEST, report_of
 from nanodet_kp_core.evaluate.html_report import write_report
+from nanodet_kp_core.evaluate.standing import Standing
 from nanodet_kp_core.evaluate.summary import summary
-from nanodet_kp_core.evaluate.torch_detector import torch_detector
+from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.export.onnx_file import load_model
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels.sample import Record
@@ -57,7 +61,25 @@ def main() -> int:
         write_atomically(args.json, report.to_json().encode())
     if args.report:
         print(f"report: {write_report(report, args.report, args.gallery)}")
+    if args.beside:
+        _compare(args, records, report.data)
     return 0
+
+
+def _compare(args: argparse.Namespace, records: list[Record], data: str) -> None:
+    """A page with another model beside this one, and a line for each."""
+    source_of = sources_of([record.name for record in records])
+    made = []
+    for path in (args.beside, args.model):
+        detector = Detector(path, score_threshold=LOWEST)
+        names = detector.metadata.class_names
+        if made and names != made[0].class_names:
+            raise ModelError(f"--beside {args.beside}: expected the class names of {args.model}, got others")
+        made.append(Standing(records, predict(detector, records), names, source_of))
+        print(f"{path.name}: {made[-1].line()}")
+    models, page = (args.beside.name, args.model.name), args.report / "compare.html"
+    write_comparison(page, " and ".join(models), [], {data: (made[0], made[1])}, models, made[1], args.gallery)
+    print(f"comparison: {page}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -73,6 +95,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--camera", type=resolved, help="calibration (YAML) of the camera that took all the images")
     parser.add_argument("--json", type=resolved, metavar="FILE", help="write all figures as JSON")
     parser.add_argument("--report", type=resolved, metavar="DIR", help="write DIR/index.html with plots and a gallery")
+    parser.add_argument(
+        "--beside", type=own_or_shared, metavar="ONNX",
+        help="another exported model, shown beside this one in DIR/compare.html",
+    )  # fmt: skip
     parser.add_argument("--gallery", type=int, default=24, metavar="N", help="images of each kind (default 24)")
     args = parser.parse_args()
     if any(not 0 < threshold < 1 for threshold in args.score):
@@ -83,6 +109,8 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"--gallery: expected a whole number of at least 0, got {args.gallery}")
     if args.classes:
         parser.error("--classes: a model brings its own class names, labels are matched with them by name")
+    if args.beside and (not args.report or args.model.suffix != ".onnx"):
+        parser.error("--beside: expected an exported model (.onnx) to compare, and --report with a folder")
     if args.format and not args.labels:
         parser.error("--format: expected together with --labels")
     if args.size and args.model.suffix == ".onnx":
