@@ -45,7 +45,7 @@ class SecondStageTraining(RefinerTraining):
         self._rendered, self._own_share, self._distill = len(replay), recipe.own_share, recipe.distill
         self._weights[self._rendered :] = 1.0  # own images show how rare plates without light are
         self.start_from(state)
-        for block in self.network.features[: recipe.frozen]:
+        for block in list(self.network.features.children())[: recipe.frozen]:
             block.requires_grad_(False)
         kinds = self.numbers[self._rendered : self.kept] + 1  # 0: no number, or no plate
         self._likely = torch.bincount(kinds)[kinds].float().rsqrt()

@@ -69,7 +69,7 @@ def main() -> int:
 def _compare(args: argparse.Namespace, records: list[Record], data: str) -> None:
     """A page with another model beside this one, and a line for each."""
     source_of = sources_of([record.name for record in records])
-    made = []
+    made: list[Standing] = []
     for path in (args.beside, args.model):
         detector = Detector(path, score_threshold=LOWEST)
         names = detector.metadata.class_names

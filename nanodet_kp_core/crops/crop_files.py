@@ -13,10 +13,10 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from nanodet_kp_core.data.workers import end_with_parent
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.workers import end_with_parent
 
 CHUNK = 500
 """Images of a file."""

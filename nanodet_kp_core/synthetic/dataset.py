@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.data.workers import end_with_parent
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels import read_labels, write_labels
@@ -21,6 +20,7 @@ from nanodet_kp_core.labels.coco import coco_document, merge_coco
 from nanodet_kp_core.labels.labels import Fault
 from nanodet_kp_core.labels.lossy_conversions import losses, without_losses
 from nanodet_kp_core.synthetic.generator import PLATE_PX, SIZE, VERSION, Scene, render_scene
+from nanodet_kp_core.workers import end_with_parent
 
 CHUNK = 500
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARENT = """
 import multiprocessing, os, signal
 from concurrent.futures import ProcessPoolExecutor
-from nanodet_kp_core.data.workers import end_with_parent
+from nanodet_kp_core.workers import end_with_parent
 pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), end_with_parent)
 print(pool.submit(os.getpid).result(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
