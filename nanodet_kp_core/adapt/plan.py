@@ -71,7 +71,7 @@ def check_own(plan: Plan, class_names: tuple[str, ...]) -> list[str]:
         warnings = [*sorted(meant, key=str), *report.warnings]
         lines += [f"warning: {fault}" for fault in warnings[:5]]
         if len(warnings) > 5:
-            lines.append(f"warning: and {len(warnings) - 5} more; training/check.py lists them all")
+            lines.append(f"warning: and {len(warnings) - 5} more; nanodet-kp check lists them all")
     return lines
 
 

@@ -43,7 +43,7 @@ def load_start(model: Path | None) -> Start:
     if not refiner_weights.is_file():
         raise ModelError(
             f"model {path}: expected the weights of its second stage in {refiner_weights}, got no such file; they come "
-            "with the model, or from training/train_refiner.py"
+            "with the model, or from nanodet-kp train-refiner"
         )
     return Start(
         model=path,

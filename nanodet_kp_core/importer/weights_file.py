@@ -84,7 +84,7 @@ def _state_dict(checkpoint: Any, path: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"{path}: expected a checkpoint of another training code, got one of this package, which needs no import: "
             "name it as schedule.load_model to train on, with the same classes or others, or export it with "
-            "training/export.py"
+            "nanodet-kp export"
         )
     if isinstance(checkpoint, Mapping) and "average" in checkpoint and "kind" in checkpoint:
         raise ModelError(

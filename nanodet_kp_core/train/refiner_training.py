@@ -25,7 +25,7 @@ UNLIT_WEIGHT = 0.1
 they are learned; on a field they are rare, and where they count as much as others any dark rectangle passes for one."""
 
 UNLIT_OFFSET = -2.0
-"""Added to the logit of plates without light by a reader of rendered images, for the same reason: the surroundings of
+"""Added to the logit of plates without light by a refiner of rendered images, for the same reason: the surroundings of
 other plates teach it too little about what is dark. 0 and -4 were measured as well (models/README.md)."""
 
 DOUBT_WEIGHT = 0.15

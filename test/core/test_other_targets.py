@@ -91,7 +91,7 @@ def test_both_files_and_lists_are_named(model, tmp_path):
         Detector(model)
     assert str(caught.value) == (
         f"model {tmp_path / 'refiner.onnx'}: expected a second stage for the classes of {model} (3: long, square, "
-        "round), got one for 2: long, square; train one for them with training/train_refiner.py, or leave the second "
+        "round), got one for 2: long, square; train one for them with nanodet-kp train-refiner, or leave the second "
         "stage out"
     )
 

@@ -147,7 +147,7 @@ def test_heads_with_apart_outputs(tmp_path):
     ("path", "message"),
     [
         (BUNDLED, r"got one of this package, which needs no import: name it as schedule\.load_model .* other"),
-        (REFINER, r"got one of this package's second stage; name it as --start of training/train_refiner\.py"),
+        (REFINER, r"got one of this package's second stage; name it as --start of nanodet-kp train-refiner"),
     ],
 )
 def test_an_import_of_our_own_checkpoint_says_what_to_do_instead(path, message):
