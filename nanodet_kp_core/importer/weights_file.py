@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nanodet_kp_core.errors import ModelError, shown
+from nanodet_kp_core.errors import ModelError
 
 CHOICES = ("average", "model")
 """Which weights to take: the moving average (`avg_model.*` of a .ckpt) or the ones that were trained (`model.*`)."""
@@ -89,7 +89,7 @@ def _state_dict(checkpoint: Any, path: Path) -> dict[str, Tensor]:
     if isinstance(checkpoint, Mapping) and "average" in checkpoint and "kind" in checkpoint:
         raise ModelError(
             f"{path}: expected a checkpoint of a detector, got one of this package's second stage; name it as --start "
-            f"of training/train_{shown(checkpoint['kind'])[1:-1]}.py"
+            "of nanodet-kp train-refiner or train-bars"
         )
     state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping) or not state:
