@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
+from hypothesis import HealthCheck, settings
 from needs import needs
 from turns import Turns
 
@@ -36,6 +37,12 @@ _NEEDS = {"needs ../shared": SHARED.is_dir(), "needs ROS 2": True, "needs colcon
 
 _TURNS = "NANODET_KP_TEST_TURNS"
 _KEY = pytest.StashKey[Turns]()
+
+# The same inputs in each run, however slow the machine is. Other ones: pytest --hypothesis-profile=search
+_patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", _patient)
+settings.register_profile("same", _patient, derandomize=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")
