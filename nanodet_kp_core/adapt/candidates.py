@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from nanodet_kp_core.adapt.calibrate import shifts
+from nanodet_kp_core.adapt.calibrate import crop_gain, shifts
 from nanodet_kp_core.adapt.crops import own_crops, part_of, replay_crops
 from nanodet_kp_core.adapt.deliver import write_candidate
 from nanodet_kp_core.adapt.second_stage import SecondStageTraining, blended, seconds_a_step, train_second_stage
@@ -26,12 +26,12 @@ def second_stages(run: Adaptation) -> dict[str, Path]:
     models = {name: run.work / "candidates" / name.replace(" ", "_") / "model.onnx" for name in names}
     if "candidates" in run.journal.values:
         return models
-    training, calibration = _trained(run)
+    training, calibration, held = _trained(run)
     start_weights = load_crop_state(run.start.refiner_weights, training.kind)["average"]
     for (name, model), share in zip(models.items(), stage.blends):
         weights = blended(start_weights, training.average.model.state_dict(), share)
 
-        def make(model: Path = model, weights: dict = weights, share: float = share) -> float:
+        def make(model: Path = model, weights: dict = weights, share: float = share) -> dict[str, object]:
             known = run.start.refiner_metadata
             offset, factor = shifts(start_weights, weights, calibration)
             metadata = replace(
@@ -40,15 +40,15 @@ def second_stages(run: Adaptation) -> dict[str, Path]:
                 run_id=f"{known.run_id}, {training.step} steps on own crops, {share:g} of the way",
             )  # fmt: skip
             write_candidate(model.parent, run.start, run.start.model, weights, metadata, calibration.images[:64])
-            return offset
+            return {"offset": offset, "crops": asdict(crop_gain(start_weights, weights, offset, held))}
 
-        log.info("%s: scores shifted by %+.2f", name, run.journal.once(f"written {name}", make))
+        log.info("%s: scores shifted by %+.2f", name, run.journal.once(f"written {name}", make)["offset"])
     run.journal.once("candidates", lambda: names)
     return models
 
 
-def _trained(run: Adaptation) -> tuple[SecondStageTraining, Crops]:
-    """The training at its end, and the rendered crops that it has not learned from."""
+def _trained(run: Adaptation) -> tuple[SecondStageTraining, Crops, Crops]:
+    """The training at its end, and the crops that it has not learned from: rendered ones, and those of validation."""
     plan, stage, work = run.plan, run.recipe.second, run.work
     log.info("cutting crops out of %d own images, each %d times", len(run.split.train), stage.variants)
     own = own_crops(work / "crops_own", run.start, run.split.train, stage.variants, plan.seed, plan.workers)
@@ -72,4 +72,4 @@ def _trained(run: Adaptation) -> tuple[SecondStageTraining, Crops]:
     log.info("second stage: %d own and %d rendered crops, %d steps", len(own), len(replay), steps)
     training = make(steps)
     train_second_stage(training, work / "refiner.pt", stage.save_every)
-    return training, calibration
+    return training, calibration, held

@@ -13,14 +13,21 @@ from nanodet_kp_core.evaluate.standing import Standing
 LEAST = 0.5
 """Points that a candidate must be better by on own validation: half a plate."""
 
+SURE = 2.0
+"""Standard errors by which the loss on own validation crops must fall to be a gain of its own: crops of one image are
+alike, so that they are fewer than they seem."""
+
+NOTHING = Gain(0.0, 0.0)
+
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate beside the start. gain: in points on own validation. fault: why it is not taken, "" where it may
-    be."""
+    """A candidate beside the start. gain: in points on own validation. fault: why it is not taken, "" where it may be.
+    crops: fall of the loss on own validation crops; 0 where the second stage is that of another candidate."""
 
     gain: Gain
     fault: str
+    crops: Gain = NOTHING
 
 
 @dataclass(frozen=True)
@@ -32,28 +39,37 @@ class Choice:
 
 
 def judge(
-    own_start: Standing, own_new: Standing, rendered_start: Standing, rendered_new: Standing, scoring: Scoring
+    own_start: Standing,
+    own_new: Standing,
+    rendered_start: Standing,
+    rendered_new: Standing,
+    scoring: Scoring,
+    crops: Gain = NOTHING,
 ) -> Judged:
     """A candidate against the start.
 
     On own validation it must gain more points (evaluate.points) than LEAST and than one standard error of the gain,
-    which is taken from the images: on few images a plate more or less is chance. On rendered images it may lose a share
+    which is taken from the images: on few images a plate more or less is chance. Or the loss on own validation crops
+    falls by SURE standard errors, and the points fall by LEAST at most. On rendered images it may lose a share
     `tolerance` of the plates in each figure.
     """
     gained = gain(own_start.points, own_new.points)
     fault = _rendered_fault(rendered_start, rendered_new, scoring)
+    if not fault and crops.total > SURE * crops.noise and gained.total >= -LEAST:
+        return Judged(gained, "", crops)
     if not fault and gained.total < LEAST:
         fault = f"it is not better on own validation ({gained.total:+.1f} points)"
     elif not fault and gained.total < gained.noise:
         size = f"{gained.total:+.1f} points, give or take {gained.noise:.1f}"
         fault = f"its gain on own validation may be chance ({size})"
-    return Judged(gained, fault)
+    return Judged(gained, fault, crops)
 
 
 def choose(judged: Mapping[str, Judged]) -> Choice:
-    """The candidate with the largest gain of those without a fault; the start where there is none."""
+    """The candidate with the largest gain of those without a fault; the start where there is none. Gains of less than
+    LEAST are equal, then the crops decide."""
     good = [name for name, result in judged.items() if not result.fault]
-    best = max(good, key=lambda name: judged[name].gain.total, default="start")
+    best = max(good, key=lambda name: (judged[name].gain.total // LEAST, judged[name].crops.total), default="start")
     return Choice(best, dict(judged))
 
 

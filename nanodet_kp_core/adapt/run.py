@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nanodet_kp_core.adapt.candidates import second_stages
 from nanodet_kp_core.adapt.coverage import missing, warning
-from nanodet_kp_core.adapt.decide import Choice, Judged, choose, judge
+from nanodet_kp_core.adapt.decide import NOTHING, Choice, Judged, choose, judge
 from nanodet_kp_core.adapt.deliver import copy_start, deliver
 from nanodet_kp_core.adapt.detector_stage import detectors
 from nanodet_kp_core.adapt.plan import Plan
@@ -72,18 +72,28 @@ def _chosen(run: Adaptation, step: str, standings: dict[str, Pair]) -> Choice:
 
     def make() -> dict[str, object]:
         judged = {
-            name: judge(own, pair[0], rendered, pair[1], run.recipe.scoring)
+            name: judge(own, pair[0], rendered, pair[1], run.recipe.scoring, _crops(run, name))
             for name, pair in standings.items()
             if name != "start"
         }
         return asdict(choose(judged))
 
     kept = run.journal.once(step, make)
-    judged = {name: Judged(Gain(**value["gain"]), value["fault"]) for name, value in kept["judged"].items()}
+    judged = {
+        name: Judged(Gain(**value["gain"]), value["fault"], Gain(**value["crops"]))
+        for name, value in kept["judged"].items()
+    }
     for name, result in judged.items():
-        said = result.fault or f"it gains {result.gain.total:.1f} points on own validation"
+        points, crops = result.gain.total, result.crops.total
+        said = result.fault or f"good: {points:+.1f} points on own validation, loss on its crops lower by {crops:.4f}"
         log.info("%s: %s", name, said)
     return Choice(kept["taken"], judged)
+
+
+def _crops(run: Adaptation, name: str) -> Gain:
+    """Of a candidate with an own second stage, what its journal says; of any other nothing."""
+    kept = run.journal.values.get(f"written {name}")
+    return Gain(**kept["crops"]) if isinstance(kept, dict) else NOTHING
 
 
 def finish(run: Adaptation, choice: Choice, models: dict[str, Path], standings: dict[str, Pair]) -> Outcome:

@@ -47,8 +47,7 @@ class SecondStageTraining(RefinerTraining):
         self.start_from(state)
         for block in list(self.network.features.children())[: recipe.frozen]:
             block.requires_grad_(False)
-        kinds = self.numbers[self._rendered : self.kept] + 1  # 0: no number, or no plate
-        self._likely = torch.bincount(kinds)[kinds].float().rsqrt()
+        self._likely = likelihoods(self.plate[self._rendered : self.kept], self.numbers[self._rendered : self.kept])
         self.start_figures = self.figures() if len(held) else {}
         """Figures of the start on the crops that are held out."""
         parts = self.images[: self._rendered].permute(0, 3, 1, 2).split(256)
@@ -96,6 +95,17 @@ class SecondStageTraining(RefinerTraining):
             return "no validation crops"
         now = self.figures()
         return ", ".join(f"{name} {now[name]:.3f} (start {self.start_figures[name]:.3f})" for name in SHOWN)
+
+
+def likelihoods(plate: Tensor, numbers: Tensor) -> Tensor:
+    """How likely each own crop is to be drawn, float [N]: plates by one over the root of how many have their number, 1
+    in the mean, so that plates and others keep their shares; others 1."""
+    likely = torch.ones(len(plate))
+    kinds = numbers[plate] + 1  # 0: a number that nobody can read
+    if len(kinds):
+        rare = torch.bincount(kinds)[kinds].float().rsqrt()
+        likely[plate] = rare / rare.mean()
+    return likely
 
 
 def seconds_a_step(training: SecondStageTraining, steps: int = 5) -> float:

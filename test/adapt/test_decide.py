@@ -156,3 +156,15 @@ def test_predictions_are_kept_as_they_are(make_record, tmp_path):
     again = Standing(made, read_predictions(path), ARMOR_CLASSES, model.source_of)
     assert repr(again.score) == repr(model.score)  # nan is no nan
     assert repr(again.rows) == repr(model.rows) and again.points == model.points
+
+
+def test_crops_that_are_surely_better_decide_where_points_are_equal(field):
+    same, rendered = standing(field.own, range(10)), standing(field.rendered, range(80))
+    args = field.own_start, same, field.rendered_start
+    assert judge(*args, rendered, Scoring(), Gain(0.02, 0.009)).fault == ""
+    assert "not better" in judge(*args, rendered, Scoring(), Gain(0.02, 0.011)).fault  # less than two standard errors
+    assert "fewer plates" in judge(*args, standing(field.rendered, range(70)), Scoring(), Gain(0.02, 0.001)).fault
+    lost = field.own_start, standing(field.own, range(9)), field.rendered_start
+    assert "not better" in judge(*lost, rendered, Scoring(), Gain(0.02, 0.0)).fault
+    results = {"half": Judged(Gain(0.1, 0), "", Gain(0.02, 0)), "whole": Judged(Gain(0.0, 0), "", Gain(0.03, 0))}
+    assert choose(results).taken == "whole"

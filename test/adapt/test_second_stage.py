@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from nanodet_kp_core.adapt.calibrate import _answers, likeliest_bias, shifts
+from nanodet_kp_core.adapt.calibrate import _answers, crop_gain, likeliest_bias, shifts
 from nanodet_kp_core.adapt.coverage import missing, warning
 from nanodet_kp_core.adapt.crops import VariedRecord, part_of, varied, whole_plates
 from nanodet_kp_core.adapt.recipe import SecondStage
-from nanodet_kp_core.adapt.second_stage import SecondStageTraining, blended, seconds_a_step
+from nanodet_kp_core.adapt.second_stage import SecondStageTraining, blended, likelihoods, seconds_a_step
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.crops.proposal_crops import Crops
+from nanodet_kp_core.evaluate.points import Gain
 from nanodet_kp_core.labels.sample import Sample
 from nanodet_kp_core.model.crop_networks import RefinerNetwork
 
@@ -41,9 +42,14 @@ def test_a_batch_has_its_share_of_own_crops_and_none_of_validation():
     run = training()
     drawn = torch.stack([run.draw(torch.Generator().manual_seed(k)) for k in range(40)])
     assert ((drawn >= 40).sum(dim=1) == 4).all() and set(drawn.flatten().tolist()) == set(range(64))
-    own = drawn[drawn >= 40]
-    others = float((run.numbers[own] < 0).float().mean())  # 12 of 24 crops; a number has one or two
-    assert others < 0.45
+
+
+def test_rare_numbers_are_drawn_more_often_and_plates_as_often_as_before():
+    plate = torch.tensor([True] * 5 + [False] * 3)
+    likely = likelihoods(plate, torch.tensor([3, 3, 3, 3, 7, -1, -1, -1]))
+    assert likely[4] == pytest.approx(2 * float(likely[0])) and likely[plate].mean() == pytest.approx(1.0)
+    assert likely[~plate].tolist() == [1.0] * 3
+    assert likelihoods(~plate[:1], torch.tensor([-1])).tolist() == [1.0]
 
 
 def test_batch_norm_keeps_its_statistics_and_the_weights_move():
@@ -145,3 +151,11 @@ def test_what_own_labels_do_not_show(make_record):
     assert lacking["size"] == ["below 24 px", "48 to 96 px", "above 96 px"]
     assert "fewer than 3 plates of numbers G, 1, 2" in warning(lacking)
     assert warning({"number": [], "color": [], "size": []}) == ""
+
+
+def test_a_lower_loss_on_crops_is_a_gain():
+    before, crops = state_of()["average"], some_crops(120, 6)
+    assert crop_gain(before, before, 0.0, crops) == Gain(0.0, 0.0)
+    bias = likeliest_bias(_answers(before, crops.images)[:, 0].astype(float), crops.plate)
+    better, worse = crop_gain(before, before, bias, crops), crop_gain(before, before, bias + 3, crops)
+    assert better.total >= 0 and worse.total < better.total - 0.1 and worse.noise > 0
