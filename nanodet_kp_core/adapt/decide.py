@@ -50,12 +50,12 @@ def judge(
 
     On own validation it must gain more points (evaluate.points) than LEAST and than one standard error of the gain,
     which is taken from the images: on few images a plate more or less is chance. Or the loss on own validation crops
-    falls by SURE standard errors, and the points fall by LEAST at most. On rendered images it may lose a share
+    falls by SURE standard errors, and the points do not fall. On rendered images it may lose a share
     `tolerance` of the plates in each figure.
     """
     gained = gain(own_start.points, own_new.points)
     fault = _rendered_fault(rendered_start, rendered_new, scoring)
-    if not fault and crops.total > SURE * crops.noise and gained.total >= -LEAST:
+    if not fault and crops.total > SURE * crops.noise and gained.total >= 0:
         return Judged(gained, "", crops)
     if not fault and gained.total < LEAST:
         fault = f"it is not better on own validation ({gained.total:+.1f} points)"
