@@ -78,7 +78,8 @@ class Standing:
         s = self.score
         return (
             f"precision {s.precision:.3f}, recall {s.recall:.3f}, recall at precision {self.precision:g} "
-            f"{self.recall_fixed:.3f}, corner error {s.err:.4f}, color {s.color:.3f}, number {s.number:.3f} ({s.plates} plates)"
+            f"{self.recall_fixed:.3f}, corner error {s.err:.4f}, color {s.color:.3f}, number {s.number:.3f} "
+            f"({s.plates} plates)"
         )
 
 
