@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.poses.pose import Pose
-from nanodet_kp_ros.poses import to_pose
+from nanodet_kp_ros.messages import to_pose
 
 try:  # comes with every ROS installation, but is no wheel
     from tf2_msgs.msg import TFMessage

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 from nanodet_kp_core.plate import BAR_LENGTH, LARGE_WIDTH, SMALL_WIDTH
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.poses.pose import Pose
-from nanodet_kp_ros.poses import to_pose
+from nanodet_kp_ros.messages import to_pose
 
 try:  # no dependency of this package: its users have it
     from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose

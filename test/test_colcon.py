@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(
 
 PARTS = (
     "CMakeLists.txt", "package.xml", "pyproject.toml", "cmake", "msg", "launch", "config", "models", "nanodet_kp_core",
-    "nanodet_kp_ros", "test/conftest.py", "test/core/tiny_model.py", "test/core/test_paths.py", "test/ros/conftest.py",
-    "test/ros/ros_helpers.py", "test/ros/test_messages.py",
+    "nanodet_kp_ros", "test/conftest.py", "test/harness", "test/core/tiny_model.py", "test/core/test_paths.py",
+    "test/ros/conftest.py", "test/ros/ros_helpers.py", "test/ros/test_messages.py",
 )  # fmt: skip
 
 OWN_TESTS = f"""

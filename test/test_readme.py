@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import pytest
-import yaml
 
 pytest.importorskip("torch", reason="torch is missing")
 
@@ -32,7 +31,9 @@ NOT_HERE = {
 }
 """How commands begin that are not run, and why."""
 
-TRAINED = "runs/own_data/best.pt"
+TRAINED = "runs/mine/model.onnx"
+SHORT = " --minutes 0.02"
+"""What a command that trains gets besides: the budget of a reader who does not wait."""
 
 
 def commands(page: str) -> list[str]:
@@ -58,10 +59,10 @@ def test_what_is_not_run_is_there():
 
 
 def make_user_data(folder: Path) -> None:
-    """Four rendered images with labels of PyLabelRoboMaster in `my_data`."""
+    """Sixteen rendered images with labels of PyLabelRoboMaster in `my_data`."""
     records = []
     (folder / "SOURCE").mkdir()
-    for seed in range(4):
+    for seed in range(16):
         sample = render(seed, (160, 128), (30.0, 60.0))
         known = [ARMOR_CLASSES[label] in py_label_robomaster.IDS for label in sample.labels]
         sample = replace(sample, **sample.fields_of_plates(known))
@@ -70,18 +71,8 @@ def make_user_data(folder: Path) -> None:
         records.append(
             Record(path=path, name=path.name, width=160, height=128, corners=sample.corners, labels=sample.labels)
         )
-    assert sum(len(record.labels) for record in records) > 2
+    assert sum(len(record.labels) for record in records) > 8
     write_dataset("PyLabelRoboMasterDataset", folder / "my_data", records, ARMOR_CLASSES)
-
-
-def shorten(path: Path) -> None:
-    """What the user changes in a copied configuration: here the size of the training alone."""
-    values = yaml.safe_load(path.read_text())
-    values["schedule"] |= {"total_epochs": 1, "val_intervals": 1}
-    values["device"] |= {"accelerator": "cpu", "workers_per_gpu": 0, "batchsize_per_gpu": 2, "threads": 1}
-    for part in ("train", "val"):
-        values["data"][part]["input_size"] = [160, 128]
-    path.write_text(yaml.safe_dump(values))
 
 
 @pytest.fixture
@@ -106,12 +97,10 @@ def test_the_commands_run(checkout):
     for line in README:
         if line.startswith(tuple(NOT_HERE)):
             continue
+        line += SHORT if line.startswith("nanodet-kp train") else ""
         done = subprocess.run(["bash", "-c", line], cwd=checkout, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-        if "--print >" in line:
-            shorten(checkout / line.split()[-1])
         ran += 1
-    assert ran >= 6
-    assert (checkout / "out.json").stat().st_size > 2 and len(list((checkout / "out").iterdir())) == 4
-    assert (checkout / TRAINED).is_file() and (checkout / "report/index.html").is_file()
-    assert Detector(checkout / "my.onnx").refiner is not None
+    assert ran >= 3
+    assert (checkout / "out.json").stat().st_size > 2 and len(list((checkout / "out").iterdir())) == 16
+    assert Detector(checkout / TRAINED).refiner is not None and (checkout / "runs/mine/report.html").is_file()

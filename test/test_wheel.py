@@ -123,5 +123,5 @@ def test_a_training_finds_the_bundled_configurations_and_weights(venv, tmp_path)
         [nanodet_kp, "train", "my.yaml"], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 2
-    assert "my.yaml: data.train.img_path: expected an existing path" in done.stderr
+    assert "my.yaml: data.train.0.img_path: expected an existing path" in done.stderr
     assert "load_model" not in done.stderr  # the weights are there, only the images are not

@@ -63,12 +63,13 @@ class DetectorStage:
 class Scoring:
     """How candidates are compared.
 
-    judged: rendered images to compare on. precision: of the recall at a fixed precision. tolerance: share of the
+    judged: rendered images to compare on, fewer below `quick` minutes. precision: of the recall at a fixed precision. tolerance: share of the
     rendered plates that a candidate may lose, in each figure of decide.judge. corner_tolerance: factor of the corner
     error on rendered plates.
     """
 
     judged: int = 400
+    quick: float = 5.0
     precision: float = 0.97
     tolerance: float = 0.01
     corner_tolerance: float = 1.05
@@ -86,3 +87,8 @@ class Recipe:
     def replay(self, minutes: float) -> int:
         """Rendered images for a budget of minutes."""
         return max(20, round(self.second.replay * min(1.0, minutes / self.full_minutes)))
+
+    def judged(self, minutes: float) -> int:
+        """Rendered images to compare on for a budget of minutes."""
+        wanted = self.scoring.judged
+        return max(min(20, wanted), round(wanted * min(1.0, minutes / self.scoring.quick)))

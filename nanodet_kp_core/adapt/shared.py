@@ -68,7 +68,11 @@ class Adaptation:
 
     def _rendered(self) -> list[Record]:
         """The fixed rendered images to judge by."""
-        count, folder, size = self.recipe.scoring.judged, self.work / "rendered", rendered_size(self.start.input_size)
+        count, folder, size = (
+            self.recipe.judged(self.plan.minutes),
+            self.work / "rendered",
+            rendered_size(self.start.input_size),
+        )
         if not (folder / "labels.json").exists():
             log.info("rendering %d images to judge by", count)
             options = RenderOptions(size, (10.0, 0.86 * size[0]))

@@ -99,8 +99,9 @@ def source_config(found: Recognized, names: Sequence[str], options: ImportOption
             raw["model"]["arch"]["aux_head"] = None
     raw["class_names"] = list(names)
     _set_codec(raw["model"]["arch"]["head"], found.corner_codec)
-    for data in raw["data"].values():
-        data["class_names"] = None  # the guide repeats them there; the ones above may be others
+    data = raw["data"]
+    for part in (data["train"], *data.get("others", ()), data["val"]):
+        part["class_names"] = None  # the guide repeats them there; the ones above may be others
         if options.keep_ratio is not None:
             data["keep_ratio"] = options.keep_ratio
     return TrainConfig.model_validate(raw)

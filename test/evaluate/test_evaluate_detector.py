@@ -24,7 +24,7 @@ def test_the_bundled_model_on_rendered_pictures(labels):
     assert report.pose is not None  # the label file holds the camera
     assert report.curve[0].threshold < 0.1  # the detector ran below the thresholds asked for
     assert (report.model, report.data) == ("armor_s.onnx", "labels.json")
-    assert detector.score_threshold == 0.7
+    assert detector.options.score_threshold == 0.7
     named = evaluate_detector(detector, labels, labels.parent / "images", "coco", (0.5, 0.9))
     assert named.to_json() == report.to_json()
 

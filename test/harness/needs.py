@@ -44,20 +44,22 @@ def _looked_at(path: Path) -> tuple[frozenset[str], frozenset[Path]]:
     """What a file itself needs, and the repository's files that it leads to."""
     visitor = _Names()
     visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
-    tops = {name.partition(".")[0] for name in visitor.names}
+    tops = {name.partition(".")[0] for name in visitor.names | visitor.mentioned}
     kinds = {"torch"} & tops | {"ros" for top in tops if _ROS.fullmatch(top)}
     folders = (path.parent, *FOLDERS)
     files = {file for name in visitor.names for file in _files_of_module(name, folders)}
+    files |= {file for name in visitor.mentioned for file in _files_of_module(name, FOLDERS)}
     places = [ROOT / folder / script for folder in SCRIPTS for script in visitor.scripts]
     files |= {place for place in places if place.is_file()}
     return frozenset(kinds), frozenset(files)
 
 
 class _Names(ast.NodeVisitor):
-    """Collects the dotted names that a file imports or mentions, and its paths of scripts."""
+    """Collects the dotted names that a file imports, those that its strings mention, and its paths of scripts."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
+        self.mentioned: set[str] = set()
         self.scripts: set[str] = set()
 
     def visit_If(self, node: ast.If) -> None:
@@ -78,7 +80,7 @@ class _Names(ast.NodeVisitor):
         if _SCRIPT.fullmatch(node.value):
             self.scripts.add(node.value)
         elif _NAME.fullmatch(node.value) and ("." in node.value or node.value in ("torch", "rclpy")):
-            self.names.add(node.value)
+            self.mentioned.add(node.value)
 
 
 def _files_of_module(name: str, folders: tuple[Path, ...]) -> list[Path]:

@@ -10,7 +10,8 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 
 from ros_helpers import ROOT
 
-from nanodet_kp_ros.settings import SETTINGS
+from nanodet_kp_ros.parameters import settings_of
+from nanodet_kp_ros.settings import NodeSettings
 
 USUAL = ("image_transport", "image_qos", "camera_info_file", "score_threshold", "threads", "use_sim_time")
 """What a user commonly sets."""
@@ -139,7 +140,7 @@ def test_an_argument_becomes_the_parameter_in_its_type(file, name, typed, value)
 
 
 def test_names_and_types_are_those_of_the_node():
-    defaults = {setting.name: setting.default for setting in SETTINGS} | {"use_sim_time": False}
+    defaults = {setting.name: setting.default for setting in settings_of(NodeSettings)} | {"use_sim_time": False}
     for name, (_, value) in GIVEN.items():
         assert type(value) is type(defaults[name])
 

@@ -1,5 +1,7 @@
 """A parameter keeps the type of its default, however it is set."""
 
+from dataclasses import dataclass
+
 import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
@@ -9,13 +11,15 @@ from rclpy.parameter import Parameter
 
 from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_ros.parameter_types import keep_types
-from nanodet_kp_ros.parameters import Setting, declare
+from nanodet_kp_ros.parameters import declare, setting, settings_of
 
-THRESHOLD = Setting("threshold", 0.5, "", 0.0, 1.0, live=True)
-RATE = Setting("rate", 2.0, "", 0.0, 30.0)
-SOURCE = Setting("source", "", "", live=True)
-COUNT = Setting("count", 3, "", 0, 30, live=True)
-SETTINGS = (THRESHOLD, RATE, SOURCE, COUNT)
+
+@dataclass(frozen=True)
+class Settings:
+    threshold: float = setting(0.5, "", 0.0, 1.0, live=True)
+    rate: float = setting(2.0, "", 0.0, 30.0)
+    source: str = setting("", "", live=True)
+    count: int = setting(3, "", 0, 30, live=True)
 
 
 @pytest.fixture
@@ -52,22 +56,22 @@ def type_of(node, name):
 )
 def test_at_the_start(make_node, name, given, value, kind):
     node = make_node(f"{name}:={given}")
-    assert declare(node, SETTINGS)[name] == value
+    assert getattr(declare(node, Settings), name) == value
     assert node.get_parameter(name).value == value
     assert type_of(node, name) == (kind, kind.value)
 
 
 def test_read_only_ones_stay_so(make_node):
     node = make_node("rate:=3")
-    declare(node, SETTINGS)
+    declare(node, Settings)
     (result,) = node.set_parameters([Parameter("rate", value=4.0)])
     assert "read-only" in result.reason
-    assert [node.describe_parameter(setting.name).read_only for setting in SETTINGS] == [False, True, False, False]
+    assert [node.describe_parameter(one.name).read_only for one in settings_of(Settings)] == [False, True, False, False]
 
 
 def test_while_the_node_runs(make_node):
     node = make_node()
-    declare(node, SETTINGS)
+    declare(node, Settings)
     (result,) = node.set_parameters([Parameter("threshold", value=1)])
     assert result.successful
     assert node.get_parameter("threshold").value == 1.0
@@ -83,7 +87,7 @@ class Humble:
 
 def test_what_is_not_accepted_reaches_the_check_as_it_came(make_node):
     node = make_node()
-    declare(node, SETTINGS)
+    declare(node, Settings)
     seen = []
 
     def refuse(parameters):

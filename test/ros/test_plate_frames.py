@@ -22,8 +22,8 @@ from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros import plate_frames
 from nanodet_kp_ros.images import to_image
+from nanodet_kp_ros.messages import to_pose
 from nanodet_kp_ros.plate_frames import frame_names
-from nanodet_kp_ros.poses import to_pose
 
 HEADER = Header(stamp=Time(sec=3), frame_id="optical")
 TURN = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])

@@ -16,7 +16,7 @@ from test_vision import FOUND, stand_in
 
 from nanodet_kp_core.runtime.poses.pose import Pose
 from nanodet_kp_ros import vision3d
-from nanodet_kp_ros.poses import to_pose
+from nanodet_kp_ros.messages import to_pose
 
 TURN = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
 HEADER = Header(frame_id="optical")

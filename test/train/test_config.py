@@ -110,7 +110,7 @@ RENDERED = {"name": "SyntheticDataset", "pictures": 100}
 @pytest.mark.parametrize(
     ("section", "names", "message"),
     [
-        ({**RENDERED, "picture": 1}, None, r"data\.train\.picture: unknown key; did you mean 'images'"),
+        ({**RENDERED, "picture": 1}, None, r"data\.train\.picture: unknown key; did you mean 'pictures'"),
         ({**RENDERED, "img_path": "x"}, None, r"data\.train\.img_path: unknown key"),
         ({"name": "SyntheticDataset"}, None, r"data\.train\.pictures: expected this key, got none"),
         ({**RENDERED, "plate_px": [90, 9]}, None, r"data\.train\.plate_px: the first number must not be above"),

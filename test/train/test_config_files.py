@@ -74,7 +74,7 @@ def test_a_package_that_is_not_there_is_a_fault_of_its_key(tmp_path):
         ("D:\\data\\images", "a path of Windows"),
         ("s3://bucket/images", "a URL"),
         ("x" * 300, "file name too long"),
-        ("none", "no such file; relative paths start from the working directory"),
+        ("none", "no such file; relative paths start from the folder of the configuration, or from the working"),
     ],
 )
 def test_a_path_that_leads_nowhere_is_told_with_its_reason(tmp_path, gone, reason):

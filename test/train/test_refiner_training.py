@@ -279,7 +279,7 @@ def test_calibration_finds_the_threshold(sample):
         metadata = SimpleNamespace(class_names=ARMOR_CLASSES, head=SimpleNamespace(has_corners=True))
         refiner = None
 
-        def __call__(self, image):
+        def __call__(self, image, options=None):
             corners = np.stack([sample.corners[0], QUAD + (150, 90), sample.corners[1], QUAD + (0, 90)])
             scores = np.array([0.9, 0.8, 0.6, 0.3], np.float32)
             return Detections(scores, np.array([12, 0, 1, 0]), boxes_of_corners(corners), corners, ARMOR_CLASSES)

@@ -9,7 +9,6 @@ import yaml
 from nanodet_kp_core.checkpoint import load_checkpoint
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import load_config
-from nanodet_kp_core.errors import ConfigError
 from nanodet_kp_core.evaluate.metrics import Score
 from nanodet_kp_core.runtime.models.session import load_session
 from nanodet_kp_core.train import loop
@@ -86,7 +85,7 @@ def test_the_onnx_of_a_run_is_calibrated_where_that_is_wanted(tiny_config, tmp_p
     plain, shifted = (load_session(folder / "model.onnx", 1) for folder in folders)
     image = np.zeros((1, 3, 64, 64), np.uint8)
     scores = plain.metadata.head.num_scores
-    difference = shifted.run(image)[:, :scores] - plain.run(image)[:, :scores]
+    difference = shifted.run(image)[..., :scores] - plain.run(image)[..., :scores]
     assert np.allclose(difference, 1.5, atol=1e-3) and shifted.metadata.metrics["val_precision"] == 0.875
 
 
@@ -121,7 +120,4 @@ def test_numbers_are_class_names_without_quotes(tmp_path):
     path = written(tmp_path / "mine")
     path.write_text(path.read_text() + "class_names: [1, 2, sentry]\n")
     assert load_config(path).class_names == ("1", "2", "sentry")
-    path.write_text(path.read_text().replace("[1, 2, sentry]", "[1, no]"))
-    with pytest.raises(ConfigError, match="False is none to YAML; put it in quotes"):
-        load_config(path)
     assert load_config(written(tmp_path / "other")).class_names == ARMOR_CLASSES
