@@ -63,9 +63,9 @@ class DetectorStage:
 class Scoring:
     """How candidates are compared.
 
-    judged: rendered images to compare on, fewer below `quick` minutes. precision: of the recall at a fixed precision. tolerance: share of the
-    rendered plates that a candidate may lose, in each figure of decide.judge. corner_tolerance: factor of the corner
-    error on rendered plates.
+    judged: rendered images to compare on, fewer below `quick` minutes. precision: of the recall at a fixed precision.
+    tolerance: share of the rendered plates that a candidate may lose, in each figure of decide.judge. corner_tolerance:
+    factor of the corner error on rendered plates.
     """
 
     judged: int = 400

@@ -71,7 +71,7 @@ def _from_folder(section: Any, folder: Path) -> None:
     if not isinstance(section, dict):
         return
     for key in _PATHS & section.keys():
-        if isinstance(section[key], str) and (folder / section[key]).exists():
+        if isinstance(section[key], str) and what_is(folder / section[key]) in (FILE, FOLDER):
             section[key] = str(folder / section[key])
 
 

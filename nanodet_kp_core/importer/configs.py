@@ -103,7 +103,7 @@ def source_config(found: Recognized, names: Sequence[str], options: ImportOption
     for part in (data["train"], *data.get("others", ()), data["val"]):
         part["class_names"] = None  # the guide repeats them there; the ones above may be others
         if options.keep_ratio is not None:
-            data["keep_ratio"] = options.keep_ratio
+            part["keep_ratio"] = options.keep_ratio
     return TrainConfig.model_validate(raw)
 
 

@@ -51,6 +51,9 @@ def _looked_at(path: Path) -> tuple[frozenset[str], frozenset[Path]]:
     files |= {file for name in visitor.mentioned for file in _files_of_module(name, FOLDERS)}
     places = [ROOT / folder / script for folder in SCRIPTS for script in visitor.scripts]
     files |= {place for place in places if place.is_file()}
+    if path.parent == ROOT / "training":  # a door to the command of the same name
+        command = ROOT / "nanodet_kp_core/commands" / path.name
+        files |= {command} if command.is_file() else set()
     return frozenset(kinds), frozenset(files)
 
 

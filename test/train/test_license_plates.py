@@ -59,7 +59,7 @@ def trained(tmp_path_factory):
         [training / "train.py", short_config(folder)],
         [training / "export.py", "run/best.pt", "alone.onnx", "--size", "192x160", "--output", "decoded"],
         [
-            training / "train_refiner.py", "alone.onnx", "reader", "--steps", "40", "--workers", "1", "--threads", "1",
+            training / "train_refiner.py", "alone.onnx", "refiner", "--steps", "40", "--workers", "1", "--threads", "1",
             "--start", ROOT / "models/armor_reader.pt", *labels,
         ],
         [
