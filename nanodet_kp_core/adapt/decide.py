@@ -81,7 +81,7 @@ def _rendered_fault(start: Standing, new: Standing, scoring: Scoring) -> str:
         "has more wrong numbers and colors": new.wrong - start.wrong,
     }
     for what, count in lost.items():
-        if count > scoring.tolerance * plates + 1e-6:
+        if count > round(scoring.tolerance * plates) + 1e-6:  # plates are counted whole
             return f"it {what} among rendered images (by {count:.0f} of {plates} plates)"
     if _finite(new.score.err) > scoring.corner_tolerance * _finite(start.score.err):
         return f"its corners are worse among rendered images ({start.score.err:.4f} to {new.score.err:.4f} diagonals)"
