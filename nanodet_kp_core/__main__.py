@@ -37,7 +37,7 @@ TOUR = (
         "Train",
         (
             ("import-weights", "turn a checkpoint of the published NanoDet into one to start from"),
-            ("train", "train a detector from a configuration"),
+            ("train", "make the model better on your images, or train one by a configuration"),
             ("train-bars", "train the last look of the second stage, at the ends of a bar"),
             ("train-refiner", "train the second stage, which looks at each proposal again"),
             ("fit-scout", "fit the weights by which the light-bar scout ranks its pairs"),
