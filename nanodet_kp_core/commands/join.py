@@ -13,11 +13,12 @@ from nanodet_kp_core.export.second_stage import joined
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.paths import resolved
 from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.share import own_or_shared
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=resolved, help="ONNX file that names a second stage")
+    parser.add_argument("model", type=own_or_shared, help="ONNX file that names a second stage")
     parser.add_argument("out", type=resolved, metavar="OUT", help="ONNX file to write")
     args = parser.parse_args()
     write_atomically(args.out, joined(args.model))
