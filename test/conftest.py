@@ -33,7 +33,7 @@ SHARED = ROOT.parent / "shared"
 FOLDERS = ("core", "model", "data", "evaluate", "train", "adapt", "fuzz", "ros")
 
 # Skips that are right on a user's machine and wrong where everything is there.
-_NEEDS = {"needs ../shared": SHARED.is_dir(), "needs ROS 2": True, "needs colcon": True}
+_NEEDS = {"needs ../shared": SHARED.is_dir(), "needs ROS 2": True, "needs colcon": True, "needs mkdocs": True}
 
 _TURNS = "NANODET_KP_TEST_TURNS"
 _KEY = pytest.StashKey[Turns]()
