@@ -45,7 +45,7 @@ def test_pre_commit_runs_what_make_lint_runs():
     for hook in hooks:
         tool = hook["entry"].split("/")[-1].removeprefix("python -m ").split(" --")[0]  # "ruff check", "lint-imports"
         assert tool in lint, hook["id"]
-    assert lint.count("ruff") + lint.count("mypy") + lint.count("lint-imports") == len(hooks)
+    assert sum(lint.count(tool) for tool in ("ruff", "mypy", "lint-imports", "codespell")) == len(hooks)
 
 
 def test_the_changelog_starts_with_what_is_not_released():

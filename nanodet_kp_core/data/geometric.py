@@ -61,7 +61,7 @@ def shear_matrix(x_degrees: float, y_degrees: float) -> np.ndarray:
 def resize_matrix(source_size: Sequence[float], target_size: Sequence[float], keep_ratio: bool) -> np.ndarray:
     """Source image to target image, [3, 3].
 
-    keep_ratio: one factor for both axes, the largest that fits, centerd in the target; otherwise stretched.
+    keep_ratio: one factor for both axes, the largest that fits, centered in the target; otherwise stretched.
     """
     (width, height), (target_width, target_height) = source_size, target_size
     if not keep_ratio:

@@ -95,12 +95,12 @@ def _motion(image: np.ndarray, length: float, angle: float) -> np.ndarray:
     ends = np.round((np.array([-reach, reach]) + size // 2) * 16).astype(int)
     cv2.line(kernel, tuple(map(int, ends[0])), tuple(map(int, ends[1])), 255, 1, cv2.LINE_AA, 4)
     weights = kernel.astype(np.float32)
-    weights += weights[::-1, ::-1].copy()  # centerd, or the labels would shift
+    weights += weights[::-1, ::-1].copy()  # centered, or the labels would shift
     return cv2.filter2D(image, -1, weights / weights.sum(), borderType=cv2.BORDER_REPLICATE)
 
 
 def _aperture(radius: float, blades: int, turn: float) -> np.ndarray:
-    """Kernel of a disc of `radius` pixels, or of a polygon with `blades` corners on it; centerd, sum 1."""
+    """Kernel of a disc of `radius` pixels, or of a polygon with `blades` corners on it; centered, sum 1."""
     reach = int(np.ceil(radius)) + 1
     x = np.arange(-reach, reach + 1, dtype=np.float32)
     edge = radius - np.hypot(x, x[:, None])

@@ -50,9 +50,9 @@ def test_the_version():
 
 
 def test_a_misspelt_command():
-    done = run("evalute", "model.onnx")
+    done = run("evalute", "model.onnx")  # codespell:ignore evalute
     assert done.returncode == 2
-    assert "expected a command, got 'evalute'; did you mean evaluate?" in done.stderr
+    assert "expected a command, got 'evalute'; did you mean evaluate?" in done.stderr  # codespell:ignore evalute
     assert "nanodet-kp --help lists them" in run("fly").stderr
 
 

@@ -65,8 +65,8 @@ def test_the_version_is_that_of_package_xml():
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="has no attribute 'Detecter'"):
-        nanodet_kp_core.Detecter  # noqa: B018
+    with pytest.raises(AttributeError, match="has no attribute 'Detecter'"):  # codespell:ignore detecter
+        nanodet_kp_core.Detecter  # noqa: B018  # codespell:ignore detecter
     assert not hasattr(nanodet_kp_core, "__path_of_nothing__")
 
 

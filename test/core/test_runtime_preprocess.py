@@ -74,14 +74,14 @@ def test_the_image_fills_its_place_exactly(width, height):
     edges = placed.to_input(np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]))
     np.testing.assert_allclose(edges[0], np.array(placed.pad) - 0.5, atol=1e-6)
     np.testing.assert_allclose(edges[1], np.array(placed.pad) + placed.size - 0.5, atol=1e-6)
-    # Centerd to within the odd pixel, inside the input, touching it on one axis.
+    # Centered to within the odd pixel, inside the input, touching it on one axis.
     spare = np.array([spec.width, spec.height]) - placed.size
     assert (spare >= 0).all()
     assert spare.min() == 0
     assert (np.abs(spare - 2 * np.array(placed.pad)) <= 1).all()
 
 
-def test_padding_is_gray_and_centerd():
+def test_padding_is_gray_and_centered():
     blob, placed = preprocess(np.zeros((100, 200, 3), np.uint8), InputSpec(width=64, height=64, pad_value=99))
     assert (placed.pad, placed.size) == ((0, 16), (64, 32))
     assert (blob[0, :, :16] == 99).all()

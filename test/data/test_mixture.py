@@ -70,7 +70,7 @@ def test_a_resolved_configuration_reads_as_the_list_did(tmp_path, own):
     ("change", "expected"),
     [
         ({"input_size": [96, 96]}, "all sources of train must have the same input_size"),
-        ({"wieght": 2}, "data.train.1.wieght: unknown key; did you mean 'weight'?"),
+        ({"wieght": 2}, "data.train.1.wieght: unknown key; did you mean 'weight'?"),  # codespell:ignore wieght
         ({"weight": 0}, "data.train.1.weight: input should be greater than 0"),
         ({"pipeline": {"copy_paste": 0.5}}, "data.train.1.pipeline.copy_paste: expected 0 for rendered images"),
     ],

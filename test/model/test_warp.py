@@ -26,7 +26,7 @@ def test_inverse_matrix_brings_corners_back(angle, scale, shift, tilt):
 def test_resize_maps_the_frame_into_the_target(keep_ratio):
     matrix = warp.resize_matrix((1280, 720), (416, 416), keep_ratio)
     frame = warp.warp_boxes(np.array([[0.0, 0, 1280, 720]]), matrix)[0]
-    expected = [0, 91, 416, 325] if keep_ratio else [0, 0, 416, 416]  # 416 * 720 / 1280 = 234 rows, centerd
+    expected = [0, 91, 416, 325] if keep_ratio else [0, 0, 416, 416]  # 416 * 720 / 1280 = 234 rows, centered
     np.testing.assert_allclose(frame, expected, atol=1e-9)
 
 

@@ -48,7 +48,7 @@ def _set(*keys_and_value):
     [
         (_set(*HEAD, "stackd_convs", 2), "did you mean 'stacked_convs'"),
         (lambda raw: raw.pop("save_dir"), "save_dir: expected this key, got none$"),
-        (_set("schedul", {}), "did you mean 'schedule'"),
+        (_set("schedul", {}), "did you mean 'schedule'"),  # codespell:ignore schedul
         (_set("grad_clip", "much"), "grad_clip: .*valid number.*'much'"),
         (_set(*HEAD, "num_classes", 12), "num_classes: expected 36, .*got 12"),
         (_set(*HEAD, "strides", [8, 16]), "strides: expected 3 strides"),

@@ -73,7 +73,7 @@ def check_image(image: object, channel_order: str = "bgr") -> np.ndarray:
 
 
 def fit(image_width: int, image_height: int, spec: InputSpec) -> Letterbox:
-    """Where an image of this size comes to lie in the input: keep-ratio and centerd, or stretched."""
+    """Where an image of this size comes to lie in the input: keep-ratio and centered, or stretched."""
     if spec.resize == "stretch":
         size = (spec.width, spec.height)
     else:

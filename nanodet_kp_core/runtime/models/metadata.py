@@ -37,7 +37,7 @@ class InputSpec:
     dtype:
         "uint8" takes the bytes of the pixels, normalised inside the graph; "float32" the same values as numbers.
     resize:
-        "letterbox" keeps the ratio, centerd on gray `pad_value`; "stretch" fills the input.
+        "letterbox" keeps the ratio, centered on gray `pad_value`; "stretch" fills the input.
     mean, std:
         per channel in `channel_order`, applied by the runtime as (pixel - mean) / std; None when the graph
         does it, as it must for bytes.
