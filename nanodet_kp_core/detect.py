@@ -222,12 +222,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--nms", type=_fraction, default=0.5, help="highest overlap IoU, 0..1 (default: %(default)s)")
     parser.add_argument("--threads", type=_count, default=1, help="threads of the network (default: %(default)s)")
     parser.add_argument(
-        "--no-scout", action="store_true", help="leave out the proposals from light bars: far plates, for 1 to 2.5 ms"
+        "--no-scout", action="store_true", help="propose no pairs of light bars: saves 1 to 2.5 ms, loses far plates"
     )
     parser.add_argument(
         "--roi-every", type=_count, metavar="N",
-        help="consecutive frames of a video or camera: look around the plates of the last frame, and at all of every "
-        "N-th (default: at all of every frame)",
+        help="for videos and cameras: look only around the last plates, and at the full frame every N frames (default: "
+        "always the full frame)",
     )  # fmt: skip
     parser.add_argument("--max-detections", type=_count, default=50, help="per frame (default: %(default)s)")
     add_pose_arguments(parser)

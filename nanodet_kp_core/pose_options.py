@@ -23,7 +23,7 @@ def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("poses")
     group.add_argument(
         "--camera", metavar="FILE",
-        help="calibration of the camera, in any of its usual forms: the JSON then has the pose of each plate",
+        help="calibration file of the camera; the JSON then has the pose of each plate",
     )  # fmt: skip
     group.add_argument(
         "--large-plates", default=USUAL_LARGE, metavar="NAMES",
@@ -31,11 +31,11 @@ def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--plate-lean", type=_degrees, default=USUAL_LEAN, metavar="DEGREES",
-        help="by which plates on a chassis look up (default: %(default)s)",
+        help="angle by which plates on a chassis look up (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--camera-pitch", type=_degrees, default=0.0, metavar="DEGREES",
-        help="by which the camera looks up; below 0: down (default: %(default)s)",
+        help="angle by which the camera looks up; below 0: down (default: %(default)s)",
     )  # fmt: skip
 
 

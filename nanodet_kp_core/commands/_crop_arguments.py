@@ -31,7 +31,7 @@ def add_crop_arguments(parser: argparse.ArgumentParser, seed: int, side: int) ->
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as torch chooses")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that collect (all cores)")
     parser.add_argument(
-        "--start", type=own_or_shared, metavar="CHECKPOINT", help="that of another training to start from"
+        "--start", type=own_or_shared, metavar="CHECKPOINT", help="checkpoint of another training to start from"
     )
 
 

@@ -24,7 +24,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, required: bool = True
     )
     group.add_argument(
         "--format", choices=sorted(SHORT_NAMES),
-        help="label format; needed for .txt files, which do not tell it",
+        help="label format; needed for .txt files",
     )  # fmt: skip
     group.add_argument(
         "--classes", type=resolved, metavar="FILE",

@@ -1,4 +1,4 @@
-"""Make the scores of a model's second stage mean what they say, the plates' and the numbers'.
+"""Calibrate the scores of a model's second stage, for plates and for numbers.
 
     nanodet-kp calibrate-refiner models/armor_s.onnx --labels val/labels.json --precision 0.97
 

@@ -3,8 +3,8 @@
     nanodet-kp convert OUT --to coco --labels data/labels --images data/images --format label-robomaster
     nanodet-kp convert OUT --to yolo-pose --labels data/labels.json
 
-OUT gets the labels and a copy of the images. Numbers keep all their digits. What the new format cannot hold is told
-and refused, unless --lossy.
+OUT gets the labels and a copy of the images. Numbers keep all their digits. The command names what
+the new format cannot hold, and refuses it without --lossy.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("out", type=resolved, metavar="OUT", help="new or empty folder")
     parser.add_argument("--to", required=True, choices=sorted(SHORT_NAMES), help="format to write")
     add_dataset_arguments(parser)
-    parser.add_argument("--lossy", action="store_true", help="go on without what the new format cannot hold")
+    parser.add_argument("--lossy", action="store_true", help="drop what the new format cannot hold")
     parser.add_argument(
         "--whole-pixels", action="store_true", help="round coordinates (the published VOC reader takes whole ones only)"
     )

@@ -2,8 +2,8 @@
 
     nanodet-kp export runs/armor_s/last.pt models/armor_s.onnx --size 640x480
 
-torch and onnxruntime are compared on --images, else on the validation images of the run, or where those are not here
-on rendered ones.
+The command compares torch and onnxruntime on --images. Without --images it takes the validation images of the run, or
+rendered images where those are missing.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument(
         "--refiner", type=own_or_shared, metavar="ONNX",
-        help="second stage made by nanodet-kp train-refiner, or a model that has one; it is copied beside the model, "
-        "which names it, with the bars that it names itself",
+        help="second stage made by nanodet-kp train-refiner, or a model that has one; the command copies it beside "
+        "the model, together with the bars stage that it names",
     )  # fmt: skip
     parser.add_argument(
         "--one-file", action="store_true", help="put the second stage of --refiner into the model's file, not beside it"

@@ -66,7 +66,7 @@ def main() -> int:
     parser.add_argument(
         "--keep-ratio",
         action=argparse.BooleanOptionalAction,
-        help="it was trained on letterboxed, not stretched, images (default: that of --config, else "
+        help="the checkpoint was trained on letterboxed images, not on stretched ones (default: as --config says, else "
         "stretched for NanoDet-Plus, letterboxed for the first NanoDet)",
     )
     parser.add_argument(
@@ -85,7 +85,7 @@ def main() -> int:
         "--target",
         type=resolved,
         metavar="YAML",
-        help="our training configuration that the result is to start: classes and corners are its own",
+        help="training configuration to start with the result; gives classes and corners",
     )
     args = parser.parse_args()
     if args.out.suffix != ".pt":

@@ -3,8 +3,8 @@
     nanodet-kp show-augmentation OUT.jpg --config config/own_data.yaml
     nanodet-kp show-augmentation OUT.jpg
 
-With --config the images of its data.train (of a list the first source) as they are in --epoch; without, rendered
-images, a row for each kind of augmentation. The same arguments give the same sheet.
+With --config the sheet shows images of its data.train (the first source of a list) as they are in --epoch. Without it,
+the sheet shows rendered images, one row for each kind of augmentation. The same arguments give the same sheet.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@
     nanodet-kp train config/own_data.yaml --print > my.yaml
     torchrun --nproc_per_node=2 -m nanodet_kp_core train my.yaml     (two GPUs, or two processes on the CPU)
 
-With --data the labels are checked and split, both stages of the start are adapted, and OUT/model.onnx is a model that
-is better on them, or the start where none is. The same command goes on after a stop. See docs/own_data.md.
-What lies in save_dir, and how a training goes on, stands in docs/loop.md.
+With --data the command checks and splits the labels and adapts both stages of the start. OUT/model.onnx is the better
+model, or the start when no candidate is better. Repeat the command after a stop: it continues. See docs/own_data.md.
+docs/loop.md describes the files of save_dir and how a training resumes.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
         "--resume", nargs="?", const=True, metavar="CHECKPOINT",
         help="go on from last.pt in the configured save_dir, or from CHECKPOINT (default: schedule.resume)",
     )  # fmt: skip
-    parser.add_argument("--print", action="store_true", help="print the configuration, to be changed, and end")
+    parser.add_argument("--print", action="store_true", help="print the configuration to start your own, and exit")
     own = parser.add_argument_group("a finished model and own images, without a configuration")
     own.add_argument(
         "--data", type=resolved, metavar="LABELS", help="a COCO file, a data.yaml of YOLO-pose, or a folder"
@@ -82,16 +82,16 @@ def _arguments() -> argparse.Namespace:
     own.add_argument("--images", type=resolved, metavar="DIR", help="folder of its images (default: beside the labels)")
     own.add_argument("--format", choices=sorted(SHORT_NAMES), help="label format; needed for .txt files")
     own.add_argument(
-        "--out", type=resolved, metavar="RUN", help="folder for the model, the report and what is on the way"
+        "--out", type=resolved, metavar="RUN", help="folder for the model, the report and intermediate files"
     )
     own.add_argument(
-        "--start", type=own_or_shared, metavar="ONNX", help="model to start from, weights beside it (the bundled)"
+        "--start", type=own_or_shared, metavar="ONNX", help="model to start from, its .pt beside it (the bundled one)"
     )
     own.add_argument(
         "--validation",
         type=resolved,
         metavar="LABELS",
-        help="labels to judge by (default: a part of --data, by source)",
+        help="labels of validation images (default: a part of --data, by source)",
     )
     own.add_argument("--validation-images", type=resolved, metavar="DIR", help="folder of their images (as --images)")
     own.add_argument("--minutes", type=float, default=20.0, help="budget (%(default)g)")

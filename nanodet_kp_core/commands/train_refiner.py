@@ -1,4 +1,4 @@
-"""Train the second stage for a detector: what looks at each of its proposals again.
+"""Train the second stage for a detector. It looks at each proposal again.
 
     nanodet-kp train-refiner models/armor_s.onnx runs/refiner --pictures 20000
     nanodet-kp train-refiner my.onnx runs/mine --labels labels.json --start models/armor_reader.pt
@@ -38,13 +38,13 @@ def main() -> int:
         "--proposal-score",
         type=float,
         default=LOOKED_AT,
-        help=f"of detections that are refined, kept in refiner.onnx (%(default)s; it learns from {PROPOSAL_SCORE} on)",
+        help=f"lowest score of refined detections, kept in refiner.onnx (%(default)s; training: {PROPOSAL_SCORE})",
     )
     parser.add_argument(
         "--detector-weight",
         type=float,
         default=1.0,
-        help="of the detector's logit in the final one, kept in refiner.onnx (%(default)s)",
+        help="weight of the detector's logit in the final logit, kept in refiner.onnx (%(default)s)",
     )
     parser.add_argument(
         "--bars", type=own_or_shared, metavar="ONNX",

@@ -108,7 +108,7 @@ class Decoder:
 
 
 def decode(output: np.ndarray, metadata: ModelMetadata, score_threshold: float) -> Candidates:
-    """Decode one output; see Decoder, which who decodes many keeps."""
+    """Decode one output. To decode many, make one Decoder and keep it."""
     return Decoder(metadata)(output, score_threshold)
 
 
