@@ -26,7 +26,7 @@ they are learned; on a field they are rare, and where they count as much as othe
 
 UNLIT_OFFSET = -2.0
 """Added to the logit of plates without light by a refiner of rendered images, for the same reason: the surroundings of
-other plates teach it too little about what is dark. 0 and -4 were measured as well (models/README.md)."""
+other plates teach it too little about what is dark."""
 
 DOUBT_WEIGHT = 0.15
 """Of plates whose number nobody can read: blank panels, practice targets, far and blurred stickers. There all numbers
