@@ -66,10 +66,15 @@ def judge(
 
 
 def choose(judged: Mapping[str, Judged]) -> Choice:
-    """The candidate with the largest gain of those without a fault; the start where there is none. Gains of less than
-    LEAST are equal, then the crops decide."""
+    """The candidate with the largest gain of those without a fault; the start where there is none.
+
+    judged: those that change less come first. Where no gain reaches LEAST, and only crops speak for a change, the first
+    is taken: what is not proved on whole images may cost something on others.
+    """
     good = [name for name, result in judged.items() if not result.fault]
-    best = max(good, key=lambda name: (judged[name].gain.total // LEAST, judged[name].crops.total), default="start")
+    if not any(judged[name].gain.total >= LEAST for name in good):
+        return Choice(good[0] if good else "start", dict(judged))
+    best = max(good, key=lambda name: (judged[name].gain.total // LEAST, judged[name].crops.total))
     return Choice(best, dict(judged))
 
 

@@ -167,4 +167,4 @@ def test_crops_that_are_surely_better_decide_where_points_are_equal(field):
     lost = field.own_start, standing(field.own, range(10), shift=0.1), field.rendered_start
     assert "not better" in judge(*lost, rendered, Scoring(), Gain(0.02, 0.0)).fault
     results = {"half": Judged(Gain(0.1, 0), "", Gain(0.02, 0)), "whole": Judged(Gain(0.0, 0), "", Gain(0.03, 0))}
-    assert choose(results).taken == "whole"
+    assert choose(results).taken == "half"
