@@ -38,6 +38,7 @@ from nanodet_kp_core.runtime.models.bundled import bundled_model
 
 OUTCOMES = ("received", "answered", "lost", "replaced", "malformed", "failed")
 _START_LIMIT_S = 60.0
+_ANSWER_LIMIT_S = 10.0
 _SETTLE_S = 60.0  # until the memory counts as that of the start
 _LAST_S = 3.0  # of a steady camera at the end
 _LEAST_ANSWERS = 5  # to it
@@ -78,6 +79,7 @@ class Soak:
         self._log = folder / "node.log"
         self._listener = Listener()
         self._views: list = []
+        self._clients: dict = {}
         self._enabled = True
         self.record = Record(0.0)
         self._camera_out = folder / "camera.txt"
@@ -213,11 +215,13 @@ class Soak:
         self._call(SetParameters, "detector_node/set_parameters", SetParameters.Request(parameters=messages))
 
     def _call(self, kind: type, name: str, request: object) -> None:
-        client = self._listener.node.create_client(kind, name)
+        # One client for all calls: the answer to a new one may come before its way back is known, and is lost.
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = self._listener.node.create_client(kind, name)
         if self._listener.spin(_START_LIMIT_S, client.service_is_ready):
             future = client.call_async(request)
-            self._listener.spin(_START_LIMIT_S, future.done)
-        self._listener.node.destroy_client(client)
+            self._listener.spin(_ANSWER_LIMIT_S, future.done)
 
 
 def complaints(record: Record, growth_mb: float) -> list[str]:
