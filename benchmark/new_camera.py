@@ -1,8 +1,9 @@
 """Render labeled images of a camera and a team that the generator does not draw, to see what an adaptation gains.
 
-    python benchmark/new_camera.py /tmp/new_camera --images 200 --seed 980000000
-    nanodet-kp train --data /tmp/new_camera/labels.json --images /tmp/new_camera/images --out /tmp/adapted
-    nanodet-kp evaluate /tmp/adapted/model.onnx --labels /tmp/new_camera_test/labels.json
+    python benchmark/new_camera.py new_camera --images 200 --seed 980000000
+    nanodet-kp train --data new_camera/labels.json --images new_camera/images --out runs/adapted
+    python benchmark/new_camera.py new_camera_test --images 400 --seed 990000000
+    nanodet-kp evaluate runs/adapted/model.onnx --labels new_camera_test/labels.json
 
 An italic font on pale stickers, thin leaning bars of four lamps, a warm sensor that mixes its channels, motion, coarse
 JPEG. Parts of the renderer are replaced for it, so that this look never gets into a training by accident.

@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "training"))
-
-from _data import add_dataset_arguments, records_of
 
 from nanodet_kp_core.command import open_door
+from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, records_of
 from nanodet_kp_core.evaluate.metrics import match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import to_predictions
+from nanodet_kp_core.geometry import diagonals
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.detection.roi import RoiDetector
 
@@ -60,11 +59,6 @@ def main() -> int:
             f"{score.err:.4f} | {score.number:.3f} | {np.median(taken[turn]):.2f} |"
         )
     return 0
-
-
-def diagonals(corners: np.ndarray) -> np.ndarray:
-    """Mean of the two diagonals [K] of corners [K, 4, 2], pixels."""
-    return np.linalg.norm(corners[:, :2] - corners[:, 2:], axis=2).mean(axis=1)
 
 
 if __name__ == "__main__":

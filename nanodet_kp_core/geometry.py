@@ -82,3 +82,8 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     area = np.maximum(x_max - x_min, 0) * np.maximum(y_max - y_min, 0)
     areas = np.maximum(x_maxs - x_mins, 0) * np.maximum(y_maxs - y_mins, 0)
     return (overlap / np.maximum(area + areas - overlap, _NO_AREA)).astype(first.dtype, copy=False)
+
+
+def diagonals(corners: np.ndarray) -> np.ndarray:
+    """Mean of the two diagonals of each quadrilateral: [G, 4, 2] -> [G]."""
+    return np.asarray(np.linalg.norm(corners[:, :2] - corners[:, 2:], axis=2).mean(axis=1))

@@ -38,24 +38,24 @@ class AnnotatedImages:
     def publishers(self) -> list[Publisher[Any]]:
         return [self._raw, self._compressed]
 
-    def publish(self, picture: ImageView, detections: Detections, header: Header) -> None:
+    def publish(self, image: ImageView, detections: Detections, header: Header) -> None:
         """Draws once for both. An image that JPEG cannot hold is told and left out there."""
         raw, compressed = (publisher.get_subscription_count() > 0 for publisher in self.publishers)
         if not (raw or compressed):
             return
-        image = draw(picture.bgr, detections)
+        drawn = draw(image.bgr, detections)
         if raw:
-            self._raw.publish(to_image(image, header))
+            self._raw.publish(to_image(drawn, header))
         if not compressed:
             return
-        if max(image.shape[:2]) > _LONGEST_SIDE:
+        if max(drawn.shape[:2]) > _LONGEST_SIDE:
             self._logger.warning(
                 f"{self._compressed.topic_name}: expected sides of at most {_LONGEST_SIDE} pixels, which JPEG can "
-                f"hold, got {image.shape[1]}x{image.shape[0]}; listen to {self._raw.topic_name} instead",
+                f"hold, got {drawn.shape[1]}x{drawn.shape[0]}; listen to {self._raw.topic_name} instead",
                 throttle_duration_sec=_TOLD_EVERY_S,
             )
             return
-        self._compressed.publish(to_jpeg(image, header, self._quality))
+        self._compressed.publish(to_jpeg(drawn, header, self._quality))
 
 
 def to_jpeg(image: np.ndarray, header: Header, quality: int) -> CompressedImage:

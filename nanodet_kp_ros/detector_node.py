@@ -166,7 +166,7 @@ class DetectorNode(Node):
 
     def _load(self, settings: NodeSettings) -> Engine:
         """A new engine that has answered the last image. The old one answers images meanwhile."""
-        future = self._loader.submit(lambda: try_model(make_engine(settings), self._pipeline.picture))
+        future = self._loader.submit(lambda: try_model(make_engine(settings), self._pipeline.image))
         while not future.done() and self.context.ok():
             if not self._input.pump():
                 time.sleep(0.002)
@@ -178,13 +178,13 @@ class DetectorNode(Node):
         """/diagnostics, and every ten seconds a line in the log."""
         summary, state = self._counters.summary(), self._state()
         self._input.count_publishers()
-        engine, picture = self._pipeline.engine, self._pipeline.picture
+        engine, image = self._pipeline.engine, self._pipeline.image
         health = Health(
             summary=summary,
             state=state,
             silent=self._watchdog.silent,
             topic=self._input.topic,
-            image="none yet" if picture is None else f"{picture.pixels.shape[1]}x{picture.pixels.shape[0]}",
+            image="none yet" if image is None else f"{image.pixels.shape[1]}x{image.pixels.shape[0]}",
             model=str(engine.detector.model_path),
             run_id=engine.detector.metadata.run_id,
             threads=engine.threads,

@@ -41,12 +41,12 @@ class Engine:
     recording: bool
     mounting: Mounting
 
-    def __call__(self, picture: ImageView) -> Found:
+    def __call__(self, image: ImageView) -> Found:
         """Raises ImageError, ModelError as the detector does."""
         if not self.recording:
-            found = self.detect(picture.pixels, self.options, picture.order)
+            found = self.detect(image.pixels, self.options, image.order)
             return Found(found, found)
-        found = self.detect(picture.pixels, self.options.lowered(UNSURE), picture.order)
+        found = self.detect(image.pixels, self.options.lowered(UNSURE), image.order)
         certain = found[found.scores >= self.options.score_threshold]
         return Found(certain[self.options.select(certain)], found)
 
@@ -92,12 +92,12 @@ def _mounting(settings: NodeSettings, class_names: Sequence[str]) -> Mounting:
     return make_mounting(settings.large_plates, settings.plate_lean, settings.camera_pitch, class_names)
 
 
-def try_model(engine: Engine, picture: ImageView | None) -> Engine:
+def try_model(engine: Engine, image: ImageView | None) -> Engine:
     """The engine, after it has answered this image, if there is one. Raises ModelError when it cannot."""
-    if picture is None:
+    if image is None:
         return engine
     try:
-        engine(picture)
+        engine(image)
     except Exception as error:  # onnxruntime's own errors share no base class but Exception
         raise ModelError(
             f"model {engine.detector.model_path}: expected an answer to the camera's last image, got: "

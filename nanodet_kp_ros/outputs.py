@@ -63,11 +63,11 @@ class Outputs:
         self._armors.publish(to_armor_array(detections, header, width, height, poses))
 
     def publish_views(
-        self, picture: ImageView, detections: Detections, poses: Sequence[Pose | None], header: Header
+        self, image: ImageView, detections: Detections, poses: Sequence[Pose | None], header: Header
     ) -> None:
         """The same for other nodes and for people, as far as they listen."""
         for publisher, make in self._views:
             message = make(detections, poses, header) if publisher.get_subscription_count() > 0 else None
             if message is not None:
                 publisher.publish(message)
-        self._annotated.publish(picture, detections, header)
+        self._annotated.publish(image, detections, header)

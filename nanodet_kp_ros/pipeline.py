@@ -56,7 +56,7 @@ class Pipeline:
     log: ThrottledLog
     clock: Clock
     debug: bool = False
-    picture: ImageView | None = None
+    image: ImageView | None = None
     _poses: PlatePoses = field(default_factory=PlatePoses, init=False)
     _bits: int = field(default=0, init=False)  # the most that an image of 16 bits has used: a dark one says nothing
 
@@ -64,14 +64,14 @@ class Pipeline:
         """Answers the image. Raises ImageError for one that cannot be used, and what the detector raises."""
         engine = self.engine
         taken = time.monotonic()
-        picture = self.unpack(frame.message)
+        image = self.unpack(frame.message)
         converted = time.monotonic()
-        if picture.bits is not None:
-            self._look_at_bits(picture.bits)
-        found = engine(picture)
-        self.picture = picture
+        if image.bits is not None:
+            self._look_at_bits(image.bits)
+        found = engine(image)
+        self.image = image
         detected = time.monotonic()
-        height, width = picture.pixels.shape[:2]
+        height, width = image.pixels.shape[:2]
         poses = self._solve(found.published, width, height, frame.stamp_s, engine.mounting)
         solved = time.monotonic()
         header = frame.message.header
@@ -93,8 +93,8 @@ class Pipeline:
         self.counters.answered(stages)
         if self.debug:
             self.log.info(_line(frame, found.published, stages))
-        self.outputs.publish_views(picture, found.published, poses, header)
-        self._record(picture, found.all, frame.stamp_s)
+        self.outputs.publish_views(image, found.published, poses, header)
+        self._record(image, found.all, frame.stamp_s)
 
     def failed(self, error: Exception) -> None:
         """What `process` raised is counted and said; the old plates are not published again."""
@@ -122,10 +122,10 @@ class Pipeline:
             self.log.warning("calibration", self._poses.warning)
         return poses
 
-    def _record(self, picture: ImageView, detections: Detections, stamp_s: float) -> None:
+    def _record(self, image: ImageView, detections: Detections, stamp_s: float) -> None:
         if self.recorder is None:
             return
-        self.recorder.offer(picture.bgr, detections, stamp_s)
+        self.recorder.offer(image.bgr, detections, stamp_s)
         if self.recorder.error is not None:
             self.log.error("recorder", self.recorder.error)
 

@@ -109,8 +109,8 @@ class Recorder:
         height, width = job.image.shape[:2]
         found = prelabeled(image.name, image, (width, height), job.detections)
         lines = "".join(f"{line}\n" for line in yolo_pose.lines_of(found, names)).encode()
-        picture = cv2.imencode(".jpg", job.image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
-        if self._bytes + len(lines) + len(picture) > self._max_bytes:
+        encoded = cv2.imencode(".jpg", job.image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+        if self._bytes + len(lines) + len(encoded) > self._max_bytes:
             return f"recorder: expected less than {self._max_bytes} bytes in {self._folder}, got a full one; empty it"
         self._folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self._folder).free
@@ -127,11 +127,11 @@ class Recorder:
         # The label first: without its image it is a fault that the checker tells, an image without it is background.
         write_atomically(label, lines)
         try:
-            write_atomically(image, picture)
+            write_atomically(image, encoded)
         except OSError:
             label.unlink(missing_ok=True)
             raise
-        self._bytes += len(lines) + len(picture)
+        self._bytes += len(lines) + len(encoded)
         return None
 
 

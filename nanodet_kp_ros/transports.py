@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
-from nanodet_kp_core.runtime.models.bundled import share_folders
+from nanodet_kp_core.share import share_folders
 
 # Fast DDS 3 reads the first, Fast DDS 2 (Humble, Jazzy) the second; other middlewares read neither.
 _PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")

@@ -29,10 +29,9 @@ def to_detection3d_array(detections: Detections, poses: Sequence[Pose | None], h
     all. Call it only when AVAILABLE.
     """
     message = Detection3DArray(header=header)
-    for row, pose in enumerate(poses):
+    for label, score, pose in zip(detections.labels, detections.scores, poses):
         if pose is not None:
-            label, score = detections.labels[row], float(detections.scores[row])
-            message.detections.append(_detection(label, score, pose, header))
+            message.detections.append(_detection(label, float(score), pose, header))
     return message
 
 

@@ -1,5 +1,7 @@
-"""The nodes' scripts in the build folder, to which `colcon build --symlink-install` links."""
+"""Scripts: those of the nodes in the build folder, to which `colcon build --symlink-install` links, and what the
+benchmarks and tools import."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -26,3 +28,22 @@ def test_every_script_of_a_node_is_written_so():
     text = (ROOT / "CMakeLists.txt").read_text()
     assert "write_script(${CMAKE_CURRENT_BINARY_DIR}/bin/${node}" in text
     assert "file(WRITE" not in text
+
+
+@pytest.mark.parametrize(
+    "script", sorted([*ROOT.glob("benchmark/*.py"), *ROOT.glob("tools/*.py")]), ids=lambda p: p.stem
+)
+def test_what_a_script_imports_of_ours_is_there(script):
+    """No other test runs most of them: a module that moves would break them unseen."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        module = node.module if isinstance(node, ast.ImportFrom) and node.module else ""
+        if module.startswith("_"):
+            assert module == "__future__", f"{script.name}: {module}"
+        if module.split(".")[0] not in ("nanodet_kp_core", "nanodet_kp_ros") or module == "nanodet_kp_ros.msg":
+            continue
+        place = ROOT.joinpath(*module.split("."))
+        file = place.with_suffix(".py") if place.with_suffix(".py").is_file() else place / "__init__.py"
+        assert file.is_file(), f"{script.name}: {module}"
+        for alias in node.names:
+            there = (place / f"{alias.name}.py").is_file() or alias.name in file.read_text(encoding="utf-8")
+            assert there, f"{script.name}: {module}.{alias.name}"

@@ -16,6 +16,7 @@ from nanodet_kp_core.classes import COLORS, NUMBERS, UNLIT
 from nanodet_kp_core.crops.proposal_crops import Crops
 from nanodet_kp_core.evaluate.points import Gain
 from nanodet_kp_core.evaluate.temperature import fit_temperature
+from nanodet_kp_core.numerics import sigmoid
 from nanodet_kp_core.runtime.refinement.refiner import read_values
 
 WIDEST = 20.0
@@ -55,7 +56,7 @@ def likeliest_bias(logits: np.ndarray, plate: np.ndarray) -> float:
     low, high = -WIDEST, WIDEST
     for _ in range(50):
         middle = (low + high) / 2
-        too_many = (1 / (1 + np.exp(-np.clip(logits + middle, -50, 50)))).sum() > plate.sum()
+        too_many = sigmoid(logits + middle).sum() > plate.sum()
         low, high = (low, middle) if too_many else (middle, high)
     return (low + high) / 2
 

@@ -28,28 +28,28 @@ def write_candidate(
     detector: exported model, whose weights are copied with it where they lie beside it. crops: uint8 [N, 40, 64, 3] on
     which torch and onnxruntime are compared. Returns the path of the model.
     """
-    bars = Refiner(start.refiner).bars
-    if bars is not None:
-        write_atomically(folder / bars.path.name, bars.path.read_bytes())
     export_crop_network(network_of(weights, start.colors, start.numbers), folder / SECOND, metadata, crops)
     state: dict[str, Any] = {"kind": "reader", "step": 0, "average": weights}
     save_checkpoint((folder / SECOND).with_suffix(".pt"), state)
-    if detector.with_suffix(".pt").is_file():
-        write_atomically((folder / MODEL).with_suffix(".pt"), detector.with_suffix(".pt").read_bytes())
-    name_second_stage(detector, folder / MODEL, SECOND)
-    return folder / MODEL
+    return _with_detector(folder, start, detector)
 
 
 def copy_start(folder: Path, start: Start) -> Path:
     """The start under the names of a run's result. Returns the path of the model."""
+    write_atomically(folder / SECOND, start.refiner.read_bytes())
+    write_atomically((folder / SECOND).with_suffix(".pt"), start.refiner_weights.read_bytes())
+    return _with_detector(folder, start, start.model)
+
+
+def _with_detector(folder: Path, start: Start, detector: Path) -> Path:
+    """Puts the start's bars, the detector's weights where they lie beside it, and last the detector into the folder."""
     bars = Refiner(start.refiner).bars
     if bars is not None:
         write_atomically(folder / bars.path.name, bars.path.read_bytes())
-    write_atomically(folder / SECOND, start.refiner.read_bytes())
-    write_atomically((folder / SECOND).with_suffix(".pt"), start.refiner_weights.read_bytes())
-    if start.detector_weights is not None:
-        write_atomically((folder / MODEL).with_suffix(".pt"), start.detector_weights.read_bytes())
-    name_second_stage(start.model, folder / MODEL, SECOND)
+    weights = detector.with_suffix(".pt")
+    if weights.is_file():
+        write_atomically((folder / MODEL).with_suffix(".pt"), weights.read_bytes())
+    name_second_stage(detector, folder / MODEL, SECOND)
     return folder / MODEL
 
 

@@ -68,11 +68,8 @@ class Adaptation:
 
     def _rendered(self) -> list[Record]:
         """The fixed rendered images to judge by."""
-        count, folder, size = (
-            self.recipe.judged(self.plan.minutes),
-            self.work / "rendered",
-            rendered_size(self.start.input_size),
-        )
+        count = self.recipe.judged(self.plan.minutes)
+        folder, size = self.work / "rendered", rendered_size(self.start.input_size)
         if not (folder / "labels.json").exists():
             log.info("rendering %d images to judge by", count)
             options = RenderOptions(size, (10.0, 0.86 * size[0]))

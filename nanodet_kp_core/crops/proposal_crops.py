@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nanodet_kp_core.crops.crop_files import joined
-from nanodet_kp_core.geometry import boxes_of_corners
+from nanodet_kp_core.geometry import boxes_of_corners, diagonals
 from nanodet_kp_core.labels.sample import Record, Sample
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.refinement.bar_rules import unclaimed
@@ -68,11 +68,6 @@ class Crops:
 
     def __len__(self) -> int:
         return len(self.plate)
-
-
-def diagonals(corners: np.ndarray) -> np.ndarray:
-    """Mean of the two diagonals of each quadrilateral: [G, 4, 2] -> [G]."""
-    return np.linalg.norm(corners[:, :2] - corners[:, 2:], axis=2).mean(axis=1)
 
 
 def jittered(rng: np.random.Generator, corners: np.ndarray, amount: float) -> np.ndarray:

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from nanodet_kp_core.geometry import diagonals
 from nanodet_kp_core.labels.sample import Sample
+from nanodet_kp_core.numerics import sigmoid
 from nanodet_kp_core.runtime.refinement.bar_pairs import candidate_pairs, corners_of_pairs, pair_features
 from nanodet_kp_core.runtime.refinement.scout import Scout
 
-HIT, MISS = 0.22, 0.4
-"""Mean corner distance over the plate's diagonal: a pair nearer than HIT is a plate, one beyond MISS is none. What lies
-between teaches nothing."""
+POSITIVE_DISTANCE, NEGATIVE_DISTANCE = 0.22, 0.4
+"""Mean corner distance over the plate's diagonal: a pair nearer than the first is a plate, one beyond
+the second is none. What lies between teaches nothing."""
 
 
 def pairs_of(samples: Iterable[Sample]) -> tuple[np.ndarray, np.ndarray]:
@@ -27,9 +29,10 @@ def pairs_of(samples: Iterable[Sample]) -> tuple[np.ndarray, np.ndarray]:
         left, right = candidate_pairs(bars)
         corners = (corners_of_pairs(bars, left, right) + 0.5) * shrunk - 0.5
         distances = _distances(corners, sample.corners)
-        told = (distances < HIT) | ((distances > MISS) & ~_inside(corners.mean(axis=1), sample.ignore_boxes))
+        far = (distances > NEGATIVE_DISTANCE) & ~_inside(corners.mean(axis=1), sample.ignore_boxes)
+        told = (distances < POSITIVE_DISTANCE) | far
         features.append(pair_features(bars, left[told], right[told]))
-        plates.append(distances[told] < HIT)
+        plates.append(distances[told] < POSITIVE_DISTANCE)
     return np.concatenate(features), np.concatenate(plates)
 
 
@@ -40,7 +43,7 @@ def fit(features: np.ndarray, plates: np.ndarray) -> np.ndarray:
     inputs = np.column_stack([(features - mean) / spread, np.ones(len(features))])
     weights = np.zeros(inputs.shape[1])
     for _ in range(30):
-        chances = 1 / (1 + np.exp(-inputs @ weights))
+        chances = sigmoid(inputs @ weights)
         slopes = inputs * (chances * (1 - chances) + 1e-6)[:, None]
         curvature = slopes.T @ inputs / len(inputs) + 1e-3 * np.eye(len(weights))
         weights -= np.linalg.solve(curvature, inputs.T @ (chances - plates) / len(inputs) + 1e-3 * weights)
@@ -57,8 +60,7 @@ def _distances(corners: np.ndarray, plates: np.ndarray) -> np.ndarray:
     """Of corners [K, 4, 2] to the nearest of plates [N, 4, 2], over its mean diagonal, [K]."""
     if not len(plates):
         return np.full(len(corners), np.inf)
-    diagonals = np.linalg.norm(plates[:, :2] - plates[:, 2:], axis=2).mean(axis=1)
-    return (np.linalg.norm(corners[:, None] - plates, axis=3).mean(axis=2) / diagonals).min(axis=1)
+    return (np.linalg.norm(corners[:, None] - plates, axis=3).mean(axis=2) / diagonals(plates)).min(axis=1)
 
 
 def _inside(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from nanodet_kp_core.errors import TrainingError
 from nanodet_kp_core.evaluate.metrics import Score, match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.labels.sample import Record
+from nanodet_kp_core.numerics import sigmoid
 from nanodet_kp_core.runtime.detection.detector import Detector
 
 _LOGITS = np.linspace(-2.2, 4.6, 137)
@@ -44,7 +45,7 @@ def offset_for(precision: float, records: Sequence[Record], detector: Detector) 
     """
     matches = match(records, predict(detector, records))
     best, chosen = None, 0.5
-    for threshold in (1 / (1 + np.exp(-_LOGITS))).tolist():
+    for threshold in sigmoid(_LOGITS).tolist():
         score = score_matches(matches.at(threshold), detector.metadata.class_names)
         if score.hits and (best is None or score.precision > best.precision):
             best, chosen = score, threshold

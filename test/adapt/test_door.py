@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def called(script, *arguments):
+def called(script, *arguments, cwd=ROOT):
     command = [sys.executable, str(ROOT / "training" / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, cwd=cwd)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_arguments_that_do_not_go_together(arguments, expected):
 
 def test_an_export_without_the_validation_images_of_the_run(tmp_path):
     """The bundled weights name images that nobody has."""
-    done = called("export.py", ROOT / "models" / "armor_s.pt", tmp_path / "m.onnx", "--size", "64x64")
+    done = called("export.py", ROOT / "models" / "armor_s.pt", tmp_path / "m.onnx", "--size", "64x64", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "validation images of the run are not here; comparing on rendered ones" in done.stdout
     assert "at most on 8 images" in done.stdout

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nanodet_kp_core.errors import ConfigError, ModelError
-from nanodet_kp_core.share import share_folder, share_folders
-
-__all__ = ["DEFAULT_MODEL", "bundled_model", "share_folders"]
+from nanodet_kp_core.share import share_folder
 
 DEFAULT_MODEL = "armor_s.onnx"
 
