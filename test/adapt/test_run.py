@@ -1,6 +1,7 @@
 """A whole adaptation of the bundled model on a few rendered images, killed at three places, and its refusals."""
 
 import json
+import logging
 import multiprocessing
 import os
 import shutil
@@ -51,14 +52,45 @@ def own(tmp_path_factory):
     return folder
 
 
+class Listener(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def emit(self, record):
+        self.said.append(record.getMessage())
+
+
 def plan_of(own, out, **values):
     return Plan(data=own / "labels.json", out=out, **values)
 
 
-@pytest.fixture
-def always(monkeypatch):
+def accept_all(monkeypatch):
     """Every candidate is better than the start."""
     monkeypatch.setattr(run_module, "judge", lambda *_: decide.Judged(Gain(1.0, 0.0), ""))
+
+
+@pytest.fixture
+def always(monkeypatch):
+    accept_all(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(own, tmp_path_factory):
+    """Outcome of a run that nobody disturbed and that took its candidate, and what it said."""
+    log, handler = logging.getLogger("nanodet_kp_core"), Listener()
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel("INFO")
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            accept_all(patch)
+            return adapt(plan_of(own, tmp_path_factory.mktemp("adapted") / "run"), QUICK), "\n".join(handler.said)
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def in_a_process(function):
@@ -88,8 +120,8 @@ def die_at(monkeypatch, owner, name, call):
     monkeypatch.setattr(owner, name, counted)
 
 
-def test_a_run_killed_three_times_ends_as_one_that_nobody_disturbed(own, tmp_path, always, monkeypatch):
-    whole = adapt(plan_of(own, tmp_path / "whole"), QUICK)
+def test_a_run_killed_three_times_ends_as_one_that_nobody_disturbed(own, finished, tmp_path, always, monkeypatch):
+    whole, _ = finished
     out = tmp_path / "killed"
     places = (
         (candidates_module, "replay_crops", 1),  # own crops are cut, rendered ones are not
@@ -107,13 +139,11 @@ def test_a_run_killed_three_times_ends_as_one_that_nobody_disturbed(own, tmp_pat
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     files = [o.model.with_name("model_refiner.onnx").read_bytes() for o in (whole, again)]
     assert files[0] == files[1]
-    assert again.sentence.replace(str(out), "") == whole.sentence.replace(str(tmp_path / "whole"), "")
+    assert again.sentence.replace(str(out), "") == whole.sentence.replace(str(whole.model.parent), "")
 
 
-def test_what_a_run_leaves(own, tmp_path, always, caplog):
-    caplog.set_level("INFO", logger="nanodet_kp_core")
-    outcome = adapt(plan_of(own, tmp_path / "run"), QUICK)
-    said = "\n".join(caplog.messages)
+def test_what_a_run_leaves(own, finished, tmp_path, always):
+    outcome, said = finished
     for part in (
         "20 images", "split: ", "1 block(s) of neighboring frames of 1 source(s)", "fewer than 3 plates of numbers",
         "start on own validation images: precision", "start on rendered images: precision", "step 6 of 6", "(start ",
@@ -130,13 +160,13 @@ def test_what_a_run_leaves(own, tmp_path, always, caplog):
     assert ElementTree.fromstring(page).tag == "html"
     for part in ("own validation images: by size, number and source", "Labels to look at", "found, start", "Worse"):
         assert part in page, part
-    assert len((tmp_path / "run" / "labels_to_look_at.txt").read_text().splitlines()) > 10
+    assert len((outcome.model.parent / "labels_to_look_at.txt").read_text().splitlines()) > 10
     # what was delivered is a start for the next run
     second = adapt(plan_of(own, tmp_path / "next", start=outcome.model), QUICK)
     assert "6 steps on own crops, 1 of the way, 6 steps" in Detector(second.model).refiner.metadata.run_id
     # the same command again does nothing and says the same
     before = outcome.model.stat().st_mtime_ns
-    assert adapt(plan_of(own, tmp_path / "run"), QUICK) == outcome
+    assert adapt(plan_of(own, outcome.model.parent), QUICK) == outcome
     assert outcome.model.stat().st_mtime_ns == before
 
 
@@ -181,10 +211,10 @@ def test_the_start_is_kept_where_nothing_is_better(own, tmp_path, monkeypatch):
         assert np.array_equal(kept.corners, start.corners) and np.array_equal(kept.scores, start.scores)
 
 
-def test_what_is_refused(own, tmp_path):
-    adapt(plan_of(own, tmp_path / "run"), QUICK)
+def test_what_is_refused(own, finished, tmp_path):
+    outcome, _ = finished
     with pytest.raises(TrainingError, match="expected a run that began with the same minutes"):
-        adapt(plan_of(own, tmp_path / "run", minutes=3.0), QUICK)
+        adapt(plan_of(own, outcome.model.parent, minutes=3.0), QUICK)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(TrainingError, match="expected an empty or new folder"):
