@@ -162,8 +162,8 @@ def train_arm(config: TrainConfig, out: Path) -> None:
     """Train, measuring after every epoch; writes `out` when complete."""
     records = read_dataset(config.data.val, config.class_names)
     rows = []
-    with join(config.device) as place:
-        run = Run(config, place)
+    with join(config.device) as process:
+        run = Run(config, process)
         seconds = 0.0
         while run.epoch < config.schedule.total_epochs:
             start = time.process_time()

@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Process `rank` of `world`, the local_rank-th of its machine, on `device`."""
+class Process:
+    """The one with the number `rank` of `world`; the local_rank-th of its machine, on `device`."""
 
     device: torch.device
     rank: int = 0
@@ -69,8 +69,8 @@ class Place:
 
 
 @contextmanager
-def join(config: DeviceConfig) -> Iterator[Place]:
-    """The place of this process, by torchrun's environment; a single one without it.
+def join(config: DeviceConfig) -> Iterator[Process]:
+    """This process, by torchrun's environment; a single one without it.
 
     Raises TrainingError when the configured device is not there.
     """
@@ -82,7 +82,7 @@ def join(config: DeviceConfig) -> Iterator[Place]:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
         _groups.append(dist.group.WORLD)
     try:
-        yield Place(device, rank, world, local)
+        yield Process(device, rank, world, local)
     finally:
         if world > 1:
             dist.destroy_process_group()

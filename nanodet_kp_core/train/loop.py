@@ -1,5 +1,5 @@
 """The training loop: one flat pass over epochs and steps; what it needs is made in `Run`, what it writes and
-shows in `Notes`.
+shows in `RunLog`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nanodet_kp_core.evaluate.metrics import SCORE_NAMES
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.train.curves import plot_results
-from nanodet_kp_core.train.distributed import Place, join
+from nanodet_kp_core.train.distributed import Process, join
 from nanodet_kp_core.train.provenance import write_run
 from nanodet_kp_core.train.results import Results
 from nanodet_kp_core.train.run import Run
@@ -54,43 +54,43 @@ def train(config: TrainConfig, resume: bool | Path | None = None) -> Run:
     last = folder / "last.pt"
     if last.exists() and (source is None or source.parent.resolve() != folder.resolve()):
         raise TrainingError(f"{last}: expected an empty save_dir, got one with a run; pass --resume or change save_dir")
-    with join(config.device) as place:
-        run = Run(config, place)
+    with join(config.device) as process:
+        run = Run(config, process)
         if source:
             run.restore(source)
-            _tell_changes(config, source, place)
+            _tell_changes(config, source, process)
             if not last.exists():  # a run elsewhere: its best.pt is not here
-                run.best, run.stale = -1.0, 0
-        notes = Notes(run) if place.main else None
-        _all_epochs(run, notes)
-        if notes:
-            notes.finish()
+                run.best, run.validations_since_best = -1.0, 0
+        run_log = RunLog(run) if process.main else None
+        _all_epochs(run, run_log)
+        if run_log:
+            run_log.finish()
     return run
 
 
-def _all_epochs(run: Run, notes: Notes | None) -> None:
+def _all_epochs(run: Run, run_log: RunLog | None) -> None:
     schedule = run.config.schedule
     patience = schedule.early_stop
-    stop = bool(patience and run.stale >= patience)
+    stop = bool(patience and run.validations_since_best >= patience)
     while run.epoch < schedule.total_epochs and not stop:
         epoch = run.epoch
         for batches in run.batches():
             values = run.train_step(batches)
-            if notes:
-                notes.stepped(epoch, values)
+            if run_log:
+                run_log.stepped(epoch, values)
         run.precision.check_scale()
         if (epoch + 1) % schedule.val_intervals == 0 or epoch + 1 == schedule.total_epochs:
-            if notes:
-                notes.validate(epoch)
-            stop = run.place.agree(bool(patience and run.stale >= patience))
-        if notes:
+            if run_log:
+                run_log.validate(epoch)
+            stop = run.process.agree(bool(patience and run.validations_since_best >= patience))
+        if run_log:
             save_checkpoint(run.folder / "last.pt", run.state())
-    if stop and notes:
-        notes.bar.clear()  # or the words would stand behind it
-        log.info("stopped early: no better validation for %d", run.stale)
+    if stop and run_log:
+        run_log.bar.clear()  # or the words would stand behind it
+        log.info("stopped early: no better validation for %d", run.validations_since_best)
 
 
-class Notes:
+class RunLog:
     """What the first process shows and writes: progress, results.csv, TensorBoard, checkpoints, run.json."""
 
     def __init__(self, run: Run) -> None:
@@ -104,9 +104,11 @@ class Notes:
             partial.unlink()
         resolved = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
         write_atomically(folder / "config.resolved.yaml", resolved.encode())
-        place = run.place
-        values = {"step": run.step, "device": device_name(place.device), "processes": place.world, "batch": run.batch}
-        write_run(folder / "run.json", run.run_id, run.revision, values | {"precision": config.device.precision})
+        values = {
+            "step": run.step, "device": device_name(run.device), "processes": run.process.world, "batch": run.batch,
+            "precision": config.device.precision,
+        }  # fmt: skip
+        write_run(folder / "run.json", run.run_id, run.revision, values)
         self.results = Results(folder / "results.csv", run.step, [f"val_{name}" for name in SCORE_NAMES])
         self.board = Board(folder / "tensorboard", run.step, config.log.tensorboard)
         total = config.schedule.total_epochs * run.steps_per_epoch
@@ -148,9 +150,9 @@ class Notes:
         self.bar.write(f"epoch {epoch}: {score.line()}{_beside(run)}")
         run.metrics = {name: float(value) for name, value in asdict(score).items()}
         self._add({"step": run.step, "epoch": epoch, **{f"val_{name}": v for name, v in run.metrics.items()}})
-        run.stale += 1
+        run.validations_since_best += 1
         if (value := score.key(config.evaluator.save_key)) > run.best:
-            run.best, run.stale = value, 0
+            run.best, run.validations_since_best = value, 0
             save_checkpoint(run.folder / "best.pt", run.state())
         if self.board.writer is not None and config.log.images:
             self.board.show(run.step, run.detector(SHOWN_SCORE), self.records, config.log.images)
@@ -202,12 +204,12 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def _tell_changes(config: TrainConfig, source: Path, place: Place) -> None:
+def _tell_changes(config: TrainConfig, source: Path, process: Process) -> None:
     """Name the keys that differ from the resumed run: the losses will then not be those of an uninterrupted one."""
     then, now = _flat(json.loads(load_checkpoint(source)["config"])), _flat(json.loads(config.model_dump_json()))
     told = ("save_dir", "schedule.resume", "log.", "device.")
     changed = [k for k in now if now[k] != then.get(k) and not k.startswith(told)]
-    if changed and place.main:
+    if changed and process.main:
         log.info("%s: the configuration has changed since: %s", source, ", ".join(changed))
 
 

@@ -27,7 +27,7 @@ from nanodet_kp_core.loss.criterion import Targets
 from nanodet_kp_core.loss.reduction import mean_over_ranks
 from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.runtime.detection.detector import Detector
-from nanodet_kp_core.train.distributed import Place, choose_device
+from nanodet_kp_core.train.distributed import Process, choose_device
 from nanodet_kp_core.train.ema import WeightAverage
 from nanodet_kp_core.train.precision import Precision
 from nanodet_kp_core.train.provenance import git_revision
@@ -37,22 +37,22 @@ log = logging.getLogger(__name__)
 
 
 class Run:
-    """One process's part of a training; `place` says which (default: the only one)."""
+    """One process's part of a training; `process` says whose (default: the only one)."""
 
-    def __init__(self, config: TrainConfig, place: Place | None = None) -> None:
+    def __init__(self, config: TrainConfig, process: Process | None = None) -> None:
         self.config = config
-        self.place = place or Place(choose_device(config.device))
-        self.device = self.place.device
+        self.process = process or Process(choose_device(config.device))
+        self.device = self.process.device
         self.precision = Precision(config.device.precision, self.device)
         if config.device.threads:
             torch.set_num_threads(config.device.threads)
         torch.manual_seed(config.seed)
         arch = config.model.arch
         self.data = training_set(config)
-        batch = max(1, min(config.device.batchsize_per_gpu, len(self.data) // self.place.world))
-        self.sampler = EpochBatches(len(self.data), batch, config.seed, self.place.rank, self.place.world)
+        batch = max(1, min(config.device.batchsize_per_gpu, len(self.data) // self.process.world))
+        self.sampler = EpochBatches(len(self.data), batch, config.seed, self.process.rank, self.process.world)
         self.accumulate = min(config.schedule.accumulate, self.sampler.steps)
-        self.batch = batch * self.place.world * self.accumulate
+        self.batch = batch * self.process.world * self.accumulate
         """Images of an optimizer step, over all processes."""
         self.steps_per_epoch = self.sampler.steps // self.accumulate
         self.loader = self._make_loader()
@@ -60,21 +60,20 @@ class Run:
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.schedule.load_model:
             sentence = load_weights(self.model, Path(config.schedule.load_model))
-            if sentence and self.place.rank == 0:
+            if sentence and self.process.rank == 0:
                 log.info(sentence)
         self.criterion = build_criterion(arch, config.class_names).to(self.device)
         self.average = WeightAverage(self.model, config.model.weight_averager.decay)
         self.optimizer = build_optimizer(self.model, config.schedule)
         if config.schedule.freeze_norm:
             freeze_norm(self.model)
-        self.network = self.place.wrap(self.model)
+        self.network = self.process.wrap(self.model)
         mean, std = config.data.train.pipeline.normalize
         self.mean = torch.tensor(mean, device=self.device).reshape(1, 3, 1, 1)
         self.std = torch.tensor(std, device=self.device).reshape(1, 3, 1, 1)
         self.step = 0
         self.best = -1.0
-        self.stale = 0
-        """Validations since the best one."""
+        self.validations_since_best = 0
         self.metrics: dict[str, float] = {}
         """Figures of the last validation."""
         self.start: dict[str, float] = {}
@@ -101,7 +100,7 @@ class Run:
             "config": self.config.model_dump_json(),
             "torch_rng": torch.get_rng_state(),
             "best": self.best,
-            "stale": self.stale,
+            "stale": self.validations_since_best,  # the key in files of today
             "metrics": self.metrics,
             "start": self.start,
             "run_id": self.run_id,
@@ -129,8 +128,8 @@ class Run:
         if self.precision.skips and state["scaler"]:
             self.precision.scaler.load_state_dict(state["scaler"])
         self.average.updates = state["average_updates"]
-        self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
-        self.metrics, self.run_id = state["metrics"], state["run_id"]
+        self.step, self.metrics, self.run_id = state["step"], state["metrics"], state["run_id"]
+        self.best, self.validations_since_best = state["best"], state["stale"]
         self.start = state.get("start", {})  # a checkpoint from before it was kept has none
         torch.set_rng_state(state["torch_rng"])
 
@@ -175,7 +174,7 @@ class Run:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
         values = mean_over_ranks(torch.stack((total.detach(), norm, *parts.values()))).tolist()
         named = {"loss": values[0], **dict(zip(parts, values[2:])), "grad_norm": values[1], "lr": rate}
-        named["num_pos"] *= self.place.world  # a count, not a mean
+        named["num_pos"] *= self.process.world  # a count, not a mean
         self._check_finite(named, total, batches)
         scaler.step(self.optimizer)
         scaler.update()

@@ -151,7 +151,7 @@ def test_early_stop_after_validations_without_a_better_one(tiny_config, tmp_path
     with caplog.at_level("INFO"):
         run = train(config)
     assert "stopped early" in caplog.text
-    assert (run.epoch, run.best, run.stale) == (4, 0.3, 2)
+    assert (run.epoch, run.best, run.validations_since_best) == (4, 0.3, 2)
     assert load_checkpoint(run.folder / "best.pt")["step"] == 4
     assert train(config, resume=True).step == run.step  # it stays stopped
 

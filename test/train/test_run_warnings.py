@@ -42,7 +42,7 @@ def test_the_start_is_scored_stands_beside_and_may_be_the_best(
     assert "start: images 1 plates 1 precision 0.500" in said
     assert said.count("(start: precision 0.500 recall 0.250 err 0.020 number 0.750 f1 0.600)") == 2
     best = load_checkpoint(run.folder / "best.pt", resume=True)
-    assert (best["step"], best["best"], run.best, run.stale) == (0, 0.6, 0.6, 2)
+    assert (best["step"], best["best"], run.best, run.validations_since_best) == (0, 0.6, 0.6, 2)
     start = load_checkpoint(weights)["average"]
     assert all(np.array_equal(value, start[name]) for name, value in best["average"].items())
     again = Run(tiny_config(tmp_path / "run", side=64, schedule={**schedule, "total_epochs": 3}))
