@@ -167,8 +167,8 @@ def train_arm(config: TrainConfig, out: Path) -> None:
         seconds = 0.0
         while run.epoch < config.schedule.total_epochs:
             start = time.process_time()
-            for batches in run.batches():
-                run.train_step(batches)
+            for _ in range(run.steps_per_epoch):
+                run.train_step()
             seconds += time.process_time() - start
             rows.append({"step": run.step, "seconds": round(seconds), **measure(run.detector(LOW_SCORE), records)})
             shown = {k: round(v, 3) for k, v in rows[-1].items() if isinstance(v, float)}

@@ -89,7 +89,7 @@ def step_times(run: Run, count: int) -> list[float]:
     rates = []
     for _ in range(count):
         start = time.perf_counter()
-        run.train_step([batch])  # reads the loss: the device has finished
+        run.update([batch])  # reads the loss: the device has finished
         rates.append(len(batch.names) / (time.perf_counter() - start))
     return rates
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nanodet_kp_core.runtime.poses.lens import Calibration
     from nanodet_kp_core.runtime.poses.plate_poses import PlatePoses
     from nanodet_kp_core.runtime.poses.pose import Camera, Pose
-    from nanodet_kp_core.train.loop import train as train_detector
+    from nanodet_kp_core.train.detector_training import train as train_detector
 
     __version__: str
 
@@ -71,7 +71,7 @@ _HOMES = {
     "Camera": "runtime.poses.pose",
     "Pose": "runtime.poses.pose",
     "load_config": "config.load",
-    "train_detector": "train.loop",
+    "train_detector": "train.detector_training",
     "evaluate_detector": "evaluate.evaluate_detector",
     "Report": "evaluate.report",
     "export_onnx": "export.onnx_file",

@@ -11,11 +11,12 @@ import numpy as np
 from nanodet_kp_core.adapt.calibrate import crop_gain, shifts
 from nanodet_kp_core.adapt.crops import own_crops, part_of, replay_crops
 from nanodet_kp_core.adapt.deliver import write_candidate
-from nanodet_kp_core.adapt.second_stage import SecondStageTraining, blended, seconds_a_step, train_second_stage
+from nanodet_kp_core.adapt.second_stage import SecondStageTraining, blended
 from nanodet_kp_core.adapt.shared import Adaptation
 from nanodet_kp_core.classes import COLORS, UNLIT
 from nanodet_kp_core.crops.proposal_crops import Crops
-from nanodet_kp_core.train.crop_training import load_crop_state
+from nanodet_kp_core.train.crop_training import load_crop_state, train_crops
+from nanodet_kp_core.train.loop import seconds_a_step
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +67,10 @@ def _trained(run: Adaptation) -> tuple[SecondStageTraining, Crops, Crops]:
 
     def affordable() -> int:
         seconds = 60 * plan.minutes * stage.time
-        return min(stage.steps, max(10, int(seconds / seconds_a_step(make(stage.steps)))))
+        return min(stage.steps, max(10, int(seconds / seconds_a_step(make(stage.steps), 5))))
 
     steps = run.journal.once("steps", affordable)
     log.info("second stage: %d own and %d rendered crops, %d steps", len(own), len(replay), steps)
     training = make(steps)
-    train_second_stage(training, work / "refiner.pt", stage.save_every)
+    train_crops(training, work / "refiner.pt", stage.save_every)
     return training, calibration, held

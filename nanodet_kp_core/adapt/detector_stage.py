@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import time
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,8 @@ from nanodet_kp_core.labels import write_dataset, written_paths
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.models.session import load_session
-from nanodet_kp_core.train.loop import train
+from nanodet_kp_core.train.detector_training import train
+from nanodet_kp_core.train.loop import seconds_a_step
 from nanodet_kp_core.train.run import Run
 
 log = logging.getLogger(__name__)
@@ -128,19 +127,8 @@ def _affordable(run: Adaptation) -> int:
     left = 60 * (run.plan.minutes - stage.reserve) - run.journal.seconds
     if left < 60 * stage.least:
         return 0
-    return max(1, min(stage.epochs, int(left / _seconds_an_epoch(configuration(run, 1)))))
-
-
-def _seconds_an_epoch(config: TrainConfig, steps: int = 3) -> float:
-    """Measured on a few steps, of which the first does not count: it waits for the images."""
-    trial = Run(config)
-    batches = trial.batches()
-    trial.train_step(next(batches))
-    began, done = time.monotonic(), 0
-    for batch in islice(batches, steps):
-        trial.train_step(batch)
-        done += 1
-    return (time.monotonic() - began) / max(done, 1) * trial.steps_per_epoch
+    trial = Run(configuration(run, 1))
+    return max(1, min(stage.epochs, int(left / (seconds_a_step(trial, 3) * trial.steps_per_epoch))))
 
 
 def _write(run: Adaptation, model: Path, second: Path, share: float) -> float:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
-import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,15 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nanodet_kp_core.adapt.recipe import SecondStage
-from nanodet_kp_core.checkpoint import save_checkpoint
 from nanodet_kp_core.crops.crop_files import joined
 from nanodet_kp_core.crops.proposal_crops import Crops
 from nanodet_kp_core.model.crop_networks import RefinerNetwork
 from nanodet_kp_core.runtime.refinement.refiner import CORNER_SCALE
-from nanodet_kp_core.train.crop_training import load_crop_state
 from nanodet_kp_core.train.refiner_training import RefinerTraining
-
-log = logging.getLogger(__name__)
 
 SHOWN = ("precision", "recall", "number", "err")
 """Figures of a progress line."""
@@ -89,12 +82,13 @@ class SecondStageTraining(RefinerTraining):
             total = total + weight * F.kl_div(one, other, reduction="batchmean", log_target=True)
         return total + 0.6 * F.smooth_l1_loss(CORNER_SCALE * said[3][plate], CORNER_SCALE * known[3][plate], beta=0.5)
 
-    def line(self) -> str:
-        """Figures on the held out crops, those of the start in brackets."""
-        if not self.start_figures:
-            return "no validation crops"
-        now = self.figures()
-        return ", ".join(f"{name} {now[name]:.3f} (start {self.start_figures[name]:.3f})" for name in SHOWN)
+    def line(self, loss: float, speed: float) -> str:
+        """About the progress: figures on the held out crops, those of the start in brackets."""
+        shown, start = "no validation crops", self.start_figures
+        if start:
+            now = self.figures()
+            shown = ", ".join(f"{name} {now[name]:.3f} (start {start[name]:.3f})" for name in SHOWN)
+        return f"second stage, step {self.step} of {self.total_steps}, own validation crops: {shown}"
 
 
 def likelihoods(plate: Tensor, numbers: Tensor) -> Tensor:
@@ -106,28 +100,6 @@ def likelihoods(plate: Tensor, numbers: Tensor) -> Tensor:
         rare = torch.bincount(kinds)[kinds].float().rsqrt()
         likely[plate] = rare / rare.mean()
     return likely
-
-
-def seconds_a_step(training: SecondStageTraining, steps: int = 5) -> float:
-    """Measured on a copy, so that the training itself is as it was."""
-    trial = copy.deepcopy(training)
-    trial.train_step()
-    began = time.monotonic()
-    for _ in range(steps):
-        trial.train_step()
-    return (time.monotonic() - began) / steps
-
-
-def train_second_stage(training: SecondStageTraining, checkpoint: Path, save_every: int) -> None:
-    """To the end, from where the checkpoint stands; it is written every `save_every` steps."""
-    if checkpoint.exists():
-        training.restore(load_crop_state(checkpoint, training.kind))
-    total = training.recipe.steps
-    while training.step < total:
-        training.train_step()
-        if training.step % save_every == 0 or training.step == total:
-            save_checkpoint(checkpoint, training.state())
-            log.info("second stage, step %d of %d, own validation crops: %s", training.step, total, training.line())
 
 
 def blended(start: dict[str, Tensor], trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:

@@ -66,8 +66,6 @@ def collected(args: argparse.Namespace, records: Sequence[Record], make: Maker[P
 def train(training: CropTraining, args: argparse.Namespace) -> None:
     """To the end, from where OUT/KIND.pt or --start stands."""
     checkpoint = args.out / f"{training.kind}.pt"
-    if checkpoint.exists():
-        training.restore(load_crop_state(checkpoint, training.kind))
-    elif args.start is not None:
+    if args.start is not None and not checkpoint.exists():
         training.start_from(load_crop_state(args.start, training.kind))
     train_crops(training, checkpoint)

@@ -34,7 +34,7 @@ def main() -> int:
     logging.getLogger("nanodet_kp_core").setLevel(logging.INFO if main_process else logging.WARNING)
     if args.config is None:
         return _adapt(args)
-    from nanodet_kp_core.train.loop import train
+    from nanodet_kp_core.train.detector_training import train
 
     config = load_config(args.config)
     if args.print:

@@ -18,6 +18,7 @@ from nanodet_kp_core.checkpoint import save_checkpoint
 from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.model.crop_networks import CropNet
 from nanodet_kp_core.train.ema import WeightAverage
+from nanodet_kp_core.train.loop import run_steps
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,11 @@ class CropTraining(ABC):
         self.average = WeightAverage(self.network, recipe.decay)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), recipe.rate, weight_decay=recipe.weight_decay)
         self.step = 0
+
+    @property
+    def total_steps(self) -> int:
+        """Those of the recipe."""
+        return self.recipe.steps
 
     @abstractmethod
     def loss(self, values: Tensor, chosen: Tensor) -> Tensor:
@@ -124,6 +130,11 @@ class CropTraining(ABC):
         parts = self.images[held].permute(0, 3, 1, 2).split(256)
         return self.compare(torch.cat([self.average.model(part) for part in parts]), held)
 
+    def line(self, loss: float, speed: float) -> str:
+        """About the progress: mean loss since the last line, figures, crops a second."""
+        shown = " ".join(f"{name} {value:.4f}" for name, value in self.figures().items())
+        return f"step {self.step} of {self.total_steps}: loss {loss:.3f} {shown} ({speed:.0f} crops/s)"
+
 
 def changed_light(images: Tensor, random: torch.Generator) -> Tensor:
     """Crops uint8 [N, height, width, 3] under another light: gamma, exposure, white balance, noise; float [N, 3,
@@ -140,32 +151,32 @@ def changed_light(images: Tensor, random: torch.Generator) -> Tensor:
 
 @dataclass
 class CropLog:
-    """Lines about a training; every `period` steps."""
+    """A checkpoint and a line every `period` steps, and at the end."""
 
-    period: int = 500
+    training: CropTraining
+    checkpoint: Path
+    period: int
     losses: list[float] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
-    def tell(self, training: CropTraining, loss: float) -> bool:
-        """Adds a loss; True when a line was told."""
+    def stepped(self, loss: float) -> None:
+        """After a step."""
+        training = self.training
         self.losses.append(loss)
-        if training.step % self.period and training.step != training.recipe.steps:
-            return False
+        if training.step % self.period and training.step != training.total_steps:
+            return
         speed = training.recipe.batch * len(self.losses) / (time.monotonic() - self.started)
-        shown = " ".join(f"{name} {value:.4f}" for name, value in training.figures().items())
-        mean = sum(self.losses) / len(self.losses)
-        log.info("step %d of %d: loss %.3f %s (%.0f crops/s)", training.step, training.recipe.steps, mean, shown, speed)
+        log.info(training.line(sum(self.losses) / len(self.losses), speed))
+        save_checkpoint(self.checkpoint, training.state())
         self.losses.clear()
         self.started = time.monotonic()
-        return True
 
 
-def train_crops(training: CropTraining, checkpoint: Path) -> None:
-    """Train to the end; the state is written to `checkpoint` with every line of the log."""
-    lines = CropLog()
-    while training.step < training.recipe.steps:
-        if lines.tell(training, training.train_step()):
-            save_checkpoint(checkpoint, training.state())
+def train_crops(training: CropTraining, checkpoint: Path, period: int = 500) -> None:
+    """Train to the end, from where `checkpoint` stands if it is there; it is written every `period` steps."""
+    if checkpoint.exists():
+        training.restore(load_crop_state(checkpoint, training.kind))
+    run_steps(training, CropLog(training, checkpoint, period).stepped)
 
 
 def load_crop_state(path: Path, kind: str) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Run:
         """Images of an optimizer step, over all processes."""
         self.steps_per_epoch = self.sampler.steps // self.accumulate
         self.loader = self._make_loader()
+        self._coming: Iterator[Batch] | None = None
+        """What is left of the epoch; None: that of `step` has not begun here."""
         model = build_detector(arch, config.class_names).to(self.device)
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.schedule.load_model:
@@ -86,6 +88,17 @@ class Run:
     def epoch(self) -> int:
         """The epoch that the next step belongs to."""
         return self.step // self.steps_per_epoch
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all epochs."""
+        return self.config.schedule.total_epochs * self.steps_per_epoch
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether schedule.early_stop ends the training here. Only the first process validates, and knows."""
+        patience = self.config.schedule.early_stop
+        return bool(patience and self.validations_since_best >= patience)
 
     def state(self) -> dict[str, Any]:
         """Everything a resumed run needs, as tensors and plain values (checkpoint.KEYS and RESUME_KEYS)."""
@@ -132,6 +145,7 @@ class Run:
         self.best, self.validations_since_best = state["best"], state["stale"]
         self.start = state.get("start", {})  # a checkpoint from before it was kept has none
         torch.set_rng_state(state["torch_rng"])
+        self._coming = None
 
     def _make_loader(self) -> DataLoader[Any]:
         workers = self.config.device.workers_per_gpu
@@ -147,16 +161,20 @@ class Run:
             generator=torch.Generator(),  # its own: the loader must not draw from the generator that is saved
         )
 
-    def batches(self) -> Iterator[list[Batch]]:
-        """What is left of the current epoch: the batches of one optimizer step at a time."""
-        epoch, skip = divmod(self.step, self.steps_per_epoch)
-        self.sampler.set_epoch(epoch, skip * self.accumulate)
-        self.model.set_epoch(epoch)
-        source = _plain_errors(iter(self.loader))
-        for _ in range(skip, self.steps_per_epoch):
-            yield [next(source) for _ in range(self.accumulate)]
+    def next_batches(self) -> list[Batch]:
+        """The `accumulate` batches of the next step; they begin an epoch where the step does."""
+        epoch, done = divmod(self.step, self.steps_per_epoch)
+        if self._coming is None or done == 0:
+            self.sampler.set_epoch(epoch, done * self.accumulate)
+            self.model.set_epoch(epoch)
+            self._coming = _plain_errors(iter(self.loader))
+        return [next(self._coming) for _ in range(self.accumulate)]
 
-    def train_step(self, batches: Sequence[Batch]) -> dict[str, float]:
+    def train_step(self) -> dict[str, float]:
+        """One step, on the next batches; see `update`."""
+        return self.update(self.next_batches())
+
+    def update(self, batches: Sequence[Batch]) -> dict[str, float]:
         """One update from `accumulate` batches: the loss is that of all their images together.
 
         Returns the parts of the loss (means over the processes), the gradient's norm and the rate. Raises TrainingError

@@ -32,11 +32,10 @@ def run_warnings(run: Run, validation: Sequence[Record]) -> Iterator[str]:
             f"device.batchsize_per_gpu is {wanted}, but there are {len(run.data)} training images: a batch has "
             f"{run.sampler.batch}"
         )
-    steps = config.schedule.total_epochs * run.steps_per_epoch
-    if config.schedule.warmup.steps >= steps:
+    if config.schedule.warmup.steps >= run.total_steps:
         yield (
-            f"schedule.warmup.steps is {config.schedule.warmup.steps}, but the whole run has {steps} steps: the rate "
-            "never reaches optimizer.lr; lower warmup.steps or raise total_epochs"
+            f"schedule.warmup.steps is {config.schedule.warmup.steps}, but the whole run has {run.total_steps} steps: "
+            "the rate never reaches optimizer.lr; lower warmup.steps or raise total_epochs"
         )
 
 

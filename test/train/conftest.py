@@ -18,7 +18,7 @@ from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels.coco import coco_document
 from nanodet_kp_core.labels.sample import Sample
-from nanodet_kp_core.train import loop
+from nanodet_kp_core.train import detector_training
 
 TRAINING = Path(__file__).resolve().parents[2] / "training"
 
@@ -96,8 +96,8 @@ def tiny_config(tiny_data):
 @pytest.fixture
 def bare_loop(monkeypatch):
     """Training without the image of its curves and the ONNX file at its end."""
-    monkeypatch.setattr(loop, "plot_results", lambda *_: None)
-    monkeypatch.setattr(loop, "export_onnx", lambda *_: None)
+    monkeypatch.setattr(detector_training, "plot_results", lambda *_: None)
+    monkeypatch.setattr(detector_training, "export_onnx", lambda *_: None)
 
 
 @pytest.fixture

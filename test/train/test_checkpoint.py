@@ -50,8 +50,8 @@ def test_bytes_reach_the_disk_before_the_name_does(tmp_path, monkeypatch):
 def trained(tiny_config, tmp_path_factory):
     """A checkpoint whose averaged weights differ from the others."""
     run = Run(tiny_config(tmp_path_factory.mktemp("trained"), side=64))
-    for batches in run.batches():
-        run.train_step(batches)
+    for _ in range(run.steps_per_epoch):
+        run.train_step()
     save_checkpoint(run.folder / "last.pt", run.state())
     return run
 

@@ -18,8 +18,8 @@ from nanodet_kp_core.errors import TrainingError
 from nanodet_kp_core.evaluate.metrics import score_predictions
 from nanodet_kp_core.loss.reduction import mean_over_ranks
 from nanodet_kp_core.train import run as run_module
+from nanodet_kp_core.train.detector_training import train
 from nanodet_kp_core.train.distributed import choose_device
-from nanodet_kp_core.train.loop import train
 from nanodet_kp_core.train.run import Run
 from nanodet_kp_core.train.sync_norm import SyncBatchNorm, synchronise_batch_norm
 

@@ -22,7 +22,7 @@ from nanodet_kp_core.evaluate.torch_detector import predict, torch_detector
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.detection.options import DetectOptions
-from nanodet_kp_core.train.loop import train
+from nanodet_kp_core.train.detector_training import train
 from nanodet_kp_core.train.provenance import PACKAGE, git_revision, write_run
 from nanodet_kp_core.train.run import Run
 from nanodet_kp_core.train.schedule import learning_rate

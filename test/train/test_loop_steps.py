@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from nanodet_kp_core.errors import TrainingError
+from nanodet_kp_core.train.loop import run_steps, seconds_a_step
 from nanodet_kp_core.train.precision import SMALLEST_SCALE, Precision
 from nanodet_kp_core.train.run import Run
 
@@ -26,7 +27,37 @@ def make(tiny_config, tmp_path):
 
 def steps(run, count):
     """What `count` steps return."""
-    return [run.train_step(batches) for _, batches in zip(range(count), run.batches())]
+    return [run.train_step() for _ in range(count)]
+
+
+@pytest.mark.parametrize(("told", "last"), [(None, 4), (2, 2)])
+def test_the_loop_ends_with_the_schedule_or_when_it_is_told_to(make, told, last):
+    run, other = (make(schedule={"total_epochs": 2}) for _ in range(2))
+    seen = []
+
+    def observe(values):
+        seen.append((run.step, values["loss"]))
+        return run.step == told
+
+    run_steps(run, observe)
+    assert [step for step, _ in seen] == list(range(1, last + 1))
+    assert [loss for _, loss in seen] == [values["loss"] for values in steps(other, last)]
+
+
+def test_the_time_of_a_step_is_measured_over_the_end_of_an_epoch(make):
+    run = make()
+    assert run.steps_per_epoch == 2 and seconds_a_step(run, 3) > 0
+    assert (run.step, run.epoch) == (4, 2)
+
+
+def test_the_order_of_the_images_goes_on_where_a_checkpoint_stands(make, tmp_path):
+    whole, run = make(), make()
+    expected = [[batch.names for batch in whole.next_batches()] for whole.step in range(4)]
+    torch.save(run.state() | {"step": 1}, tmp_path / "last.pt")
+    for run.step in (0, 1):
+        run.next_batches()
+    run.restore(tmp_path / "last.pt")
+    assert [[batch.names for batch in run.next_batches()] for run.step in (1, 2, 3)] == expected[1:]
 
 
 @pytest.mark.parametrize("aux", [False, True])
@@ -57,8 +88,8 @@ def test_the_average_follows_every_step(make):
     run = make()
     name = "head.gfl_cls.0.bias"
     expected = run.model.state_dict()[name].clone()
-    for updates, batches in zip((1, 2), run.batches()):
-        run.train_step(batches)
+    for updates in (1, 2):
+        run.train_step()
         decay = min(0.9, (1 + updates) / (10 + updates))
         expected = decay * expected + (1 - decay) * run.model.state_dict()[name]
     assert torch.allclose(run.state()["average"][name], expected, atol=1e-6)
@@ -90,7 +121,7 @@ def test_a_loss_scale_changes_nothing_and_an_overflow_skips_the_step(make):
     before = {name: value.clone() for name, value in run.model.named_parameters()}
     state = scaler.state_dict()
     scaler.load_state_dict(state | {"scale": float("inf")})
-    values = run.train_step(next(iter(run.batches())))
+    values = run.train_step()
     assert not np.isfinite(values["grad_norm"]) and np.isfinite(values["loss"])
     assert all(torch.equal(before[name], value) for name, value in run.model.named_parameters())
     scaler.load_state_dict(state | {"scale": SMALLEST_SCALE / 2})
@@ -113,9 +144,9 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_files(make):
     run = make()
     with torch.no_grad():
         next(run.model.head.parameters()).fill_(float("nan"))
-    batches = next(run.batches())
+    batches = run.next_batches()
     with pytest.raises(TrainingError, match="step 0: the loss is not finite") as caught:
-        run.train_step(batches)
+        run.update(batches)
     assert all(name in str(caught.value) for name in batches[0].names)
 
 
@@ -123,9 +154,9 @@ def test_so_does_a_gradient(make):
     run = make()
     run.model.head.gfl_cls[0].weight.register_hook(lambda grad: grad * float("inf"))
     before = run.model.state_dict()["backbone.conv1.0.weight"].clone()
-    batches = next(run.batches())
+    batches = run.next_batches()
     with pytest.raises(TrainingError, match="the gradient is not finite") as caught:
-        run.train_step(batches)
+        run.update(batches)
     assert batches[0].names[0] in str(caught.value)
     assert torch.equal(run.model.state_dict()["backbone.conv1.0.weight"], before)
 

@@ -38,7 +38,7 @@ from nanodet_kp_core.runtime.refinement.crops import (
 from nanodet_kp_core.runtime.refinement.refiner import Refiner, RefinerMetadata
 from nanodet_kp_core.synthetic.records import RenderedRecord, RenderedRecords
 from nanodet_kp_core.train.crop_training import CropRecipe, load_crop_state, train_crops
-from nanodet_kp_core.train.loop import train
+from nanodet_kp_core.train.detector_training import train
 from nanodet_kp_core.train.refiner_training import UNLIT_WEIGHT, RefinerTraining
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,8 +120,8 @@ def detector(tiny_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     config = tiny_config(folder, side=64, schedule={"total_epochs": 1, "val_intervals": 1})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nanodet_kp_core.train.loop.plot_results", lambda *_: None)
-        patch.setattr("nanodet_kp_core.train.loop.export_onnx", lambda *_: None)
+        patch.setattr("nanodet_kp_core.train.detector_training.plot_results", lambda *_: None)
+        patch.setattr("nanodet_kp_core.train.detector_training.export_onnx", lambda *_: None)
         train(config)
     export_onnx(folder / "best.pt", folder / "model.onnx", (96, 96), [np.zeros((96, 96, 3), np.uint8)])
     return folder / "model.onnx"

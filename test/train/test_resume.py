@@ -9,9 +9,10 @@ import torch
 from nanodet_kp_core import files
 from nanodet_kp_core.checkpoint import load_checkpoint
 from nanodet_kp_core.errors import ModelError, TrainingError
-from nanodet_kp_core.train import loop
-from nanodet_kp_core.train.loop import train
+from nanodet_kp_core.train import detector_training
+from nanodet_kp_core.train.detector_training import train
 from nanodet_kp_core.train.results import Results, read_results
+from nanodet_kp_core.train.run import Run
 
 pytestmark = pytest.mark.usefixtures("bare_loop")
 
@@ -31,11 +32,11 @@ def whole(tiny_config, tmp_path_factory):
 
 def train_until_killed(config, where, at):
     """Train with a checkpoint after every step; kill -9 after step `at`, or before its last.pt is renamed in place."""
-    loop.CHECKPOINT_SECONDS = 0.0
-    whole_step, replace, current = loop.Run.train_step, os.replace, [0]
+    detector_training.CHECKPOINT_SECONDS = 0.0
+    whole_step, replace, current = Run.train_step, os.replace, [0]
 
-    def step(run, batches):
-        values = whole_step(run, batches)
+    def step(run):
+        values = whole_step(run)
         current[0] = run.step
         if where == "step" and run.step == at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -46,7 +47,7 @@ def train_until_killed(config, where, at):
             os.kill(os.getpid(), signal.SIGKILL)
         replace(source, target)
 
-    loop.Run.train_step = step
+    Run.train_step = step
     files.os.replace = rename
     train(config)
 

@@ -11,8 +11,8 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import load_config
 from nanodet_kp_core.evaluate.metrics import Score
 from nanodet_kp_core.runtime.models.session import load_session
-from nanodet_kp_core.train import loop
-from nanodet_kp_core.train.loop import train
+from nanodet_kp_core.train import detector_training
+from nanodet_kp_core.train.detector_training import train
 from nanodet_kp_core.train.run import Run
 from nanodet_kp_core.train.warnings import same_files
 
@@ -76,9 +76,9 @@ def test_the_same_image_is_known_by_place_and_by_content(tiny_data, tmp_path):
 
 
 def test_the_onnx_of_a_run_is_calibrated_where_that_is_wanted(tiny_config, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(loop, "plot_results", lambda *_: None)
+    monkeypatch.setattr(detector_training, "plot_results", lambda *_: None)
     schedule = {"total_epochs": 1, "val_intervals": 1}
-    monkeypatch.setattr(loop, "calibrate", lambda *_: (1.5, {"val_precision": 0.875}))
+    monkeypatch.setattr(detector_training, "calibrate", lambda *_: (1.5, {"val_precision": 0.875}))
     folders = [tmp_path / name for name in ("plain", "shifted")]
     for folder, precision in zip(folders, (None, 0.9)):
         train(tiny_config(folder, side=64, schedule=schedule, evaluator={"calibrate": precision}))
@@ -90,7 +90,7 @@ def test_the_onnx_of_a_run_is_calibrated_where_that_is_wanted(tiny_config, tmp_p
 
 
 def test_a_run_that_finds_nothing_is_exported_as_it_is(tiny_config, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(loop, "plot_results", lambda *_: None)
+    monkeypatch.setattr(detector_training, "plot_results", lambda *_: None)
     schedule = {"total_epochs": 1, "val_intervals": 1}
     run = train(tiny_config(tmp_path / "run", side=64, schedule=schedule, evaluator={"calibrate": 0.975}))
     assert (run.folder / "model.onnx").exists()
