@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from nanodet_kp_core.adapt.recipe import SecondStage
 from nanodet_kp_core.crops.crop_files import joined
 from nanodet_kp_core.crops.proposal_crops import Crops
 from nanodet_kp_core.model.crop_networks import RefinerNetwork
 from nanodet_kp_core.runtime.refinement.refiner import CORNER_SCALE
+from nanodet_kp_core.train.frozen_norm import freeze_norm
 from nanodet_kp_core.train.refiner_training import RefinerTraining
 
 SHOWN = ("precision", "recall", "number", "err")
@@ -50,10 +51,8 @@ class SecondStageTraining(RefinerTraining):
 
     def prepare(self) -> None:
         """The mode of a step, with batch norm as it stands."""
-        self.network.train()
-        for layer in self.network.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.eval()
+        super().prepare()
+        freeze_norm(self.network)
 
     def draw(self, random: torch.Generator) -> Tensor:
         """Rendered crops, then own ones."""

@@ -19,6 +19,7 @@ from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.model.crop_networks import CropNet
 from nanodet_kp_core.train.ema import WeightAverage
 from nanodet_kp_core.train.loop import run_steps
+from nanodet_kp_core.train.schedule import set_rate
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +110,7 @@ class CropTraining(ABC):
         chosen = self.draw(random)
         rate = recipe.rate * min(1.0, (self.step + 1) / recipe.warmup)
         rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / recipe.steps))) + 0.005
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         self.prepare()
         loss = self.loss(self.network(changed_light(self.images[chosen], random)), chosen)
         if not torch.isfinite(loss):

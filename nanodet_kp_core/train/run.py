@@ -6,7 +6,7 @@ import logging
 import signal
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,10 @@ from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.train.distributed import Process, choose_device
 from nanodet_kp_core.train.ema import WeightAverage
+from nanodet_kp_core.train.frozen_norm import freeze_norm, untracked_norm
 from nanodet_kp_core.train.precision import Precision
 from nanodet_kp_core.train.provenance import git_revision
-from nanodet_kp_core.train.schedule import build_optimizer, learning_rate
+from nanodet_kp_core.train.schedule import build_optimizer, learning_rate, set_rate
 
 log = logging.getLogger(__name__)
 
@@ -181,8 +182,7 @@ class Run:
         with the parts and the files when the loss or, without a scaler, the gradient is not finite.
         """
         rate = learning_rate(self.config.schedule, self.step, self.steps_per_epoch, self.batch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
         images = [self._network_input(batch) for batch in batches]
         targets = [target for batch in batches for target in batch.targets]  # the criterion joins and moves them
@@ -228,7 +228,7 @@ class Run:
 
     def _preview(self, images: list[Tensor]) -> list[Tensor]:
         """Raw outputs of all images as leaves in float32: the head's and, where there is one, the auxiliary head's."""
-        with torch.no_grad(), _untracked(self.model):
+        with torch.no_grad(), untracked_norm(self.model):  # the images come again
             pairs = [self._forward(self.model, x) for x in images]
         both = [[output.float() for output in outputs if output is not None] for outputs in zip(*pairs)]
         return [torch.cat(outputs).requires_grad_() for outputs in both if outputs]
@@ -259,26 +259,6 @@ class Run:
     def validate(self) -> Score:
         """Score of the averaged weights on data.val."""
         return evaluate(self.detector(), self.config.data.val, self.config.class_names)
-
-
-def freeze_norm(model: nn.Module) -> None:
-    """Batch norm keeps the statistics that it has: those of few images would be worse."""
-    for layer in model.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.eval()
-
-
-@contextmanager
-def _untracked(model: nn.Module) -> Iterator[None]:
-    """Batch norm keeps its running statistics as they are; the images come again."""
-    norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
-    for layer in norms:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:
-        for layer in norms:
-            layer.track_running_stats = True
 
 
 def _start_worker(index: int) -> None:

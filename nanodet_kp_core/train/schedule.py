@@ -20,6 +20,12 @@ def build_optimizer(model: nn.Module, schedule: ScheduleConfig) -> torch.optim.A
     return torch.optim.AdamW(groups, lr=schedule.optimizer.lr)
 
 
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the next step, for all parameters."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def learning_rate(schedule: ScheduleConfig, step: int, steps_per_epoch: int, batch: int) -> float:
     """Rate at `step` (from 0): linear warm-up, then a cosine over the epochs of T_max (default: all).
 
