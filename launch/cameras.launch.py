@@ -1,7 +1,9 @@
 """Starts a detector for each camera, in a namespace of the camera's name.
 
-`ros2 launch nanodet_kp_ros cameras.launch.py cameras:="front rear"`: /front/image_raw -> /front/armors, and the same
-for rear. Each is a process of its own, with `threads` threads: together not more than the machine has cores.
+`ros2 launch nanodet_kp_ros cameras.launch.py cameras:="front rear"`: the detector of /front/image_raw publishes
+/front/armors, and the same for rear. Each is a process of its own, with `threads` threads: together not more than
+the machine has cores.
+
 In every argument {camera} stands for the camera's name: `camera_info_file:="~/calibration/{camera}.yaml"`.
 """
 
@@ -25,7 +27,7 @@ _SETTINGS = (
     "use_sim_time",
 )
 _CAMERA = "{camera}"
-_OF_ALL = f"of all of them, {_CAMERA} in it is the name of each; empty: as the parameter file says"
+_OF_ALL = f"as in detector.launch.py, for all cameras; {_CAMERA} in it is the name of each"
 
 
 def generate_launch_description():
@@ -33,9 +35,11 @@ def generate_launch_description():
     params_file = os.path.join(share, "config", "detector.yaml")
     return LaunchDescription(
         [
-            DeclareLaunchArgument("cameras", description="names, separated by spaces"),
-            DeclareLaunchArgument("image", default_value="image_raw", description="topic in each camera's namespace"),
-            DeclareLaunchArgument("params_file", default_value=params_file, description="parameters of all of them"),
+            DeclareLaunchArgument("cameras", description="names of the cameras, separated by spaces"),
+            DeclareLaunchArgument(
+                "image", default_value="image_raw", description="image topic in the namespace of each camera"
+            ),
+            DeclareLaunchArgument("params_file", default_value=params_file, description="parameters of all nodes"),
             *(DeclareLaunchArgument(name, default_value="", description=_OF_ALL) for name in _SETTINGS),
             OpaqueFunction(function=_detectors, args=[os.path.join(share, "launch", "detector.launch.py")]),
         ]

@@ -43,24 +43,32 @@ def generate_launch_description():
     params_file = os.path.join(config, "detector.yaml")
     arguments = [
         DeclareLaunchArgument("image", default_value="image_raw", description="image topic of the camera"),
-        DeclareLaunchArgument("camera_info", default_value="", description="empty: the one beside the image topic"),
+        DeclareLaunchArgument(
+            "camera_info", default_value="", description="topic of the calibration; empty: beside the image topic"
+        ),
         DeclareLaunchArgument("model", default_value="", description="ONNX file; empty: as the parameter file says"),
         *(DeclareLaunchArgument(name, default_value="", description=text) for name, text in _SETTINGS.items()),
         DeclareLaunchArgument("params_file", default_value=params_file, description="parameters of detector_node"),
-        DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes"),
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes, one for each camera"),
         DeclareLaunchArgument(
             "respawn",
             default_value="true",
             choices=["true", "false"],
-            description="start the detector again if it dies, but for a configuration that it refuses",
+            description="start the detector again when it dies; not when it refuses its configuration (exit code 2)",
         ),
         DeclareLaunchArgument(
             "player_source", default_value="", description="image, folder, video, camera index or rosbag2 to play"
         ),
-        DeclareLaunchArgument("fps", default_value="0.0", description="of the player; 0: as the source says"),
-        DeclareLaunchArgument("loop", default_value="true", choices=["true", "false"], description="of the player"),
-        DeclareLaunchArgument("topic", default_value="", description="of the player: which images of a bag"),
-        DeclareLaunchArgument("rate", default_value="1.0", description="of the player: how many times as fast"),
+        DeclareLaunchArgument(
+            "fps", default_value="0.0", description="images per second of the player; 0: as the source says"
+        ),
+        DeclareLaunchArgument(
+            "loop", default_value="true", choices=["true", "false"], description="the player starts again at the end"
+        ),
+        DeclareLaunchArgument(
+            "topic", default_value="", description="image topic of a bag for the player; empty: its only one"
+        ),
+        DeclareLaunchArgument("rate", default_value="1.0", description="speed of the player for a bag; 1: as recorded"),
     ]
     # With the defaults of Fast DDS most images above half a megabyte are lost on the way. Who set it up keeps his way.
     chosen = any(name in os.environ for name in _OWN_SETTINGS)

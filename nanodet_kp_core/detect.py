@@ -204,7 +204,7 @@ def _number(text: str, kind: type[int] | type[float], expected: str) -> float:
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description="Detect armor plates.")
+    parser = argparse.ArgumentParser(prog=prog, description="Find armor plates in images, videos, streams and cameras.")
     parser.add_argument(
         "source",
         metavar="SOURCE",
@@ -229,7 +229,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="for videos and cameras: look only around the last plates, and at the full frame every N frames (default: "
         "always the full frame)",
     )  # fmt: skip
-    parser.add_argument("--max-detections", type=_count, default=50, help="per frame (default: %(default)s)")
+    parser.add_argument(
+        "--max-detections", type=_count, default=50, help="maximum plates of a frame (default: %(default)s)"
+    )
     add_pose_arguments(parser)
     return parser
 

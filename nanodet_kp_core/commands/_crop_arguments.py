@@ -22,14 +22,22 @@ from nanodet_kp_core.train.crop_training import CropRecipe, CropTraining, load_c
 def add_crop_arguments(parser: argparse.ArgumentParser, seed: int, side: int) -> None:
     """Arguments of both scripts; seed and side of the rendered images are their own."""
     add_dataset_arguments(parser, required=False)
-    parser.add_argument("--pictures", type=int, default=20000, help="rendered ones, without --labels (%(default)s)")
-    parser.add_argument("--seed", type=int, default=seed, help="of the first rendered image (%(default)s)")
     parser.add_argument(
-        "--size", type=size, default=(side, side), help=f"WIDTHxHEIGHT of rendered images ({side}x{side})"
+        "--pictures", type=int, default=20000, help="rendered images, without --labels (default: %(default)s)"
     )
-    parser.add_argument("--steps", type=int, default=CropRecipe.steps, help="of training (%(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as torch chooses")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that collect (all cores)")
+    parser.add_argument(
+        "--seed", type=int, default=seed, help="seed of the first rendered image (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--size", type=size, default=(side, side), help=f"WIDTHxHEIGHT of rendered images (default: {side}x{side})"
+    )
+    parser.add_argument("--steps", type=int, default=CropRecipe.steps, help="steps of training (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="threads of torch; 0: as torch chooses (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes that cut out crops (default: all cores)"
+    )
     parser.add_argument(
         "--start", type=own_or_shared, metavar="CHECKPOINT", help="checkpoint of another training to start from"
     )

@@ -69,9 +69,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("bag", type=resolved, metavar="BAG", help="a rosbag2 folder, or its .mcap or .db3 file")
     parser.add_argument("out", type=resolved, metavar="OUT", help="new or empty folder")
     parser.add_argument("--topic", default="", help="which images (default: those of the only image topic)")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th image (default: 1)")
-    parser.add_argument("--per-second", type=float, default=0.0, metavar="N", help="take at most N images a second")
-    parser.add_argument("--to", choices=sorted(SHORT_NAMES), default="label-robomaster", help="(default: %(default)s)")
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="take every N-th image (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--per-second",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="take at most N images a second; 0: no limit (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--to", choices=sorted(SHORT_NAMES), default="label-robomaster", help="format (default: %(default)s)"
+    )
     parser.add_argument("--model", type=own_or_shared, help="ONNX made by nanodet-kp export (default: the bundled one)")
     parser.add_argument("--score", type=float, default=0.4, help="lowest score of a label (default: %(default)s)")
     return parser.parse_args()

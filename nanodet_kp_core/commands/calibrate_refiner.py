@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=resolved, help="ONNX file that names a refiner")
     add_dataset_arguments(parser)
-    parser.add_argument("--precision", type=float, default=0.97, help="wanted (default %(default)s)")
+    parser.add_argument("--precision", type=float, default=0.97, help="precision at score 0.5 (default: %(default)s)")
     args = parser.parse_args()
     if not 0 < args.precision <= 1:
         parser.error(f"--precision: expected a number above 0 and up to 1, got {args.precision:g}")

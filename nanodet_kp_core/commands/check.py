@@ -27,8 +27,10 @@ def main() -> int:
     parser.add_argument(
         "--picture", type=resolved, metavar="FILE", help="write class and size histograms (.png .svg .pdf)"
     )
-    parser.add_argument("--fast", action="store_true", help="read only the head of each image")
-    parser.add_argument("--show", type=int, default=50, metavar="N", help="print at most N errors and N warnings (50)")
+    parser.add_argument("--fast", action="store_true", help="read only the first bytes of each image, not its pixels")
+    parser.add_argument(
+        "--show", type=int, default=50, metavar="N", help="errors to print, and warnings (default: %(default)s)"
+    )
     args = parser.parse_args()
     name, labels, images = dataset_of(args)
     class_names = None if args.any_class else class_names_of(args) or ARMOR_CLASSES

@@ -31,11 +31,16 @@ def main() -> int:
     parser.add_argument("out", type=resolved, metavar="OUT", help="new or empty folder")
     parser.add_argument("--to", required=True, choices=sorted(SHORT_NAMES), help="format to write")
     add_dataset_arguments(parser)
-    parser.add_argument("--lossy", action="store_true", help="drop what the new format cannot hold")
+    parser.add_argument("--lossy", action="store_true", help="go on without what the new format cannot hold")
     parser.add_argument(
         "--whole-pixels", action="store_true", help="round coordinates (the published VOC reader takes whole ones only)"
     )
-    parser.add_argument("--pictures", choices=("copy", "link", "none"), default="copy", help="(default: copy)")
+    parser.add_argument(
+        "--pictures",
+        choices=("copy", "link", "none"),
+        default="copy",
+        help="what to do with the images (default: %(default)s)",
+    )
     args = parser.parse_args()
     name, labels, folder = dataset_of(args)
     target = SHORT_NAMES[args.to]

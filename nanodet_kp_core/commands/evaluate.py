@@ -89,7 +89,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the input; a checkpoint only")
     parser.add_argument(
         "--score", type=float, nargs="+", default=[0.5],
-        help="score thresholds (default 0.5); the report's tables of corners, sizes and classes take the first",
+        help="score thresholds (default: 0.5); the report's tables of corners, sizes and classes take the first",
     )  # fmt: skip
     parser.add_argument("--limit", type=int, metavar="N", help="the first N images only")
     parser.add_argument("--camera", type=resolved, help="calibration (YAML) of the camera that took all the images")
@@ -99,7 +99,9 @@ def _arguments() -> argparse.Namespace:
         "--beside", type=own_or_shared, metavar="ONNX",
         help="another exported model, shown beside this one in DIR/compare.html",
     )  # fmt: skip
-    parser.add_argument("--gallery", type=int, default=24, metavar="N", help="images of each kind (default 24)")
+    parser.add_argument(
+        "--gallery", type=int, default=24, metavar="N", help="images of each kind in the report (default: %(default)s)"
+    )
     args = parser.parse_args()
     if any(not 0 < threshold < 1 for threshold in args.score):
         parser.error(f"--score: expected thresholds between 0 and 1, got {args.score}")

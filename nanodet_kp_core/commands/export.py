@@ -30,8 +30,8 @@ COMPARED = 8
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=own_or_shared)
-    parser.add_argument("onnx", type=resolved)
+    parser.add_argument("checkpoint", type=own_or_shared, help="checkpoint (.pt) of a training")
+    parser.add_argument("onnx", type=resolved, help="ONNX file to write")
     parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the input (default: data.val.input_size)")
     parser.add_argument("--images", help="image or folder to compare on (default: data.val of the run)")
     parser.add_argument(

@@ -19,11 +19,16 @@ from nanodet_kp_core.synthetic.generator import render
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=500, help="rendered ones (%(default)s)")
-    parser.add_argument("--seed", type=int, default=950_000_000, help="of the first image (%(default)s)")
-    parser.add_argument("--size", type=size, default=(640, 480), help="WIDTHxHEIGHT (640x480)")
+    parser.add_argument("--images", type=int, default=500, help="number of rendered images (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=950_000_000, help="seed of the first image (default: %(default)s)")
+    parser.add_argument("--size", type=size, default=(640, 480), help="WIDTHxHEIGHT of the images (default: 640x480)")
     parser.add_argument(
-        "--plate-px", type=float, nargs=2, default=(9.0, 200.0), metavar=("LEAST", "MOST"), help="widths of plates"
+        "--plate-px",
+        type=float,
+        nargs=2,
+        default=(9.0, 200.0),
+        metavar=("LEAST", "MOST"),
+        help="widths of the plates, pixels (default: 9 200)",
     )
     args = parser.parse_args()
     if args.images < 1 or args.seed < 0:

@@ -54,7 +54,7 @@ def main() -> int:
         "--weights",
         choices=CHOICES,
         default="average",
-        help="of a .ckpt: the moving average (default) or the weights that were trained",
+        help="of a .ckpt: the moving average or the weights that were trained (default: %(default)s)",
     )
     parser.add_argument(
         "--classes",
@@ -79,7 +79,8 @@ def main() -> int:
         "--corners",
         choices=CORNER_CHOICES,
         default="keep",
-        help="corner codec of the result; corners that the checkpoint lacks start as those of the box",
+        help="corner codec of the result; corners that the checkpoint lacks start as those of the box (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--target",

@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("model", type=own_or_shared, help="ONNX made by nanodet-kp export")
     parser.add_argument("int8", type=resolved, help="ONNX to write")
     add_dataset_arguments(parser)
-    parser.add_argument("--threads", type=int, default=1, help="threads it is timed with (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="threads with which it is timed (default: %(default)s)")
     args = parser.parse_args()
     class_names = load_session(args.model, 1).metadata.class_names
     found = quantize(args.model, args.int8, records_of(args, class_names), args.threads)

@@ -91,11 +91,13 @@ def _pictures() -> Iterator[Sample]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=resolved, help=".jpg or .png")
-    parser.add_argument("--config", help="training configuration (YAML); default: rendered images, a row a kind")
-    parser.add_argument("--count", type=int, default=12, help="images of --config (default %(default)s)")
-    parser.add_argument("--columns", type=int, default=4, help="images in a row (default %(default)s)")
-    parser.add_argument("--epoch", type=int, default=0, help="the epoch whose images are drawn (default 0)")
+    parser.add_argument("out", type=resolved, help="image to write: .jpg or .png")
+    parser.add_argument(
+        "--config", help="training configuration (YAML); without it: rendered images, one row for each kind"
+    )
+    parser.add_argument("--count", type=int, default=12, help="number of images with --config (default: %(default)s)")
+    parser.add_argument("--columns", type=int, default=4, help="images in a row (default: %(default)s)")
+    parser.add_argument("--epoch", type=int, default=0, help="the epoch whose images are drawn (default: %(default)s)")
     args = parser.parse_args()
     if args.out.suffix not in (".jpg", ".png"):
         parser.error(f"expected a path that ends in .jpg or .png, got {args.out}")

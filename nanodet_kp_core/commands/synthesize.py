@@ -41,29 +41,33 @@ def contact_sheet(path: Path, seed: int, tile: tuple[int, int], plate_px: tuple[
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("dataset", "clip", "sheet"))
-    parser.add_argument("out", type=resolved)
-    parser.add_argument("--count", type=int, default=20000, help="images of the data set (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="first seed (default %(default)s)")
-    parser.add_argument("--size", type=size, help="WIDTHxHEIGHT (default 256x256, clip 640x480)")
+    parser.add_argument("what", choices=("dataset", "clip", "sheet"), help="what to render")
+    parser.add_argument("out", type=resolved, help="folder of the data set, .avi of the clip, or .png of the sheet")
+    parser.add_argument("--count", type=int, default=20000, help="images of the data set (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first image (default: %(default)s)")
+    parser.add_argument("--size", type=size, help="WIDTHxHEIGHT of the images (default: 256x256, of a clip 640x480)")
     parser.add_argument(
         "--plate-px",
         type=float,
         nargs=2,
         default=PLATE_PX,
         metavar=("LOW", "HIGH"),
-        help="width of a small plate seen from the front, pixels (default 8 200)",
+        help=f"width of a small plate seen from the front, pixels (default: {PLATE_PX[0]:g} {PLATE_PX[1]:g})",
     )
-    parser.add_argument("--exact", action="store_true", help="plates built to the letter, for measuring poses")
+    parser.add_argument(
+        "--exact", action="store_true", help="plates with exact sizes and upright bars, to measure poses"
+    )
     parser.add_argument(
         "--format",
         choices=sorted(SHORT_NAMES),
         default="coco",
-        help="write OUT/FORMAT too, with links to the images (default: COCO alone)",
+        help="write the labels in this format too: OUT/FORMAT, with links to the images (default: %(default)s only)",
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of the clip (default %(default)s)")
-    parser.add_argument("--fps", type=float, default=30.0, help="frames a second of the clip (default %(default)s)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes that render (default: all cores)"
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of the clip (default: %(default)s)")
+    parser.add_argument("--fps", type=float, default=30.0, help="frames a second of the clip (default: %(default)s)")
     args = parser.parse_args()
     if args.count < 1 or args.seed < 0 or args.workers < 1 or args.seconds <= 0 or args.fps <= 0:
         parser.error("--count, --workers, --seconds and --fps must be positive, --seed not negative")

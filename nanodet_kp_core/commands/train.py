@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
         "--resume", nargs="?", const=True, metavar="CHECKPOINT",
         help="go on from last.pt in the configured save_dir, or from CHECKPOINT (default: schedule.resume)",
     )  # fmt: skip
-    parser.add_argument("--print", action="store_true", help="print the configuration to start your own, and exit")
+    parser.add_argument("--print", action="store_true", help="print the configuration and exit: the start of your own")
     own = parser.add_argument_group("a finished model and own images, without a configuration")
     own.add_argument(
         "--data", type=resolved, metavar="LABELS", help="a COCO file, a data.yaml of YOLO-pose, or a folder"
@@ -85,7 +85,10 @@ def _arguments() -> argparse.Namespace:
         "--out", type=resolved, metavar="RUN", help="folder for the model, the report and intermediate files"
     )
     own.add_argument(
-        "--start", type=own_or_shared, metavar="ONNX", help="model to start from, its .pt beside it (the bundled one)"
+        "--start",
+        type=own_or_shared,
+        metavar="ONNX",
+        help="model to start from, its .pt beside it (default: the bundled one)",
     )
     own.add_argument(
         "--validation",
@@ -94,9 +97,13 @@ def _arguments() -> argparse.Namespace:
         help="labels of validation images (default: a part of --data, by source)",
     )
     own.add_argument("--validation-images", type=resolved, metavar="DIR", help="folder of their images (as --images)")
-    own.add_argument("--minutes", type=float, default=20.0, help="budget (%(default)g)")
-    own.add_argument("--seed", type=int, default=0, help="of the training (%(default)s)")
-    own.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that render (all cores)")
+    own.add_argument(
+        "--minutes", type=float, default=20.0, help="time that the training may take (default: %(default)g)"
+    )
+    own.add_argument("--seed", type=int, default=0, help="seed of the training (default: %(default)s)")
+    own.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes that render (default: all cores)"
+    )
     args = parser.parse_args()
     if (args.config is None) == (args.data is None):
         parser.error("expected a configuration, or --data with labels")

@@ -38,13 +38,14 @@ def main() -> int:
         "--proposal-score",
         type=float,
         default=LOOKED_AT,
-        help=f"lowest score of refined detections, kept in refiner.onnx (%(default)s; training: {PROPOSAL_SCORE})",
+        help="lowest score that is looked at again, kept in refiner.onnx (default: %(default)s; "
+        f"training uses {PROPOSAL_SCORE})",
     )
     parser.add_argument(
         "--detector-weight",
         type=float,
         default=1.0,
-        help="weight of the detector's logit in the final logit, kept in refiner.onnx (%(default)s)",
+        help="weight of the detector's logit in the final logit, kept in refiner.onnx (default: %(default)s)",
     )
     parser.add_argument(
         "--bars", type=own_or_shared, metavar="ONNX",

@@ -46,7 +46,9 @@ def main() -> int:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--save", type=resolved, metavar="DIR", help="write the images into a folder")
     where.add_argument("--show", action="store_true", help="show them in a window")
-    parser.add_argument("--scale", type=float, default=1.0, help="enlarge the images, for small plates (default 1)")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="enlarge the images, for small plates (default: %(default)s)"
+    )
     parser.add_argument("--count", type=int, metavar="N", help="the first N images only")
     args = parser.parse_args()
     if not 0.1 <= args.scale <= 16:

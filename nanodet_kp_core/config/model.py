@@ -16,6 +16,7 @@ Activation: TypeAlias = Literal["LeakyReLU", "ReLU", "ReLU6", "SiLU", "HardSwish
 
 
 def _written_out(path: Path) -> Path:
+    """also with `~`, `file://` or `package://`"""
     try:
         return resolved(path)
     except ConfigError as error:
@@ -33,94 +34,101 @@ class Strict(BaseModel):
 
 
 class ShuffleNetConfig(Strict):
-    name: Literal["ShuffleNetV2"] = "ShuffleNetV2"
-    model_size: Literal["0.5x", "1.0x", "1.5x"] = "1.0x"
-    # Ours. Width of the first convolution, whose map is the largest; 24 as published. A CPU computes blocks of 16.
+    name: Literal["ShuffleNetV2"] = "ShuffleNetV2"  # the backbone of NanoDet-Plus
+    model_size: Literal["0.5x", "1.0x", "1.5x"] = "1.0x"  # width of the layers, as published
+    # ours: width of the first convolution, whose map is the largest; 24 as published. A CPU computes blocks of 16.
     stem_channels: int = Field(24, ge=8, le=64)
-    out_stages: tuple[int, ...] = (2, 3, 4)
-    activation: Activation = "LeakyReLU"
+    out_stages: tuple[int, ...] = (2, 3, 4)  # stages whose feature maps go to the neck
+    activation: Activation = "LeakyReLU"  # activation of its layers
     pretrained: UserPath | None = None  # ours: ImageNet weights in a local file
 
 
 class GhostNetConfig(Strict):
-    name: Literal["GhostNet"] = "GhostNet"
-    width_mult: float = Field(1.0, gt=0, le=2)
-    out_stages: tuple[int, ...] = (4, 6, 9)
-    activation: Activation = "ReLU"
-    pretrained: UserPath | None = None  # ours, as above
+    name: Literal["GhostNet"] = "GhostNet"  # as published
+    width_mult: float = Field(1.0, gt=0, le=2)  # factor of the width of the layers
+    out_stages: tuple[int, ...] = (4, 6, 9)  # stages whose feature maps go to the neck
+    activation: Activation = "ReLU"  # activation of its layers
+    pretrained: UserPath | None = None  # ours: ImageNet weights in a local file
 
 
 class GhostPanConfig(Strict):
-    name: Literal["GhostPAN"] = "GhostPAN"
-    in_channels: tuple[int, ...] | None = None  # derived from the backbone; accepted because the guide lists it
-    out_channels: int = Field(96, ge=8)
-    kernel_size: int = 5
+    name: Literal["GhostPAN"] = "GhostPAN"  # the neck of NanoDet-Plus
+    # not used, because the backbone says it; accepted because the guide lists it
+    in_channels: tuple[int, ...] | None = None
+    out_channels: int = Field(96, ge=8)  # channels of each level
+    kernel_size: int = 5  # side of its depthwise convolutions
+    # levels beside those of the backbone, each with half the resolution of the one before
     num_extra_level: int = Field(1, ge=0, le=2)
-    use_depthwise: bool = True
-    activation: Activation = "LeakyReLU"
+    use_depthwise: bool = True  # depthwise-separable convolutions instead of full ones
+    activation: Activation = "LeakyReLU"  # activation of its layers
 
 
 class PanConfig(Strict):
     """Neck of the first NanoDet."""
 
-    name: Literal["PAN"] = "PAN"
+    name: Literal["PAN"] = "PAN"  # the neck of the first NanoDet
+    # not used, because the backbone says it; accepted because the guide lists it
     in_channels: tuple[int, ...] | None = None
-    out_channels: int = Field(96, ge=8)
-    start_level: Literal[0] = 0
-    num_outs: int | None = None  # one level a backbone stage; checked when given
+    out_channels: int = Field(96, ge=8)  # channels of each level
+    start_level: Literal[0] = 0  # first feature map of the backbone that it takes
+    num_outs: int | None = None  # number of levels: one for each stage of the backbone; checked when given
 
 
 class NormConfig(Strict):
-    type: Literal["BN"] = "BN"
+    type: Literal["BN"] = "BN"  # batch norm
 
 
 class QflConfig(Strict):
-    name: Literal["QualityFocalLoss"] = "QualityFocalLoss"
-    use_sigmoid: Literal[True] = True
-    beta: float = 2.0
-    loss_weight: float = 1.0
+    name: Literal["QualityFocalLoss"] = "QualityFocalLoss"  # loss of the scores
+    use_sigmoid: Literal[True] = True  # a score is the sigmoid of its logit
+    beta: float = 2.0  # power of the score's error, by which each term is weighted
+    loss_weight: float = 1.0  # weight in the whole loss
 
 
 class DflConfig(Strict):
-    name: Literal["DistributionFocalLoss"] = "DistributionFocalLoss"
-    loss_weight: float = 0.25
+    name: Literal["DistributionFocalLoss"] = "DistributionFocalLoss"  # loss of the distributions of distances
+    loss_weight: float = 0.25  # weight in the whole loss
 
 
 class GiouConfig(Strict):
-    name: Literal["GIoULoss"] = "GIoULoss"
-    loss_weight: float = 2.0
+    name: Literal["GIoULoss"] = "GIoULoss"  # loss of the boxes
+    loss_weight: float = 2.0  # weight in the whole loss
 
 
 class LossConfig(Strict):
-    loss_qfl: QflConfig = QflConfig()
-    loss_dfl: DflConfig = DflConfig()
-    loss_bbox: GiouConfig = GiouConfig()
-    # Ours. Smooth-L1 on the decoded corners, in diagonals of the plate's box; 0 is the published loss.
+    loss_qfl: QflConfig = QflConfig()  # scores
+    loss_dfl: DflConfig = DflConfig()  # distributions of distances
+    loss_bbox: GiouConfig = GiouConfig()  # boxes
+    # ours: weight of a smooth-L1 loss on the decoded corners, in diagonals of the plate's box; 0 is the published loss
     corner_weight: float = Field(0.0, ge=0)
-    # Ours. Cross-entropy on the sticker, factored class layout only.
+    # ours: weight of the cross-entropy on the sticker, with the factored class layout only
     number_weight: float = Field(1.0, ge=0)
-    # Ours. Number of coordinates that the distribution loss is averaged over: 4 as published (each of the 12
-    # coordinates then weighs three times what it does without corners) or 12, a true mean.
+    # ours: number of coordinates that the distribution loss is averaged over. 4 as published: each of the 12
+    # coordinates then weighs three times what it does without corners. 12: a true mean.
     dfl_coordinates: Literal[4, 12] = 12
 
 
 class DslaConfig(Strict):
     """Dynamic soft label assigner (NanoDet-Plus, RTMDet). Ours as a section; published: constants in the code."""
 
-    name: Literal["DynamicSoftLabelAssigner"] = "DynamicSoftLabelAssigner"
-    topk: int = Field(13, ge=1)
-    iou_factor: float = 3.0
+    name: Literal["DynamicSoftLabelAssigner"] = "DynamicSoftLabelAssigner"  # dynamic soft labels
+    topk: int = Field(13, ge=1)  # k, the number of priors that a plate takes, is the sum of this many of its best IoUs
+    iou_factor: float = 3.0  # weight of the overlap in the cost of a pair of plate and prior
+    # published: 1.03 ** (mean corner distance in pixels - 100); normalised: mean corner distance over the box diagonal
     corner_cost: Literal["none", "published", "normalised"] = "normalised"
-    corner_factor: float = 1.0
+    corner_factor: float = 1.0  # weight of the normalised corner cost
+    # a candidate lies inside its own plate, and a plate without any takes the nearest prior; false, as published:
+    # inside any plate
     inside_own_gt: bool = True
-    soft_center_radius: float | None = Field(None, gt=0)  # strides; RTMDet's soft center prior when given
+    # strides; a prior farther from the center of the box costs more (RTMDet); null: no such cost
+    soft_center_radius: float | None = Field(None, gt=0)
 
 
 class AtssConfig(Strict):
     """Adaptive training sample selection (the first NanoDet)."""
 
-    name: Literal["ATSSAssigner"] = "ATSSAssigner"
-    topk: int = Field(9, ge=1)
+    name: Literal["ATSSAssigner"] = "ATSSAssigner"  # adaptive selection
+    topk: int = Field(9, ge=1)  # candidates of each level
 
 
 def by_name(default: str) -> Discriminator:
@@ -144,60 +152,65 @@ class HeadBase(Strict):
     """What every head has."""
 
     num_classes: int | None = None  # must equal the number of class names when given
-    input_channel: int = 96
-    feat_channels: int = 96
-    stacked_convs: int = Field(2, ge=0)
-    activation: Activation = "LeakyReLU"
-    norm_cfg: NormConfig = NormConfig()
-    class_layout: Literal["joint", "factored"] = "joint"  # ours, see layout.py
-    loss: LossConfig = LossConfig()
+    input_channel: int = 96  # must equal fpn.out_channels
+    feat_channels: int = 96  # channels inside the head
+    stacked_convs: int = Field(2, ge=0)  # convolutions before the output
+    activation: Activation = "LeakyReLU"  # activation of its layers
+    norm_cfg: NormConfig = NormConfig()  # normalisation of its layers
+    # ours: joint has one logit for each class; factored has logits of colors and logits of stickers
+    class_layout: Literal["joint", "factored"] = "joint"
+    loss: LossConfig = LossConfig()  # weights of the losses
 
 
 class NanoDetPlusHeadConfig(HeadBase):
-    name: Literal["NanoDetPlusHead"] = "NanoDetPlusHead"
-    kernel_size: int = 5
+    name: Literal["NanoDetPlusHead"] = "NanoDetPlusHead"  # the head of NanoDet-Plus
+    kernel_size: int = 5  # side of its depthwise convolutions
+    # pixels between the priors of each level; one for each level of the neck
     strides: tuple[int, ...] = (8, 16, 32, 64)
-    reg_max: int = Field(7, ge=2, le=31)
-    corner_codec: Literal["signed", "unsigned", "none"] = "signed"  # ours, see layout.py
-    assigner: DslaByDefault = DslaConfig()  # ours
+    reg_max: int = Field(7, ge=2, le=31)  # last bin of a distribution, in strides
+    # ours: signed lets a corner lie on any side of its prior; unsigned, as published, on one side only; none has no
+    # corners
+    corner_codec: Literal["signed", "unsigned", "none"] = "signed"
+    assigner: DslaByDefault = DslaConfig()  # ours: which priors learn which plate
 
 
 class NanoDetHeadConfig(HeadBase):
     """The head of the first NanoDet (generalized focal loss)."""
 
-    name: Literal["NanoDetHead"] = "NanoDetHead"
-    kernel_size: Literal[3] = 3
-    share_cls_reg: bool = True
-    octave_base_scale: float = Field(5, gt=0)
-    scales_per_octave: Literal[1] = 1
-    strides: tuple[int, ...] = (8, 16, 32)
-    reg_max: int = Field(7, ge=2, le=31)
-    corner_codec: Literal["signed", "unsigned", "none"] = "signed"  # ours
-    assigner: AtssByDefault = AtssConfig()  # ours
+    name: Literal["NanoDetHead"] = "NanoDetHead"  # the head of the first NanoDet
+    kernel_size: Literal[3] = 3  # side of its depthwise convolutions
+    share_cls_reg: bool = True  # one tower gives scores and distances; false: each has its own
+    octave_base_scale: float = Field(5, gt=0)  # side of an anchor for the assigner, in strides
+    scales_per_octave: Literal[1] = 1  # anchors of each prior
+    strides: tuple[int, ...] = (8, 16, 32)  # pixels between the priors of each level; one for each level of the neck
+    reg_max: int = Field(7, ge=2, le=31)  # last bin of a distribution, in strides
+    corner_codec: Literal["signed", "unsigned", "none"] = "signed"  # ours: as for NanoDetPlusHead
+    assigner: AtssByDefault = AtssConfig()  # ours: which priors learn which plate
 
 
 class RtmDetHeadConfig(HeadBase):
     """RTMDet's head: shared convolutions, separate batch norms, distances through exp instead of distributions."""
 
-    name: Literal["RTMDetSepBNHead"] = "RTMDetSepBNHead"
+    name: Literal["RTMDetSepBNHead"] = "RTMDetSepBNHead"  # the head of RTMDet
     activation: Activation = "SiLU"
-    share_conv: bool = True
-    strides: tuple[int, ...] = (8, 16, 32)
-    corner_codec: Literal["signed", "none"] = "signed"  # ours
-    assigner: DslaByDefault = DslaConfig(soft_center_radius=3.0)  # ours
+    share_conv: bool = True  # all levels share the weights of the convolutions
+    strides: tuple[int, ...] = (8, 16, 32)  # pixels between the priors of each level; one for each level of the neck
+    # ours: signed lets a corner lie on any side of its prior; none has no corners
+    corner_codec: Literal["signed", "none"] = "signed"
+    assigner: DslaByDefault = DslaConfig(soft_center_radius=3.0)  # ours: which priors learn which plate
 
 
 class AuxHeadConfig(Strict):
-    name: Literal["SimpleConvHead"] = "SimpleConvHead"
-    num_classes: int | None = None
-    input_channel: int = 192
-    feat_channels: int = 192
-    stacked_convs: int = Field(4, ge=0)
-    strides: tuple[int, ...] = (8, 16, 32, 64)
-    activation: Activation = "LeakyReLU"
-    reg_max: int = 7
-    use_depthwise: bool = False  # ours: depthwise-separable towers
-    own_fpn: bool = True  # ours: False reads the main pyramid only
+    name: Literal["SimpleConvHead"] = "SimpleConvHead"  # the auxiliary head
+    num_classes: int | None = None  # must equal the number of class names when given
+    input_channel: int = 192  # must equal twice fpn.out_channels with own_fpn, else fpn.out_channels
+    feat_channels: int = 192  # channels inside the head
+    stacked_convs: int = Field(4, ge=0)  # convolutions before the output
+    strides: tuple[int, ...] = (8, 16, 32, 64)  # must equal those of head
+    activation: Activation = "LeakyReLU"  # activation of its layers
+    reg_max: int = 7  # must equal that of head
+    use_depthwise: bool = False  # ours: depthwise-separable convolutions instead of full ones
+    own_fpn: bool = True  # ours: it has a neck of its own beside the main one; false: it reads the main one only
 
 
 BackboneConfig: TypeAlias = ShuffleNetConfig | GhostNetConfig
@@ -206,33 +219,36 @@ HeadConfig: TypeAlias = NanoDetPlusHeadConfig | NanoDetHeadConfig | RtmDetHeadCo
 
 
 class ArchConfig(Strict):
-    # The first NanoDet is called OneStageDetector by its authors; the parts below decide what is built.
+    # OneStageDetector is the first NanoDet; the parts below decide what is built, whatever this says
     name: Literal["NanoDetPlus", "OneStageDetector"] = "NanoDetPlus"
-    detach_epoch: int = Field(0, ge=0)
+    detach_epoch: int = Field(0, ge=0)  # from this epoch on the auxiliary loss no longer reaches backbone and neck
+    # image to feature maps
     backbone: Annotated[
         Annotated[ShuffleNetConfig, Tag("ShuffleNetV2")] | Annotated[GhostNetConfig, Tag("GhostNet")],
         by_name("ShuffleNetV2"),
     ] = ShuffleNetConfig()
+    # the neck: feature maps to levels
     fpn: Annotated[
         Annotated[GhostPanConfig, Tag("GhostPAN")] | Annotated[PanConfig, Tag("PAN")], by_name("GhostPAN")
     ] = GhostPanConfig()
+    # levels to scores, boxes and corners
     head: Annotated[
         Annotated[NanoDetPlusHeadConfig, Tag("NanoDetPlusHead")]
         | Annotated[NanoDetHeadConfig, Tag("NanoDetHead")]
         | Annotated[RtmDetHeadConfig, Tag("RTMDetSepBNHead")],
         by_name("NanoDetPlusHead"),
     ] = NanoDetPlusHeadConfig()
-    aux_head: AuxHeadConfig | None = None
+    aux_head: AuxHeadConfig | None = None  # guides the assignment of NanoDetPlusHead during training; null: no guide
 
 
 class AveragerConfig(Strict):
-    name: Literal["ExpMovingAverager"] = "ExpMovingAverager"
-    decay: float = Field(0.9998, ge=0, lt=1)
+    name: Literal["ExpMovingAverager"] = "ExpMovingAverager"  # exponential moving average of the weights
+    decay: float = Field(0.9998, ge=0, lt=1)  # share of the average that stays at each step
 
 
 class ModelConfig(Strict):
-    weight_averager: AveragerConfig = AveragerConfig()
-    arch: ArchConfig = ArchConfig()
+    weight_averager: AveragerConfig = AveragerConfig()  # the average is what is validated and exported
+    arch: ArchConfig = ArchConfig()  # the network
 
 
 def layout_of(head: HeadConfig, class_names: Sequence[str]) -> HeadLayout:

@@ -13,73 +13,74 @@ from nanodet_kp_core.layout import HeadLayout
 
 
 class DeviceConfig(Strict):
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"  # ours
-    gpu_ids: list[int] | int | None = None  # the guide's; more than one is started with torchrun
-    workers_per_gpu: int = Field(1, ge=0)
-    batchsize_per_gpu: int = Field(32, ge=1)
-    threads: int = Field(0, ge=0)  # ours: torch threads on the CPU; 0 leaves torch's choice
-    precision: Literal[32, 16, "bf16"] = 32
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"  # ours: auto takes a GPU where there is one
+    gpu_ids: list[int] | int | None = None  # numbers of the GPUs, more than one with torchrun; -1: the CPU
+    workers_per_gpu: int = Field(1, ge=0)  # processes that prepare batches; 0: training prepares them itself
+    batchsize_per_gpu: int = Field(32, ge=1)  # images of a batch, for each process
+    threads: int = Field(0, ge=0)  # ours: threads of torch on the CPU; 0: as torch chooses
+    precision: Literal[32, 16, "bf16"] = 32  # bits of a number: 16 and bf16 are mixed precision
 
 
 class OptimizerConfig(Strict):
-    name: Literal["AdamW"] = "AdamW"
-    lr: float = Field(0.001, gt=0)  # for a batch of `reference_batch`
-    weight_decay: float = Field(0.05, ge=0)
+    name: Literal["AdamW"] = "AdamW"  # Adam with a weight decay of its own
+    lr: float = Field(0.001, gt=0)  # learning rate for a batch of `reference_batch`
+    weight_decay: float = Field(0.05, ge=0)  # strength of that decay
     reference_batch: int = Field(32, ge=1)  # ours: the learning rate scales with batch / reference_batch
 
 
 class WarmupConfig(Strict):
-    name: Literal["linear"] = "linear"
-    steps: int = Field(500, ge=0)
-    ratio: float = Field(0.0001, gt=0, le=1)
+    name: Literal["linear"] = "linear"  # the learning rate rises linearly
+    steps: int = Field(500, ge=0)  # optimizer steps until the full learning rate
+    ratio: float = Field(0.0001, gt=0, le=1)  # share of the learning rate to begin with
 
 
 class LrScheduleConfig(Strict):
-    name: Literal["CosineAnnealingLR"] = "CosineAnnealingLR"
-    T_max: int | None = Field(None, ge=1)  # epochs to the minimum; the whole training when not given
-    eta_min: float = Field(0.00005, ge=0)
+    name: Literal["CosineAnnealingLR"] = "CosineAnnealingLR"  # after the warm-up the learning rate falls as a cosine
+    T_max: int | None = Field(None, ge=1)  # epochs to the minimum; null: the whole training
+    eta_min: float = Field(0.00005, ge=0)  # lowest learning rate, for a batch of reference_batch
 
 
 class ScheduleConfig(Strict):
-    resume: bool | None = None  # True goes on from last.pt in save_dir, like --resume
+    resume: bool | None = None  # true: go on from last.pt in save_dir, like --resume
     load_model: UserPath | None = None  # weights to start from: one of our checkpoints
-    optimizer: OptimizerConfig = OptimizerConfig()
-    warmup: WarmupConfig = WarmupConfig()
-    total_epochs: int = Field(300, ge=1)
-    lr_schedule: LrScheduleConfig = LrScheduleConfig()
-    val_intervals: int = Field(10, ge=1)
+    optimizer: OptimizerConfig = OptimizerConfig()  # the steps
+    warmup: WarmupConfig = WarmupConfig()  # the first steps
+    total_epochs: int = Field(300, ge=1)  # epochs of the training
+    lr_schedule: LrScheduleConfig = LrScheduleConfig()  # the learning rate after the warm-up
+    val_intervals: int = Field(10, ge=1)  # epochs from one validation to the next; the last epoch is always validated
     freeze_norm: bool = False  # ours: batch norm keeps the statistics of load_model
     accumulate: int = Field(1, ge=1)  # ours: batches to one optimizer step
-    early_stop: int | None = Field(None, ge=1)  # ours: validations without a better one
+    # ours: stop after this many validations without a better one; null: never
+    early_stop: int | None = Field(None, ge=1)
 
 
 SaveKey: TypeAlias = Literal["f1", "mAP", "AP_50", "oks_mAP"]
 
 
 class EvaluatorConfig(Strict):
-    name: Literal["CornerEvaluator", "CocoDetectionEvaluator"] = "CornerEvaluator"  # both report everything
-    save_key: SaveKey = "f1"  # what the best checkpoint is best at
-    # Ours: model.onnx has its scores shifted so that 0.5 is the lowest threshold with this precision on data.val.
+    name: Literal["CornerEvaluator", "CocoDetectionEvaluator"] = "CornerEvaluator"  # both names report everything
+    save_key: SaveKey = "f1"  # figure by which a checkpoint becomes best.pt
+    # ours: model.onnx has its scores shifted so that 0.5 is the lowest threshold with this precision on data.val
     calibrate: float | None = Field(None, gt=0, le=1)
 
 
 class LogConfig(Strict):
-    interval: int = Field(10, ge=1)
-    tensorboard: bool = True  # ours
+    interval: int = Field(10, ge=1)  # steps from one log line to the next
+    tensorboard: bool = True  # ours: write event files of TensorBoard
     images: int = Field(8, ge=0)  # ours: validation images shown in TensorBoard
 
 
 class TrainConfig(Strict):
-    save_dir: UserPath
-    seed: int = Field(0, ge=0)
-    model: ModelConfig = ModelConfig()
-    class_names: tuple[str, ...] = ARMOR_CLASSES
-    data: DataSets
-    device: DeviceConfig = DeviceConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    grad_clip: float = Field(35.0, gt=0)
-    evaluator: EvaluatorConfig = EvaluatorConfig()
-    log: LogConfig = LogConfig()
+    save_dir: UserPath  # folder of checkpoints, logs and model.onnx; starts from the working directory
+    seed: int = Field(0, ge=0)  # of all random numbers
+    model: ModelConfig = ModelConfig()  # average and network
+    class_names: tuple[str, ...] = ARMOR_CLASSES  # names of the classes, in the order of the output
+    data: DataSets  # labeled and rendered images
+    device: DeviceConfig = DeviceConfig()  # where it runs
+    schedule: ScheduleConfig = ScheduleConfig()  # how long, and how fast it learns
+    grad_clip: float = Field(35.0, gt=0)  # largest norm of the gradient
+    evaluator: EvaluatorConfig = EvaluatorConfig()  # validation
+    log: LogConfig = LogConfig()  # what is written meanwhile
 
     @property
     def layout(self) -> HeadLayout:

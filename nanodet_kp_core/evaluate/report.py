@@ -32,10 +32,10 @@ from nanodet_kp_core.runtime.poses.pose import Camera
 class Report:
     """Figures of one model on one data set.
 
-    scores: by score threshold; corners, sizes, numbers, confusion, pose and pose_rows: at the first of them,
-    `threshold`.
-    curve: over all thresholds from that of the detector on. matches: at that of the detector, for plots and gallery;
-    not written to JSON.
+    scores: by score threshold.
+    corners, sizes, numbers, confusion, pose, pose_rows: at the first of these thresholds, `threshold`.
+    curve: over all thresholds from that of the detector on.
+    matches: at the threshold of the detector, for plots and gallery; not written to JSON.
     """
 
     model: str

@@ -66,10 +66,13 @@ def export_onnx(
 ) -> tuple[ModelMetadata, float]:
     """Write `target` for an input of `size` (width, height); returns its metadata and the worst difference to torch.
 
-    images: uint8 BGR images on which torch and onnxruntime are compared. metrics: kept in the metadata. offset: added
-    to the score logits, so that score 0.5 means what the validation set says it should. decoded: see DecodedNetwork.
-    batch: images per run. refiner: file name of the second stage in target's folder. files: those of it that go into
-    `target` itself, by name.
+    images: uint8 [height, width, 3], BGR, on which torch and onnxruntime are compared.
+    metrics: kept in the metadata.
+    offset: added to the score logits, so that score 0.5 means what the validation set says it should.
+    decoded: the graph decodes the best priors of each level, see DecodedNetwork.
+    batch: images of one run.
+    refiner: file name of the second stage in target's folder; "" without one.
+    files: files of the second stage that go into `target` itself, by name.
 
     Raises ModelError, and writes nothing, when the two differ by more than TOLERANCE, or the second stage is missing or
     one of other classes; ConfigError for a size or batch that the model cannot take.

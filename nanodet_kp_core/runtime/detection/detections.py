@@ -22,14 +22,16 @@ UNKNOWN = "?"
 class Detections:
     """Plates of one image, best score first, in image pixels (the center of the left-top pixel is (0, 0)).
 
-    scores float32 [K] in 0..1, class_ids int64 [K], boxes float32 [K, 4] (x_min, y_min, x_max, y_max),
-    corners float32 [K, 4, 2] (left-top, left-bottom, right-bottom, right-top), class_names of the model.
-    A model without corners (corner_codec "none") reports those of the box. Boxes and corners may lie outside the image;
-    all numbers are finite.
-
-    number_scores: float32 [K] in 0..1, the probability that the number of the class is right. Only a second stage says
-    it; 1 without one.
+    scores: float32 [K] in 0..1.
+    class_ids: int64 [K], indices of class_names.
+    boxes: float32 [K, 4], x_min, y_min, x_max, y_max.
+    corners: float32 [K, 4, 2], left-top, left-bottom, right-bottom, right-top; those of the box from a model without
+        corners (corner_codec "none").
+    class_names: of the model.
+    number_scores: float32 [K] in 0..1, the probability that the number of the class is right; 1 without a second stage.
     number_threshold: a number with a lower score is unknown. It changes the labels, never class_ids.
+
+    Boxes and corners may lie outside the image. All numbers are finite.
     """
 
     scores: np.ndarray

@@ -86,8 +86,8 @@ class OutputSpec:
 
     layout:
         "NPC": [batch, num_priors, channels], the raw channels of every prior (HeadLayout).
-        "NKD": [batch, rows, DECODED_VALUES], priors with high scores, decoded: boxes and corners in input pixels,
-        in no particular order; NMS is left to do.
+        "NKD": [batch, rows, 14], priors with high scores, decoded, in no particular order; NMS is left to do. A row is
+        score, class id, x_min, y_min, x_max, y_max, x0, y0, .. x3, y3, in pixels of the input.
     scores: raw "logits" or already through a "sigmoid"; decoded ones are "sigmoid".
     rows: rows of "NKD"; 0 for "NPC", where it is the number of priors.
     """
@@ -119,11 +119,15 @@ def is_file_name(name: object) -> bool:
 class ModelMetadata:
     """A model's metadata, checked when it is made.
 
-    Raises:
-        ModelError: a value is of the wrong type or out of range.
-
+    strides: pixels between the priors of each level.
+    input: the network's input.
+    output: the network's output.
     head: meaning of the output's channels.
+    run_id: of the training.
+    metrics: figures of the model on the validation images.
     reader: file name of the second stage (runtime.refinement.refiner), which lies in the same folder; "" without one.
+
+    Raises ModelError for a value of the wrong type or out of range.
     """
 
     strides: tuple[int, ...]

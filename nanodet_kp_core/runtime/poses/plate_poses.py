@@ -54,8 +54,9 @@ class _Track:
 class PlatePoses:
     """Poses of the plates of a camera's images, given in their order.
 
-    warning: a sentence when the poses of the last plates say that the calibration is wrong; else None. A wrong scale of
-    both focal lengths cannot be seen: all plates are then nearer or farther, and nothing else.
+    warning: a sentence when the poses of the last plates say that the calibration is wrong; else None.
+
+    A wrong scale of both focal lengths gives no warning: all plates are then nearer or farther, and nothing else shows.
     """
 
     def __init__(self) -> None:

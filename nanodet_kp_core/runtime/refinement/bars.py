@@ -46,7 +46,10 @@ NUM_VALUES = 4
 
 @dataclass(frozen=True)
 class BarsMetadata:
-    """What the file says about itself; run_id: of the training."""
+    """What the file says about itself.
+
+    run_id: of the training.
+    """
 
     run_id: str = ""
 
