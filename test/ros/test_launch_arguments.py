@@ -121,13 +121,6 @@ def test_what_a_user_commonly_sets_is_an_argument(file):
     assert all(action.named["description"] for action in of_kind("DeclareLaunchArgument", actions))
 
 
-def test_the_reference_lists_every_argument_of_the_detector():
-    actions = actions_of(ROOT / "launch" / "detector.launch.py", Context())
-    reference = (ROOT / "docs" / "reference.md").read_text().split("## Topics")[0]
-    for action in of_kind("DeclareLaunchArgument", actions):
-        assert f"`{action.given[0]}`" in reference
-
-
 @pytest.mark.parametrize(("name", "typed", "value"), [(name, *pair) for name, pair in GIVEN.items()])
 @pytest.mark.parametrize("file", ["detector.launch.py", "cameras.launch.py"])
 def test_an_argument_becomes_the_parameter_in_its_type(file, name, typed, value):

@@ -88,20 +88,3 @@ def test_some_settings_change_and_the_others_stay():
 def test_the_parameter_file_holds_the_defaults_of_all():
     document = yaml.safe_load((ROOT / "config" / "detector.yaml").read_text())
     assert document["/**"]["ros__parameters"] == asdict(NodeSettings())
-
-
-def test_the_table_of_the_reference_is_that_of_the_declarations():
-    wanted = [*HEAD, *map(row_of, settings_of(NodeSettings))]
-    text = (ROOT / "docs" / "reference.md").read_text()
-    lines = text.partition("## Parameters of `detector_node`\n")[2].partition("\n## ")[0].splitlines()
-    assert [line for line in lines if line.startswith("|")] == wanted, "\n".join(["put this table there:", *wanted])
-
-
-HEAD = ["| parameter | default | accepted | live | meaning |", "|---|---|---|---|---|"]
-
-
-def row_of(setting):
-    default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default
-    shown = "empty" if default == "" else f"{default}"
-    live = "yes" if setting.live else ""
-    return f"| `{setting.name}` | {shown} | {setting.expected()} | {live} | {setting.description} |"
