@@ -17,6 +17,10 @@ SURE = 2.0
 """Standard errors by which the loss on own validation crops must fall to be a gain of its own: crops of one image are
 alike, so that they are fewer than they seem."""
 
+STILL = 0.1
+"""Points by which a candidate may fall where crops speak for it. The corners of every plate move a little, without a
+plate found or lost; a tenth of a plate is less than any of the latter."""
+
 NOTHING = Gain(0.0, 0.0)
 
 
@@ -50,12 +54,12 @@ def judge(
 
     On own validation it must gain more points (evaluate.points) than LEAST and than one standard error of the gain,
     which is taken from the images: on few images a plate more or less is chance. Or the loss on own validation crops
-    falls by SURE standard errors, and the points do not fall. On rendered images it may lose a share
+    falls by SURE standard errors, and the points fall by no more than STILL. On rendered images it may lose a share
     `tolerance` of the plates in each figure.
     """
     gained = gain(own_start.points, own_new.points)
     fault = _rendered_fault(rendered_start, rendered_new, scoring)
-    if not fault and crops.total > SURE * crops.noise and gained.total >= 0:
+    if not fault and crops.total > SURE * crops.noise and gained.total >= -STILL:
         return Judged(gained, "", crops)
     if not fault and gained.total < LEAST:
         fault = f"it is not better on own validation ({gained.total:+.1f} points)"
@@ -68,12 +72,13 @@ def judge(
 def choose(judged: Mapping[str, Judged]) -> Choice:
     """The candidate with the largest gain of those without a fault; the start where there is none.
 
-    judged: those that change less come first. Where no gain reaches LEAST, and only crops speak for a change, the first
-    is taken: what is not proved on whole images may cost something on others.
+    judged: those that change less come first. Where no gain reaches LEAST, and only crops speak for a change, none but
+    the first may be taken: what is not proved on whole images may cost something on others.
     """
     good = [name for name, result in judged.items() if not result.fault]
     if not any(judged[name].gain.total >= LEAST for name in good):
-        return Choice(good[0] if good else "start", dict(judged))
+        first = next(iter(judged), "start")
+        return Choice(first if first in good else "start", dict(judged))
     best = max(good, key=lambda name: (judged[name].gain.total // LEAST, judged[name].crops.total))
     return Choice(best, dict(judged))
 

@@ -164,7 +164,10 @@ def test_crops_that_are_surely_better_decide_where_points_are_equal(field):
     assert judge(*args, rendered, Scoring(), Gain(0.02, 0.009)).fault == ""
     assert "not better" in judge(*args, rendered, Scoring(), Gain(0.02, 0.011)).fault  # less than two standard errors
     assert "fewer plates" in judge(*args, standing(field.rendered, range(70)), Scoring(), Gain(0.02, 0.001)).fault
-    lost = field.own_start, standing(field.own, range(10), shift=0.1), field.rendered_start
-    assert "not better" in judge(*lost, rendered, Scoring(), Gain(0.02, 0.0)).fault
-    results = {"half": Judged(Gain(0.1, 0), "", Gain(0.02, 0)), "whole": Judged(Gain(0.0, 0), "", Gain(0.03, 0))}
-    assert choose(results).taken == "half"
+    for shift, fault in ((0.05, ""), (0.2, "not better")):  # 0.05 and 0.2 points in all
+        moved = field.own_start, standing(field.own, range(10), shift=shift), field.rendered_start
+        assert (fault or "good") in (judge(*moved, rendered, Scoring(), Gain(0.02, 0.0)).fault or "good")
+    half, whole = Judged(Gain(0.1, 0), "", Gain(0.02, 0)), Judged(Gain(0.0, 0), "", Gain(0.03, 0))
+    assert choose({"half": half, "whole": whole}).taken == "half"
+    # where half of a change is not good enough, nothing but crops speaks for the whole of it
+    assert choose({"half": Judged(Gain(-0.2, 0), "worse"), "whole": whole}).taken == "start"
