@@ -35,5 +35,5 @@ def plot(result: dict[str, Any], path: Path) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set_xlabel("milliseconds, medians")
-    figure.legend(loc="outside upper center", ncols=len(PARTS), frameon=False, fontsize=9, columnspacing=1.2)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=11, columnspacing=1.2)
     figure.savefig(path, dpi=120)
