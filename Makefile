@@ -9,8 +9,9 @@ SOURCE ?=
 DURATION ?= 20
 DEMO_OUT ?= demo_out
 PYTEST_ARGS ?=
-# Test processes; a module stays in one of them, and the modules are begun in the order of test/conftest.py.
-WORKERS ?= auto
+# Test processes: one more than processors, for tests of nodes wait more than they compute. A module stays in one of
+# them, and the modules are begun in the order of test/conftest.py.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 ifeq ($(ROS),kilted)
 VENV := .venv

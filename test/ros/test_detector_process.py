@@ -16,7 +16,7 @@ from builtin_interfaces.msg import Time
 from ros_helpers import DEADLINE_S, DetectorPeer, colored_images, make_image_model
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
-from tiny_model import TinyPlate, make_flushed_model
+from tiny_model import TinyPlate, make_flushed_model, make_tiny_model, tiny_metadata
 from visualization_msgs.msg import MarkerArray
 
 from nanodet_kp_core.runtime.detection.detections import NUMBER_THRESHOLD
@@ -25,6 +25,7 @@ from nanodet_kp_core.runtime.detection.draw import draw
 from nanodet_kp_core.runtime.images.image_message import from_image
 from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_ros.images import to_image
+from nanodet_kp_ros.msg import Armor
 from nanodet_kp_ros.qos import image_qos
 
 CORNER_TOLERANCE_PX = 0.01
@@ -74,6 +75,24 @@ def test_real_images(start, peer, shared_dir):
         assert_same(peer.ask(to_image(image, header(number))), image, found, header(number))
         plates += len(found)
     assert plates >= len(entries) / 4, "hardly a plate was found: the comparison says nothing"
+
+
+@pytest.mark.parametrize(
+    ("classes", "armor"),
+    [
+        (("long", "square"), ("square", Armor.COLOR_UNKNOWN, "")),
+        (("1", "2", "3"), ("2", Armor.COLOR_UNKNOWN, "2")),
+        (("EU_long", "EU_square", "CH_long", "CH_square"), ("EU_square", Armor.COLOR_UNKNOWN, "")),
+    ],
+)
+def test_models_of_other_targets(start, peer, tmp_path, classes, armor):
+    """docs/other_targets.md: the label is the class's name; a color and a number where the names have them."""
+    target = TinyPlate(classes[1], 0.9, [[12, 20], [14, 31], [40.5, 33], [38, 22.25]])
+    model = make_tiny_model(tmp_path / "m.onnx", [target], tiny_metadata(class_names=classes))
+    start("detector_node", "-p", f"model:={model}")
+    peer.wait_for_detector()
+    found = peer.ask(to_image(colored_images(1)[0], header(0))).armors
+    assert [(one.label, one.color, one.number) for one in found] == [armor]
 
 
 def test_an_image_without_plates_is_answered_too(start, peer, image_model):
