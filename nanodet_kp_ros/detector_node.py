@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from nanodet_kp_ros.early_interrupt import end_quietly
+
+if __name__ == "__main__":
+    end_quietly()
+
 import sys
 import threading
 import time
