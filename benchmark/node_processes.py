@@ -1,19 +1,23 @@
-"""What benchmark/node.py and benchmark/soak.py share: the node as a process, a listener, a look at /proc."""
+"""What benchmark/node.py, soak.py and flood.py share: the node as a process, a listener, a look at /proc."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
@@ -21,11 +25,12 @@ from nanodet_kp_ros.msg import ArmorArray
 from nanodet_kp_ros.qos import armors_qos
 
 ROOT = Path(__file__).resolve().parent.parent
+_locks: list[IO[str]] = []  # held until this process ends
 
 
 def prepare_environment(shipped_profile: bool) -> None:
     """A DDS domain of our own; the shipped settings of Fast DDS, or none at all."""
-    os.environ["ROS_DOMAIN_ID"] = os.environ.get("ROS_DOMAIN_ID") or str(random.SystemRandom().randint(1, 100))
+    os.environ["ROS_DOMAIN_ID"] = os.environ.get("ROS_DOMAIN_ID") or str(_free_domain())
     own, other = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
     if os.environ.get("ROS_DISTRO") in ("humble", "jazzy"):  # Fast DDS 2
         own, other = other, own
@@ -35,14 +40,29 @@ def prepare_environment(shipped_profile: bool) -> None:
         os.environ[own] = str(ROOT / "config" / "fastdds_images.xml")
 
 
-def start(module: str, *arguments: str, log: Path | None = None) -> subprocess.Popen:
+def _free_domain() -> int:
+    """A DDS domain that no test and no other benchmark of this user has now; ours until this process ends. Another
+    node's /diagnostics would be taken for those of our own."""
+    for number in random.SystemRandom().sample(range(1, 101), 100):
+        lock = open(Path(tempfile.gettempdir()) / f"ros_domain_{os.getuid()}_{number}.lock", "a")  # noqa: SIM115
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        _locks.append(lock)
+        return number
+    raise RuntimeError("expected a free DDS domain of 1 to 100, got none; set ROS_DOMAIN_ID")
+
+
+def start(module: str, *arguments: str, log: Path | IO[bytes] | None = None) -> subprocess.Popen:
     """`python -m MODULE ARGUMENTS` from the source tree; its output goes to `log`."""
-    output = open(log, "a") if log else None  # noqa: SIM115  the process keeps it
+    output = open(log, "a") if isinstance(log, Path) else log  # noqa: SIM115  the process keeps it
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
 
 
-def start_node(parameters: dict[str, object], log: Path | None = None) -> subprocess.Popen:
+def start_node(parameters: dict[str, object], log: Path | IO[bytes] | None = None) -> subprocess.Popen:
     """The detector node."""
     pairs = [text for name, value in parameters.items() for text in ("-p", f"{name}:={value}")]
     return start("nanodet_kp_ros.detector_node", "--ros-args", *pairs, log=log)
@@ -90,6 +110,7 @@ class Listener:
         self.answers: list[tuple[float, float, str]] = []
         self.diagnostics: dict[str, str] = {}
         self.diagnosed = 0
+        self._clients: dict[str, Client] = {}
         self._context = rclpy.Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("listener", context=self._context)
@@ -112,10 +133,18 @@ class Listener:
         """Receives for so long, or until the condition holds; whether it does."""
         deadline = time.monotonic() + seconds
         while not until():
-            if time.monotonic() > deadline:
+            left = deadline - time.monotonic()
+            if left < 0:
                 return False
-            self._executor.spin_once(timeout_sec=0.1)
+            self._executor.spin_once(timeout_sec=min(0.1, left))
         return True
+
+    def client(self, kind: type, name: str) -> Client:
+        """The client of a service, one for all calls: the answer to a new one may come before its way back is known,
+        and is lost."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        return self._clients[name]
 
     def total(self, outcome: str) -> int:
         """Images of that outcome since the node's start, as it says itself."""

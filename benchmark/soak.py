@@ -26,6 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from fault_record import FaultRecord
 from node_processes import ROOT, Listener, prepare_environment, start_node, stop, usage
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
@@ -36,36 +37,22 @@ from visualization_msgs.msg import MarkerArray
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.runtime.models.bundled import bundled_model
 
-OUTCOMES = ("received", "answered", "lost", "replaced", "malformed", "failed")
 _START_LIMIT_S = 60.0
 _ANSWER_LIMIT_S = 10.0
 _SETTLE_S = 60.0  # until the memory counts as that of the start
 _LAST_S = 3.0  # of a steady camera at the end
 _LEAST_ANSWERS = 5  # to it
-_UNDER_WAY = 2  # images in the slot and in the detector, when the figures are taken
 
 
 @dataclass
-class Record:
-    """Figures of a run. images: by outcome, as the node counts. memory in megabytes: resident, and the node's own part
-    of it (see Usage). ended_s: from SIGINT to the end."""
+class Record(FaultRecord):
+    """Figures of a run. faults: how often each was done."""
 
-    minutes: float
-    sent: int = 0
-    sent_good: int = 0
-    images: dict[str, int] = field(default_factory=dict)
-    arrays: int = 0
+    minutes: float = 0.0
     faults: dict[str, int] = field(default_factory=dict)
     memory_start_mb: float = 0.0
-    memory_end_mb: float = 0.0
-    memory_peak_mb: float = 0.0
-    own_start_mb: float = 0.0
-    own_end_mb: float = 0.0
     longest_silence_s: float = 0.0
-    tracebacks: int = 0
     steady_answers: int = 0
-    exit_code: int = -1
-    ended_s: float = 0.0
 
 
 class Soak:
@@ -79,9 +66,8 @@ class Soak:
         self._log = folder / "node.log"
         self._listener = Listener()
         self._views: list = []
-        self._clients: dict = {}
         self._enabled = True
-        self.record = Record(0.0)
+        self.record = Record()
         self._camera_out = folder / "camera.txt"
         self._camera = self._start_camera()
         self.node = start_node(
@@ -160,15 +146,7 @@ class Soak:
         self.record.steady_answers = len(self._listener.answers) - before
         self.record.sent += count
         self.record.sent_good += count
-        diagnosed = self._listener.diagnosed
-        self._listener.spin(_START_LIMIT_S, lambda: self._listener.diagnosed >= diagnosed + 2)
-        self.record.images = {outcome: self._listener.total(outcome) for outcome in OUTCOMES}
-        self.record.arrays = len(self._listener.answers)
-        end = usage(self.node.pid)
-        self.record.memory_end_mb, self.record.memory_peak_mb = end.memory_mb, end.peak_mb
-        self.record.own_end_mb = end.own_mb
-        self.record.exit_code, self.record.ended_s = stop(self.node)
-        self.record.tracebacks = self._log.read_text().count("Traceback")
+        self.record.finish(self.node, self._listener, self._log)
         self._listener.close()
 
     def camera_killed(self) -> None:
@@ -215,10 +193,7 @@ class Soak:
         self._call(SetParameters, "detector_node/set_parameters", SetParameters.Request(parameters=messages))
 
     def _call(self, kind: type, name: str, request: object) -> None:
-        # One client for all calls: the answer to a new one may come before its way back is known, and is lost.
-        client = self._clients.get(name)
-        if client is None:
-            client = self._clients[name] = self._listener.node.create_client(kind, name)
+        client = self._listener.client(kind, name)
         if self._listener.spin(_START_LIMIT_S, client.service_is_ready):
             future = client.call_async(request)
             self._listener.spin(_ANSWER_LIMIT_S, future.done)
@@ -226,17 +201,9 @@ class Soak:
 
 def complaints(record: Record, growth_mb: float) -> list[str]:
     """What is not as promised."""
-    images = record.images
-    kept = sum(images[outcome] for outcome in ("answered", "replaced", "malformed", "failed"))
-    grown = record.own_end_mb - record.own_start_mb
-    checks = {
-        f"exit code {record.exit_code}": record.exit_code == 0,
-        f"{record.tracebacks} tracebacks": record.tracebacks == 0,
-        f"{images['received']} received, but {kept} accounted for": 0 <= images["received"] - kept <= _UNDER_WAY,
-        f"{images['failed']} images failed": images["failed"] == 0,
-        f"only {record.steady_answers} answers to a steady camera": record.steady_answers > _LEAST_ANSWERS,
-        f"memory grew by {grown:.1f} MB": grown <= growth_mb,
-    }
+    checks = record.complaints(growth_mb)
+    few = f"only {record.steady_answers} answers to a steady camera"
+    checks[few] = record.steady_answers > _LEAST_ANSWERS
     return [sentence for sentence, fine in checks.items() if not fine]
 
 

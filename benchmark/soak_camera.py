@@ -1,6 +1,6 @@
 """The camera of benchmark/soak.py: it changes its size, encoding and frame, pauses, sends rubbish, and its clock jumps.
 
-Prints a line with what it sent so far, once a second: images, good ones among them.
+Prints a line with what it sent so far, once a second: images, good ones among them. flood_camera.py takes its parts.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Camera:
     def scene(self) -> None:
         """Some time with one size, encoding and frame, and perhaps a fault."""
         size = SIZES[self._rng.integers(len(SIZES))]
-        encode: Callable[[Image], None] = self._rng.choice([_as_bgr, _as_rgb, _as_mono, _as_bgra])
+        encode: Callable[[Image], None] = self._rng.choice(ENCODERS)
         fault = self._rng.choice(["none", "none", "rubbish", "pause", "burst", "clock", "still", "calibration"])
         header = Header(frame_id=f"camera_{self._rng.integers(4)}")
         messages = [to_image(picture, header) for picture in self._pictures[size]]
@@ -63,7 +63,7 @@ class Camera:
                 now = self._node.get_clock().now().nanoseconds + int(offset * 1e9)
                 message.header.stamp.sec, message.header.stamp.nanosec = divmod(now, 10**9)
             self._send(message, True)
-            self._infos.publish(_info(size, fault == "calibration", message.header))
+            self._infos.publish(info(size, fault == "calibration", message.header))
             if fault == "rubbish":
                 self._send(_rubbish(message, self._rng), False)
             if fault == "burst":
@@ -77,23 +77,26 @@ class Camera:
         self.good += good
 
 
-def _as_bgr(message: Image) -> None:
+def as_bgr(message: Image) -> None:
     """It is that already."""
 
 
-def _as_rgb(message: Image) -> None:
+def as_rgb(message: Image) -> None:
     message.encoding = "rgb8"
 
 
-def _as_mono(message: Image) -> None:
+def as_mono(message: Image) -> None:
     message.encoding, message.step = "mono8", message.width
     message.data = message.data[: message.width * message.height]
 
 
-def _as_bgra(message: Image) -> None:
+def as_bgra(message: Image) -> None:
     pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
     message.encoding, message.step = "bgra8", 4 * message.width
     message.data = array.array("B", cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA).tobytes())
+
+
+ENCODERS = (as_bgr, as_rgb, as_mono, as_bgra)
 
 
 def _rubbish(message: Image, rng: np.random.Generator) -> Image:
@@ -111,11 +114,11 @@ def _rubbish(message: Image, rng: np.random.Generator) -> Image:
     return made
 
 
-def _info(size: tuple[int, int], broken: bool, header: Header) -> CameraInfo:
-    info = CameraInfo(header=header, width=size[0], height=size[1], distortion_model="plumb_bob", d=[0.0] * 5)
+def info(size: tuple[int, int], broken: bool, header: Header) -> CameraInfo:
+    made = CameraInfo(header=header, width=size[0], height=size[1], distortion_model="plumb_bob", d=[0.0] * 5)
     focal = float("nan") if broken else size[0] * 1.2
-    info.k = [focal, 0.0, size[0] / 2, 0.0, focal, size[1] / 2, 0.0, 0.0, 1.0]
-    return info
+    made.k = [focal, 0.0, size[0] / 2, 0.0, focal, size[1] / 2, 0.0, 0.0, 1.0]
+    return made
 
 
 def main() -> int:
