@@ -25,34 +25,42 @@ from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.paths import names_below
 
 Pictures = Literal["copy", "link", "move", "none"]
+"""What write_labels does with the image files."""
 
 
 @dataclass(frozen=True)
 class Format:
     """A reader, a writer, and what the format can hold.
 
-    ids: the only class names it has, when its ids are fixed. shares: of the image's size instead of pixels.
-    upright: its tool ignores EXIF orientation.
+    written: file or folder of the labels that `write` makes, inside the folder of the data set.
+    ids: class name of each id, where the label tool fixes them; None where the labels name the classes.
+    visibility, boxes, ignores: whether the format can hold visibilities of corners, boxes that are not the hull of the
+        corners, ignore boxes.
+    one_file_per_image: False where one label file holds all images.
+    shares: whether coordinates are shares of the image's size instead of pixels.
+    upright: whether its tool ignores EXIF orientation.
     """
 
     read: Callable[[Path, Path, list[Fault]], list[LabeledImage]]
     write: Callable[[Path, Sequence[LabeledImage], Sequence[str]], None]
+    written: str
     ids: tuple[str, ...] | None = None
     visibility: bool = True
     boxes: bool = True
     ignores: bool = True
-    a_file_an_image: bool = True
+    one_file_per_image: bool = True
     shares: bool = False
     upright: bool = False
 
 
 FORMATS = {
-    "CocoDataset": Format(coco.read, coco.write, a_file_an_image=False),
-    "XMLDataset": Format(voc.read, voc.write),
-    "YoloPoseDataset": Format(yolo_pose.read, yolo_pose.write, ignores=False, shares=True),
+    "CocoDataset": Format(coco.read, coco.write, "labels.json", one_file_per_image=False),
+    "XMLDataset": Format(voc.read, voc.write, "annotations"),
+    "YoloPoseDataset": Format(yolo_pose.read, yolo_pose.write, "data.yaml", ignores=False, shares=True),
     "LabelRoboMasterDataset": Format(
         label_robomaster.read,
         label_robomaster.write,
+        "images",
         ids=label_robomaster.IDS,
         visibility=False,
         boxes=False,
@@ -63,6 +71,7 @@ FORMATS = {
     "PyLabelRoboMasterDataset": Format(
         py_label_robomaster.read,
         py_label_robomaster.write,
+        "labels",
         ids=py_label_robomaster.IDS,
         visibility=False,
         ignores=False,
@@ -70,7 +79,8 @@ FORMATS = {
         upright=True,
     ),
 }
-"""By the name that data.train.name and data.val.name have in a configuration."""
+"""By the name that data.train.name and data.val.name have in a configuration. config.data.DatasetName lists the names
+too."""
 
 SHORT_NAMES = {
     "coco": "CocoDataset",
@@ -140,14 +150,7 @@ def write_dataset(
 
 def written_paths(name: str, out: Path) -> tuple[Path, Path]:
     """Image folder and label path of a data set that write_labels has written."""
-    places = {
-        "CocoDataset": "labels.json",
-        "XMLDataset": "annotations",
-        "YoloPoseDataset": "data.yaml",
-        "LabelRoboMasterDataset": "images",
-        "PyLabelRoboMasterDataset": "labels",
-    }
-    return out / "images", out / places[name]
+    return out / "images", out / format_of(name).written
 
 
 def write_labels(
@@ -155,19 +158,20 @@ def write_labels(
 ) -> None:
     """Write a data set into `out`, an empty or new folder: images/ and the labels (see written_paths).
 
-    images: "copy" them, "link" to them, "move" them (on one disk), or "none" when the labels alone are wanted.
-    Raises DataError when the folder holds something, when the format cannot hold these labels (losses.py counts
-    what), when two images would share a label file, or when a file cannot be written.
+    pictures: "copy" the images, "link" to them, "move" them (on one disk), or "none" when the labels alone are wanted.
+    The format must hold the labels: lossy_conversions.losses counts what it cannot hold, without_losses leaves it out.
+    Raises DataError when the folder holds something, when two images would share a label file, or when a file cannot be
+    written.
     """
-    written = format_of(name)
+    target = format_of(name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out}: expected a new or empty folder to write into, got one with files in it")
-    _check_names(out, written, images, class_names)
+    _check_names(out, target, images, class_names)
     try:
         for image in images:
             _place(image, out / "images" / image.name, pictures)
         (out / "images").mkdir(parents=True, exist_ok=True)
-        written.write(out, images, class_names)
+        target.write(out, images, class_names)
     except OSError as error:
         raise DataError(f"{error.filename or out}: expected to read and write here, got: {error.strerror}") from None
 
@@ -184,16 +188,17 @@ def _place(image: LabeledImage, target: Path, pictures: Pictures) -> None:
         shutil.copyfile(image.path, target)
 
 
-def _check_names(out: Path, written: Format, images: Sequence[LabeledImage], class_names: Sequence[str]) -> None:
+def _check_names(out: Path, target: Format, images: Sequence[LabeledImage], class_names: Sequence[str]) -> None:
     owners: dict[str, str] = {}
     for image in images:
         if not safe_name(image.name):
             raise DataError(f"{image.where}: expected an image name that every system can write, got {image.name!r}")
-        stem = image.name if not written.a_file_an_image else str(PurePosixPath(image.name).with_suffix(""))
+        stem = image.name if not target.one_file_per_image else str(PurePosixPath(image.name).with_suffix(""))
         if stem in owners:
-            raise DataError(f"{out}: expected a label file an image, got one for {owners[stem]!r} and {image.name!r}")
+            both = f"{owners[stem]!r} and {image.name!r}"
+            raise DataError(f"{out}: expected one label file for each image, got one for {both}")
         owners[stem] = image.name
-        if written.upright and image.plates and image_header(image.path).orientation != 1:
+        if target.upright and image.plates and image_header(image.path).orientation != 1:
             raise DataError(f"{image.path}: expected an upright image for this label tool, got one that EXIF turns")
     for name in {*class_names, *(plate.name for image in images for plate in image.plates if not plate.ignore)}:
         if not name.isprintable() or name != name.strip() or not name:

@@ -102,7 +102,7 @@ def render_dataset(folder: Path, count: int, first_seed: int, options: RenderOpt
 
 
 def write_as(folder: Path, name: str, out: Path) -> list[str]:
-    """Write a rendered data set in another label format (a key of formats.FORMATS) into the new folder `out`.
+    """Write a rendered data set in another label format (a key of labels.FORMATS) into the new folder `out`.
 
     The images become links. Returns what that format cannot hold and was left out, a phrase each.
     """

@@ -1,7 +1,9 @@
 """What each format says, read from an example of it; classes go by name."""
 
 import json
+import re
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -11,13 +13,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.config.data import DatasetName
 from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.labels import FORMATS, default_images, guess_format, read_labels, read_records
+from nanodet_kp_core.labels import FORMATS, SHORT_NAMES, default_images, guess_format, read_labels, read_records
 from nanodet_kp_core.labels.coco import coco_document, merge_coco
 from nanodet_kp_core.labels.labels import raise_faults, to_records
 from nanodet_kp_core.labels.sample import Sample
 
+ROOT = Path(__file__).resolve().parents[2]
 PLATE = ((0, 0), (0, 8), (20, 8), (20, 0))
+
+
+def test_command_line_configurations_and_docs_know_every_format():
+    assert sorted(SHORT_NAMES.values()) == sorted(get_args(DatasetName)) == sorted(FORMATS)
+    page = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    assert {short: name for name, short in re.findall(r"(?m)^\| `(\w+)` \| `([\w-]+)` \|", page)} == SHORT_NAMES
 
 
 def sample(count, seed=0):

@@ -11,7 +11,7 @@ from mutate import damaged_file, damaged_json
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config import load_config
-from nanodet_kp_core.labels import read_labels, read_records, write_labels, written_paths
+from nanodet_kp_core.labels import FORMATS, read_labels, read_records, write_labels, written_paths
 from nanodet_kp_core.labels.labels import LabeledImage, Plate, hull
 from nanodet_kp_core.runtime.poses.calibration import read_calibration
 
@@ -48,6 +48,10 @@ distortion_coefficients:
 distortion: [0.1, 0.0, 0.0, 0.0]
 """,
 )
+
+
+def test_every_format_is_damaged():
+    assert set(FORMAT_NAMES.values()) == set(FORMATS)
 
 
 def write_two_images(folder, name):
