@@ -34,7 +34,7 @@ _SETTINGS = {
 }
 _TEXTS = ("model", "image_transport", "image_qos", "image_geometry", "camera_info_file")  # the others are YAML
 _RESPAWN_DELAY_S = 1.0
-_REFUSED = 2  # exit code for what the user has to mend; to start again would only repeat it
+_REFUSED = 2  # exit code for what the user has to correct; to start again would only repeat it
 _OWN_SETTINGS = (*_PROFILES, "FASTDDS_BUILTIN_TRANSPORTS")
 
 

@@ -210,7 +210,11 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="SOURCE",
         help="image, folder (with sub-folders), pattern ('*.png', img_%%04d.png), video, stream or camera index",
     )
-    parser.add_argument("--model", type=own_or_shared, help="ONNX made by nanodet-kp export (default: the bundled one)")
+    parser.add_argument(
+        "--model",
+        type=own_or_shared,
+        help="ONNX made by nanodet-kp export, or the bundled models/armor_m.onnx (default: models/armor_s.onnx)",
+    )
     parser.add_argument("--json", type=resolved, metavar="OUT", help="write the plates of every frame to this file")
     parser.add_argument("--save", type=resolved, metavar="DIR", help="write annotated frames to this folder")
     parser.add_argument("--show", action="store_true", help="show annotated frames; q or Esc ends, any key goes on")

@@ -99,7 +99,7 @@ def camera_from_info(message: CameraInfo, size: tuple[int, int] | None = None, r
     if not (0 < message.width <= MAX_SIDE and 0 < message.height <= MAX_SIDE):
         raise ConfigError(
             f"camera_info: expected a width and a height of 1 to {MAX_SIDE} pixels, "
-            f"got {message.width}x{message.height}; calibrate again, or mend the camera driver"
+            f"got {message.width}x{message.height}; calibrate again, or correct the camera driver"
         )
     camera = _rectified(message) if rectified else _raw(message)
     whole = (message.width, message.height)

@@ -19,7 +19,7 @@ from nanodet_kp_core.errors import ConfigError, NanodetKpError, reason_of
 from nanodet_kp_ros.transports import choose_transports
 
 CONFIGURATION = 2
-"""Exit code for what the user has to mend: to start the node again would not help."""
+"""Exit code for what the user has to correct: to start the node again would not help."""
 
 _TOLD_EVERY_S = 5.0
 
@@ -45,7 +45,7 @@ _HINTS = {
 def run(name: str, make_node: Callable[[], Node], arguments: Sequence[str] | None) -> int:
     """Makes the node and spins it until SIGINT, SIGTERM or its own `SystemExit`; returns the exit code of the process.
 
-    An error that the user can mend is one sentence on stderr and the exit code CONFIGURATION.
+    An error that the user can correct is one sentence on stderr and the exit code CONFIGURATION.
     """
     # Ctrl-C in a terminal reaches a launched node twice: from the terminal and from the launch process. As an exception
     # the second would strike anywhere in the clean-up of the first; rclpy ends the spin by itself, without any.
@@ -123,6 +123,6 @@ def _spin(executor: SingleThreadedExecutor) -> None:
 def _refusal(error: Exception) -> str:
     """What ROS says, on one line and without the places in its sources."""
     reason = " ".join(_SOURCE_LINE.sub("", str(error)).split()).removeprefix("failed to initialize rcl: ").rstrip(".")
-    advice = next((hint for words, hint in _HINTS.items() if words in reason), "mend that and start again")
+    advice = next((hint for words, hint in _HINTS.items() if words in reason), "correct that and start again")
     got = reason[:500] or type(error).__name__
     return f"expected arguments, parameter files and an environment that ROS takes, got: {got}; {advice}"

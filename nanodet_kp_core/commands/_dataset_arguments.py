@@ -1,4 +1,4 @@
-"""How the scripts of this folder are told about labeled images: --format, --labels, --images, --classes."""
+"""The arguments with which the commands of this folder take labeled images: --format, --labels, --images, --classes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, required: bool = True
     )  # fmt: skip
     group.add_argument(
         "--classes", type=resolved, metavar="FILE",
-        help="text file with a class name a line (default: the 36 armor classes)",
+        help="text file with one class name per line (default: the 36 armor classes)",
     )  # fmt: skip
 
 
@@ -45,11 +45,12 @@ def class_names_of(args: argparse.Namespace) -> tuple[str, ...] | None:
     """Class names of --classes, or None when it is not given. Raises DataError for an empty or repeated name."""
     if args.classes is None:
         return None
-    text = read_text(args.classes, "a text file with a class name a line", 1 << 20)
+    text = read_text(args.classes, "a text file with one class name per line", 1 << 20)
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     repeated = sorted({name for name in names if names.count(name) > 1})
     if not names or repeated:
-        raise DataError(f"{args.classes}: expected a different class name a line, got {repeated or 'an empty file'}")
+        got = repeated or "an empty file"
+        raise DataError(f"{args.classes}: expected different class names, one per line, got {got}")
     return names
 
 

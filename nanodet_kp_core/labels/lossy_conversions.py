@@ -13,7 +13,7 @@ from nanodet_kp_core.labels.text_files import too_far
 _IGNORES = "ignore boxes"
 _NO_ID = "plates of classes that it has no id for"
 _UNLABELLED = "plates whose corners are not all labeled"
-_TOO_FAR = "plates three images or more outside"
+_TOO_FAR = "plates three image sizes or more outside the image"
 _HIDDEN = "plates with corners marked as hidden"
 _OWN_BOX = "boxes that are not the hull of their corners"
 _PARTS = "plates whose coordinates are not whole pixels"

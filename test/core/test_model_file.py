@@ -140,13 +140,13 @@ def test_a_file_of_endless_fields_is_given_up(tmp_path):
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        (b"\x3b", "no field of a message"),  # a group, which ONNX does not have
-        (b"\x00\x00", "no field of a message"),
-        (b"\x3a\x7f", "a field that goes on after the end"),
-        (b"\x09\x00", "a field that goes on after the end"),
+        (b"\x3b", "not a field of protobuf"),  # a group, which ONNX does not have
+        (b"\x00\x00", "not a field of protobuf"),
+        (b"\x3a\x7f", "a field that ends beyond its message"),
+        (b"\x09\x00", "a field that ends beyond its message"),
         (b"\x08" + b"\xff" * 20, "a number without an end"),
         (b"\x08\xff", "a number without an end"),
-        (b"\xba\x80\x80\x80\x10\x00", "no field of a message"),  # field 7, to a parser that keeps 32 bits of it
+        (b"\xba\x80\x80\x80\x10\x00", "not a field of protobuf"),  # field 7, to a parser that keeps 32 bits of it
     ],
 )
 def test_bytes_that_are_no_messages(data, fault):

@@ -71,7 +71,8 @@ def test_nothing_readable_is_an_error(tmp_path, count):
     for index in range(count):
         (tmp_path / f"{index}.png").write_bytes(b"no image")
     path = tmp_path if count == 2 else tmp_path / "0.png"
-    with pytest.raises(SourceError, match="expected a readable image") as error:
+    got = "2 files that OpenCV cannot decode; check that they are" if count == 2 else "a file that OpenCV cannot decode"
+    with pytest.raises(SourceError, match=f"expected a readable image, got {got}") as error:
         list(open_source(str(path)))
     assert str(path) in str(error.value)
 

@@ -270,7 +270,7 @@ def test_classes_file(text_set, monkeypatch, capsys):
     (text_set / "names.txt").write_text("B_3\n\nB_3\n")
     arguments = ("--labels", text_set / "labels", "--format", "py-label-robomaster")
     assert run_script("check.py", *arguments, "--classes", text_set / "names.txt", monkeypatch=monkeypatch) == 2
-    assert "expected a different class name a line, got ['B_3']" in capsys.readouterr().err
+    assert "expected different class names, one per line, got ['B_3']" in capsys.readouterr().err
 
 
 def test_the_picture_needs_a_known_ending(tmp_path):

@@ -158,7 +158,7 @@ def test_whole_pixels_are_a_loss_where_there_were_parts(pictures):
 def test_a_plate_far_outside_cannot_be_a_share(pictures):
     plate = replace(everything()[0], box=(-300.0, 10.0, 40.0, 20.5))
     images = labeled(pictures, {"a.png": [plate]})
-    assert losses("YoloPoseDataset", images) == ["1 plates three images or more outside"]
+    assert losses("YoloPoseDataset", images) == ["1 plates three image sizes or more outside the image"]
     assert losses("XMLDataset", images) == []
 
 

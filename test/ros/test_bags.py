@@ -91,12 +91,12 @@ def test_a_recording_of_ros_1(tmp_path):
     bag.close()
 
 
-def test_a_broken_recording_says_what_may_mend_it(tmp_path):
+def test_a_broken_recording_says_what_may_repair_it(tmp_path):
     path = write_bag(tmp_path / "bag", entries(), "mcap")
     (file,) = path.glob("*.mcap")
     file.write_bytes(file.read_bytes()[:-200])
     for source in (path, file):
-        with pytest.raises(SourceError, match=rf"`mcap recover {file.name} -o mended.mcap` saves what is in it"):
+        with pytest.raises(SourceError, match=rf"`mcap recover {file.name} -o repaired.mcap` saves what is in it"):
             list(Bag(source))
     packed = tmp_path / "packed" / "own.db3.zstd"
     packed.parent.mkdir()

@@ -85,10 +85,11 @@ class ImageSource:
         if dark is not None:
             print(f"warning: {self.root}: {dark}", file=sys.stderr)
         if len(self.unreadable) == len(self.names):
-            what = self.root / self.names[0] if len(self.names) == 1 else self.root
+            one = len(self.names) == 1
+            what, got = (self.root / self.names[0], "a file") if one else (self.root, f"{len(self.names)} files")
             raise SourceError(
-                f"source {what}: expected a readable image, got {len(self.names)} file(s) that OpenCV cannot "
-                "decode; check that they are complete"
+                f"source {what}: expected a readable image, got {got} that OpenCV cannot decode; "
+                f"check that {'it is' if one else 'they are'} complete"
             )
 
     def close(self) -> None:

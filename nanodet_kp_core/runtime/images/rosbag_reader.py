@@ -147,9 +147,9 @@ class Bag:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         files = _parts(self.path, FILES) or sorted(self.path.glob("*.mcap"))
         found = files[0] if files else self.path
-        mend = {
-            ".mcap": f"`mcap recover {found.name} -o mended.mcap` saves what is in it",
+        advice = {
+            ".mcap": f"`mcap recover {found.name} -o repaired.mcap` saves what is in it",
             ".bag": f"`rosbag reindex {found.name}` saves what is in it",
-        }.get(found.suffix, f"`ros2 bag reindex {self.path.name}` may mend it")
+        }.get(found.suffix, f"`ros2 bag reindex {self.path.name}` may repair it")
         kind = "ROS 1" if found.suffix == ".bag" else "rosbag2"
-        return SourceError(f"bag {self.path}: expected a complete {kind} recording, got: {reason}; {mend}")
+        return SourceError(f"bag {self.path}: expected a complete {kind} recording, got: {reason}; {advice}")

@@ -57,7 +57,7 @@ def check_model(data: bytes, path: Path) -> None:
         if kind is not None:
             raise ModelError(f"model {path}: expected an ONNX model, got {kind}") from None
         raise ModelError(
-            f"model {path}: expected an ONNX model, got a file that onnxruntime cannot load ({error}); "
+            f"model {path}: expected an ONNX model, got a file that is no ONNX ({error}); "
             "export it again with `nanodet-kp export`"
         ) from None
     if outside:
@@ -70,7 +70,7 @@ def check_model(data: bytes, path: Path) -> None:
 def has_outside_tensors(data: bytes) -> bool:
     """Whether any tensor of an ONNX model says that its values are in another file.
 
-    Raises ValueError when the bytes are no messages of that form.
+    Raises ValueError when the bytes are no ONNX, which is written as protobuf.
     """
     pending, left = [("model", 0, len(data))], MAX_FIELDS
     while pending:
@@ -93,7 +93,7 @@ def _fields(data: bytes, place: int, end: int) -> Iterator[tuple[int, int, int, 
         tag, place = _varint(data, place, end)
         number, kind = tag >> 3, tag & 7
         if not 0 < number < 1 << 29 or kind not in (_VARINT, _FIXED64, _BYTES, _FIXED32):
-            raise ValueError(f"byte {place}: no field of a message")
+            raise ValueError(f"byte {place}: not a field of protobuf")
         value = place
         if kind == _VARINT:
             value, place = _varint(data, place, end)
@@ -103,7 +103,7 @@ def _fields(data: bytes, place: int, end: int) -> Iterator[tuple[int, int, int, 
         else:
             place += 8 if kind == _FIXED64 else 4
         if place > end:
-            raise ValueError(f"byte {value}: a field that goes on after the end")
+            raise ValueError(f"byte {value}: a field that ends beyond its message")
         yield number, kind, value, place
 
 
