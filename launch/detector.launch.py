@@ -70,7 +70,7 @@ def generate_launch_description():
         ),
         DeclareLaunchArgument("rate", default_value="1.0", description="speed of the player for a bag; 1: as recorded"),
     ]
-    # With the defaults of Fast DDS most images above half a megabyte are lost on the way. Who set it up keeps his way.
+    # With the defaults of Fast DDS most images above half a megabyte are lost on the way. Settings of the user win.
     chosen = any(name in os.environ for name in _OWN_SETTINGS)
     profiles = os.path.join(config, "fastdds_images.xml")
     transports = [] if chosen else [SetEnvironmentVariable(_PROFILE, profiles)]

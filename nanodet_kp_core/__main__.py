@@ -14,7 +14,7 @@ from nanodet_kp_core.share import PACKAGE, version
 
 PROG = "nanodet-kp"
 
-# In the order of a user's work; a line each.
+# In the order of a user's work; one line each.
 TOUR = (
     ("Find plates", (("detect", "find plates in images, videos, streams and cameras"),)),
     (

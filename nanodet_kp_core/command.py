@@ -10,11 +10,11 @@ from nanodet_kp_core.errors import NanodetKpError
 from nanodet_kp_core.paths import brief
 
 PIPE_CLOSED = 141
-"""Exit code when the reader of a pipe has gone, as of a program that SIGPIPE ends."""
+"""Exit code when the program that reads our pipe has ended; the shell gives it to a program that SIGPIPE ends."""
 
 
 def open_door(main: Callable[[], int]) -> None:
-    """Run `main` and exit with its code; 2 with one line for a user error, 130 for Ctrl-C."""
+    """Run `main` as the whole program: exit with its code, 2 with one line for a user error, 130 for Ctrl-C."""
     sys.exit(guarded(main, "error", "stopped"))
 
 

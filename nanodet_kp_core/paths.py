@@ -59,7 +59,8 @@ def names_below(folder: Path, extensions: tuple[str, ...], skip: Callable[[str],
     """Names of the files with one of these extensions (lower case) in a folder and below, with forward slashes.
 
     Linked folders are entered, each folder once on a way, so that links in a circle end. A link to a file that is not
-    there counts as a file, so that whoever reads it tells; a folder that may not be entered is warned of on stderr.
+    there counts as a file, so that reading it gives the error; a folder that may not be entered gives a warning on
+    stderr.
     skip: names of folders and files that are left out. Raises ConfigError where links multiply the folders.
     """
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""Text files of all sorts of editors."""
+"""The text of files in the encodings that editors write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def decoded(data: bytes) -> str | None:
     """The text of bytes in UTF-8, UTF-16, UTF-32 with its mark, or GB18030 (with it GBK, GB2312); None for no text.
 
     Line ends become single ones. UTF-8 is tried first: two bytes of GBK alone can be one of its letters. UTF-16 without
-    its mark is told by the zeros of its Latin letters.
+    its mark is known by the zero bytes beside Latin letters.
     """
     marked = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), None)
     marked = marked or _utf16_without_mark(data)
@@ -32,7 +32,7 @@ def decoded(data: bytes) -> str | None:
 
 
 def xml_text(data: bytes) -> str | None:
-    """The same for XML, which may declare its encoding: GB2312 and its kin are decoded, and UTF-8 or what says nothing.
+    """The same for XML, which may declare its encoding: GB2312 and its relatives, UTF-8 or none are decoded.
 
     None for an encoding that is left to the parser (it knows those of single bytes), and for no text.
     """

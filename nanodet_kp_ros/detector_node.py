@@ -33,7 +33,7 @@ from nanodet_kp_ros.image_input import ImageInput, ImageMessage
 from nanodet_kp_ros.memory import trim_heap
 from nanodet_kp_ros.outputs import Outputs
 from nanodet_kp_ros.parameters import declare, settings_of, updated
-from nanodet_kp_ros.pipeline import Frame, Pipeline
+from nanodet_kp_ros.pipeline import Pipeline, ReceivedImage
 from nanodet_kp_ros.recorder import Recorder
 from nanodet_kp_ros.runner import run
 from nanodet_kp_ros.settings import NodeSettings
@@ -50,7 +50,7 @@ _DIAGNOSTICS_PERIOD_S = 1.0
 _REPORT_EVERY = 10  # diagnostics
 _LOSS_PERIOD_S = 60.0
 _LEAST_LOST = 5  # images, before a share of them means anything
-_PATIENCE_S = 1.0  # for the image in hand, when the node ends
+_PATIENCE_S = 1.0  # for the current image, when the node ends
 
 
 class DetectorNode(Node):
@@ -67,7 +67,7 @@ class DetectorNode(Node):
         self._counters, self._stamps = Counters(), StampMonitor()
         self._log = ThrottledLog(self.get_logger())
         engine = make_engine(settings)
-        self._slot: Slot[Frame] = Slot()
+        self._slot: Slot[ReceivedImage] = Slot()
         self._input = ImageInput(self, settings.image_transport, settings.image_qos, self._on_image)
         self._outputs = Outputs(self, settings.jpeg_quality, settings.publish_tf)
         self._recorder = _recorder(settings)
@@ -113,7 +113,7 @@ class DetectorNode(Node):
         problem = self._stamps.problem(stamp_s, arrived_s, now_s)
         if problem is not None:
             self._log.warning("stamps", f"{self._input.topic}: {problem}")
-        if self._slot.put(Frame(message, stamp_s, arrived_s, plausible_age_ms(stamp_s, now_s))):
+        if self._slot.put(ReceivedImage(message, stamp_s, arrived_s, plausible_age_ms(stamp_s, now_s))):
             self._counters.count("replaced")
 
     def _failed(self, error: Exception) -> None:

@@ -28,7 +28,7 @@ _BITS_PERIOD_S = 60.0
 
 
 @dataclass(frozen=True)
-class Frame:
+class ReceivedImage:
     """A message as it arrived. stamp_s: its stamp. arrived_s: steady time. transport_ms: its age then, if known."""
 
     message: ImageMessage
@@ -60,11 +60,11 @@ class Pipeline:
     _poses: PlatePoses = field(default_factory=PlatePoses, init=False)
     _bits: int = field(default=0, init=False)  # the most that an image of 16 bits has used: a dark one says nothing
 
-    def process(self, frame: Frame) -> None:
+    def process(self, received: ReceivedImage) -> None:
         """Answers the image. Raises ImageError for one that cannot be used, and what the detector raises."""
         engine = self.engine
         taken = time.monotonic()
-        image = self.unpack(frame.message)
+        image = self.unpack(received.message)
         converted = time.monotonic()
         if image.bits is not None:
             self._look_at_bits(image.bits)
@@ -72,29 +72,29 @@ class Pipeline:
         self.image = image
         detected = time.monotonic()
         height, width = image.pixels.shape[:2]
-        poses = self._solve(found.published, width, height, frame.stamp_s, engine.mounting)
+        poses = self._solve(found.published, width, height, received.stamp_s, engine.mounting)
         solved = time.monotonic()
-        header = frame.message.header
+        header = received.message.header
         self.outputs.publish(found.published, poses, header, width, height)
         published = time.monotonic()
         stages = {
-            "wait": 1e3 * (taken - frame.arrived_s),
+            "wait": 1e3 * (taken - received.arrived_s),
             "convert": 1e3 * (converted - taken),
             **engine.detector.times,
             "detector": 1e3 * (detected - converted),
             "pose": 1e3 * (solved - detected),
             "publish": 1e3 * (published - solved),
         }
-        if frame.transport_ms is not None:
-            stages["transport"] = frame.transport_ms
-        latency = plausible_age_ms(frame.stamp_s, self.clock.now().nanoseconds / 1e9)
+        if received.transport_ms is not None:
+            stages["transport"] = received.transport_ms
+        latency = plausible_age_ms(received.stamp_s, self.clock.now().nanoseconds / 1e9)
         if latency is not None:
             stages["latency"] = latency
         self.counters.answered(stages)
         if self.debug:
-            self.log.info(_line(frame, found.published, stages))
+            self.log.info(_line(received, found.published, stages))
         self.outputs.publish_views(image, found.published, poses, header)
-        self._record(image, found.all, frame.stamp_s)
+        self._record(image, found.all, received.stamp_s)
 
     def failed(self, error: Exception) -> None:
         """What `process` raised is counted and said; the old plates are not published again."""
@@ -130,7 +130,7 @@ class Pipeline:
             self.log.error("recorder", self.recorder.error)
 
 
-def _line(frame: Frame, detections: Detections, stages: dict[str, float]) -> str:
+def _line(received: ReceivedImage, detections: Detections, stages: dict[str, float]) -> str:
     times = " ".join(f"{stage} {value:.2f}" for stage, value in stages.items())
     plates = " ".join(f"{label} {score:.2f}" for label, score in zip(detections.labels, detections.scores, strict=True))
-    return f"image {frame.stamp_s:.3f}: {plates or 'no plates'}; ms: {times}"
+    return f"image {received.stamp_s:.3f}: {plates or 'no plates'}; ms: {times}"

@@ -1,4 +1,4 @@
-"""Why no image comes, and what to do about it: words that lead out when they are followed to the letter."""
+"""Why no image comes, and what to do: advice that helps when it is followed exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One place for one thing: what is put there replaces what nobody has taken yet."""
+"""Room for one item: a new item replaces one that nobody has taken yet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Slot(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> bool:
-        """Leaves the item; whether it replaced one that was never taken."""
+        """Puts the item in. Returns whether it replaced one that was never taken."""
         with self._changed:
             replaced = self._item is not None
             self._item = item
@@ -35,7 +35,7 @@ class Slot(Generic[T]):
             return None if self._closed else item
 
     def clear(self) -> bool:
-        """Throws away what lies there; whether there was anything."""
+        """Removes the item. Returns whether there was one."""
         with self._changed:
             item, self._item = self._item, None
             return item is not None
@@ -45,7 +45,7 @@ class Slot(Generic[T]):
         return self._closed
 
     def close(self) -> None:
-        """Ends the waiting for good."""
+        """Ends all waiting: `take` returns None from now on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

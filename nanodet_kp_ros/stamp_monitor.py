@@ -9,7 +9,7 @@ import numpy as np
 _PERIOD_MEMORY = 60  # intervals between stamps, from which the camera's period is taken
 _PERIOD_LEAST = 10
 _PERIOD_PERCENTILE = 20  # so low, because most intervals may have a lost image in them; short ones by jitter are few
-_ONE = 1.6  # longer than this, an interval has a lost image in it
+_LOST_RATIO = 1.6  # an interval of more periods than this has a lost image in it
 _PAUSE_S = 1.0  # a longer interval is a camera that paused, not one whose images were lost
 _STILL = 10  # images with the same stamp until it is a problem
 _JUMP_S = 5.0  # that the stamps run ahead of the time that passed
@@ -36,7 +36,7 @@ class StampMonitor:
         if len(self._intervals) < _PERIOD_LEAST:
             return None
         intervals = np.array(self._intervals)
-        short = intervals < _ONE * np.percentile(intervals, _PERIOD_PERCENTILE)
+        short = intervals < _LOST_RATIO * np.percentile(intervals, _PERIOD_PERCENTILE)
         return float(np.median(intervals[short]))
 
     def lost_before(self, stamp_s: float, sequence: int | None, publisher: bytes) -> int:

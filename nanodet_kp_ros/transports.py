@@ -18,7 +18,7 @@ _PROFILE_FILE = Path("config", "fastdds_images.xml")
 def choose_transports(environment: MutableMapping[str, str] = os.environ) -> None:
     """Names this package's profile in the environment, to be called before rclpy.init.
 
-    With the defaults of Fast DDS most images above half a megabyte are lost on the way. Who set it up keeps his way.
+    With the defaults of Fast DDS most images above half a megabyte are lost on the way. Settings of the user win.
     """
     if any(name in environment for name in _OWN_SETTINGS):
         return

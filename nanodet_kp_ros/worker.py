@@ -30,11 +30,11 @@ class Worker(Generic[T]):
             try:
                 self._work(item)
             except Exception as error:
-                if not self._slot.closed:  # in the end, what it needs is taken away under its hands
+                if not self._slot.closed:  # after close the node destroys what `work` uses, so an error means nothing
                     self._failed(error)
 
     def stop(self, patience_s: float) -> bool:
-        """Ends it after the item in hand; whether it ended within the time."""
+        """Ends the thread after the current item. Returns whether it ended within `patience_s` seconds."""
         self._slot.close()
         self._thread.join(patience_s)
         return not self._thread.is_alive()

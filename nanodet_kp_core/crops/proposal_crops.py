@@ -2,7 +2,7 @@
 corners.
 
 Proposals show the mistakes that detector and scout really make: which lights they take for plates, and how far off
-their corners are. Shaken corners make sure that every labeled plate is there, found or not.
+their corners are. Jittered corners make sure that every labeled plate is there, found or not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nanodet_kp_core.crops.crop_files import joined
 from nanodet_kp_core.geometry import boxes_of_corners, diagonals
 from nanodet_kp_core.labels.sample import Record, Sample
 from nanodet_kp_core.runtime.detection.detector import Detector
-from nanodet_kp_core.runtime.refinement.bar_rules import unclaimed
+from nanodet_kp_core.runtime.refinement.bar_rules import new_pairs
 from nanodet_kp_core.runtime.refinement.crops import (
     CROP_CORNERS,
     CROP_SIZE,
@@ -32,7 +32,7 @@ PROPOSAL_SCORE = 0.12
 """Detections from this score on teach a refiner."""
 
 LOOKED_AT = 0.18
-"""Detections from this score on are looked at by a refiner that has learned from them. From 0.2 on there are a fifth
+"""Detections with at least this score go through a refiner that has learned from them. From 0.2 on there are a fifth
 fewer crops than from PROPOSAL_SCORE on, for 0.005 less recall on rendered images."""
 
 POSITIVE_DISTANCE, NEGATIVE_DISTANCE = 0.35, 0.45
@@ -210,6 +210,6 @@ def crops_of_records(
         found = propose(sample.image)
         proposals = [found.corners]
         if scout is not None:
-            proposals.append(unclaimed(scout(sample.image), found.corners, found.scores))
+            proposals.append(new_pairs(scout(sample.image), found.corners, found.scores))
         parts.append(crops_of(sample, proposals, numbers, rng))
     return joined(parts)

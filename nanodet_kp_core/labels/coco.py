@@ -212,7 +212,7 @@ def _listed(values: object) -> str:
 
 
 def write(out: Path, images: Sequence[LabeledImage], class_names: Sequence[str]) -> None:
-    """Write labels.json into `out`, an entry a line. A number is written with all its digits."""
+    """Write labels.json into `out`, one entry per line. A number is written with all its digits."""
     rows = ((image.name, (image.width, image.height), image.plates) for image in images)
     document = _document(rows, class_names, digits=None)
     lists = (f'"{key}": [\n' + ",\n".join(map(json.dumps, entries)) + "\n]" for key, entries in document.items())

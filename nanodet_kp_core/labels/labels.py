@@ -25,7 +25,7 @@ UNKNOWN = "?"
 """Stands for the sticker that nobody can read: "B_?" is a blue plate of unknown number."""
 
 MAX_COORDINATE = 1e6
-"""Pixels. Beyond it a number is a slip of the pen, and float32 would no longer hold a twentieth of a pixel."""
+"""Pixels. A larger number is a typing error, and float32 would no longer hold a twentieth of a pixel."""
 
 MAX_SIDE = 1 << 16
 
@@ -158,7 +158,7 @@ def safe_name(name: object) -> bool:
 
 
 def raise_faults(faults: Sequence[Fault]) -> None:
-    """Raise DataError with the first errors, a line each, when there are any."""
+    """Raise DataError with the first errors, one per line, when there are any."""
     errors = [fault for fault in faults if fault.level == "error"]
     if not errors:
         return

@@ -13,7 +13,7 @@ from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.labels.pixels import read_pixels
 
 PLATE_FIELDS = ("corners", "labels", "boxes", "visible", "number_known")
-"""The arrays of `Plates` that have a row a plate."""
+"""The arrays of `Plates` that have one row per plate."""
 
 
 @dataclass(kw_only=True)
@@ -47,7 +47,7 @@ class Plates:
             self.number_known = np.ones(len(self.corners), bool)
 
     def fields_of_plates(self, keep: np.ndarray) -> dict[str, Any]:
-        """The arrays that have a row a plate, with the chosen rows only; for dataclasses.replace."""
+        """The arrays that have one row per plate, with the chosen rows only; for dataclasses.replace."""
         return {name: getattr(self, name)[keep] for name in PLATE_FIELDS}
 
 

@@ -1,4 +1,4 @@
-"""Non-maximum suppression over all classes, and corners merged over what it takes away."""
+"""Non-maximum suppression over all classes, and the mean corners of each kept box and those that it suppressed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FAR_AWAY = 1e12
 """Pixels; no box comes here, and whole numbers are still exact."""
 
 _LEAST = np.float32(1e-15)
-"""Score of which the square is still above 0."""
+"""Smallest score in a weight: its square is still above 0 in float32."""
 
 
 def nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float, max_detections: int = -1) -> np.ndarray:
@@ -38,7 +38,7 @@ def nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float, max_detecti
             empty = np.flatnonzero((sides <= 0).any(axis=1))
             rectangles[empty, :2] = _FAR_AWAY + 2 * empty[:, None]
             sides[empty] = 1
-        # Places instead of scores: OpenCV drops scores of 0.
+        # Ranks instead of scores: OpenCV drops boxes with a score of 0.
         ranks = np.arange(len(order), 0, -1, dtype=np.float32)
         kept: Any = cv2.dnn.NMSBoxes(rectangles, ranks, 0.0, iou_threshold)  # type: ignore[arg-type]  # arrays will do
         order = order[np.ravel(kept)]

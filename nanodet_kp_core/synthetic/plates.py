@@ -69,7 +69,7 @@ class _Lamps:
 
 
 def draw_look(rng: np.random.Generator, color: str, number: str, width: float, exposure: Exposure, exact: bool) -> Look:
-    """Random looks of a robot's plates; exact: built to the letter."""
+    """Random looks of a robot's plates; exact: with exact sizes, see render_scene."""
     # Long exposures show bright scenes and bright bars; worn LEDs in daylight hardly saturate.
     dim = exposure.ambient > 0.3 and rng.random() < 0.2
     low, high = (0.5, 3.0) if dim else (1.2, 120.0)

@@ -53,7 +53,7 @@ def draw_robot(
     """Paint a robot one of whose plates is about `plate_px` wide at `at_pixel`; returns its plates that face us.
 
     Its plates get the owners first_owner, first_owner + 1, .., four at most. turn: added to the yaw, radians; the looks
-    of the robot do not depend on it (a clip turns one robot). exact: plates are built to the letter, see render_scene.
+    of the robot do not depend on it (a clip turns one robot). exact: plates have exact sizes, see render_scene.
     color, yaw (radians, 0 faces the camera): None for a random one.
     """
     own, any_yaw = draw_color(rng), _draw_yaw(rng)

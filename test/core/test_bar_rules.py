@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nanodet_kp_core.runtime.refinement.bar_rules import LEAST_GAP, obeying, share_a_bar, unclaimed
+from nanodet_kp_core.runtime.refinement.bar_rules import LEAST_GAP, new_pairs, possible_plates, share_a_bar
 
 PLATE = np.array([[0, 0], [0, 20], [48, 20], [48, 0]], np.float32)
 NONE = np.zeros((0, 4, 2), np.float32)
@@ -16,40 +16,40 @@ def between(first, second):
 def test_bars_too_near_to_each_other_are_no_plate():
     narrow = PLATE * ((LEAST_GAP - 0.05) * 20 / 48, 1)
     steep = PLATE * ((LEAST_GAP + 0.05) * 20 / 48, 1) + (100, 0)
-    assert obeying(np.stack([narrow, steep])).tolist() == [1]
+    assert possible_plates(np.stack([narrow, steep])).tolist() == [1]
 
 
 def test_a_bar_belongs_to_the_better_plate():
     right = PLATE + (70, 0)
     middle = between(PLATE, right) + 1
-    assert obeying(np.stack([PLATE, right, middle])).tolist() == [0, 1]
-    assert obeying(np.stack([middle, PLATE, right])).tolist() == [0]  # both others have a bar of the best one
+    assert possible_plates(np.stack([PLATE, right, middle])).tolist() == [0, 1]
+    assert possible_plates(np.stack([middle, PLATE, right])).tolist() == [0]  # both others have a bar of the best one
 
 
 def test_a_plate_that_lost_takes_no_bar_from_others():
     right, far = PLATE + (70, 0), PLATE + (140, 0)
     chain = np.stack([PLATE, between(PLATE, right), between(right, far), far])
     # The second loses to the first; so its other bar is free, and the fourth takes the third's.
-    assert obeying(chain).tolist() == [0, 2]
+    assert possible_plates(chain).tolist() == [0, 2]
 
 
 def test_neighboring_plates_of_one_robot_both_stay():
     neighbor = PLATE * (0.6, 1) + (48 + 0.45 * 20, 0)
-    assert obeying(np.stack([PLATE, neighbor])).tolist() == [0, 1]
+    assert possible_plates(np.stack([PLATE, neighbor])).tolist() == [0, 1]
 
 
 def test_nothing_to_judge():
-    assert obeying(NONE).tolist() == []
-    assert obeying(PLATE[None]).tolist() == [0]
-    assert len(unclaimed(NONE, PLATE[None], np.ones(1))) == 0
-    assert np.array_equal(unclaimed(PLATE[None], NONE, np.ones(0)), PLATE[None])
+    assert possible_plates(NONE).tolist() == []
+    assert possible_plates(PLATE[None]).tolist() == [0]
+    assert len(new_pairs(NONE, PLATE[None], np.ones(1))) == 0
+    assert np.array_equal(new_pairs(PLATE[None], NONE, np.ones(0)), PLATE[None])
 
 
 def test_what_overlaps_a_proposal_or_has_the_bar_of_a_clear_one_is_claimed():
     far, middle = PLATE + 200, between(PLATE, PLATE + (70, 0))
     pairs = np.stack([PLATE + 3, far, middle])
-    assert np.array_equal(unclaimed(pairs, PLATE[None], np.array([0.9])), far[None])
-    assert np.array_equal(unclaimed(pairs, PLATE[None], np.array([0.3])), pairs[1:])
+    assert np.array_equal(new_pairs(pairs, PLATE[None], np.array([0.9])), far[None])
+    assert np.array_equal(new_pairs(pairs, PLATE[None], np.array([0.3])), pairs[1:])
 
 
 def test_who_shares_a_bar():

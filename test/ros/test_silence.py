@@ -1,4 +1,4 @@
-"""Why no image comes: each piece of advice, followed to the letter, leads out."""
+"""Why no image comes: each piece of advice, followed exactly, brings the images."""
 
 import array
 import re

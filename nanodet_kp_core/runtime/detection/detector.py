@@ -21,7 +21,7 @@ from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_core.runtime.models.metadata import ModelMetadata
 from nanodet_kp_core.runtime.models.session import load_session
 from nanodet_kp_core.runtime.nms import merge_corners, nms
-from nanodet_kp_core.runtime.refinement.bar_rules import obeying, unclaimed
+from nanodet_kp_core.runtime.refinement.bar_rules import new_pairs, possible_plates
 from nanodet_kp_core.runtime.refinement.refiner import MOST_PROPOSALS, Refinements, Refiner, number_scores
 from nanodet_kp_core.runtime.refinement.scout import Scout
 
@@ -201,7 +201,7 @@ class Detector:
         """The proposals of the network and those of the scout that are new."""
         if self.scout is None or self.refiner is None:
             return proposals
-        pairs = unclaimed(self.scout(image, halved), proposals.corners, proposals.scores)
+        pairs = new_pairs(self.scout(image, halved), proposals.corners, proposals.scores)
         if not len(pairs):
             return proposals
         scores = np.full(len(pairs), self.refiner.metadata.scout_score, np.float32)
@@ -236,7 +236,7 @@ class Detector:
         corners = found.corners
         if refiner.bars is not None:
             corners = refiner.bars(image, corners, channel_order, halved)
-        kept = obeying(corners) if refiner.metadata.light_bars else np.arange(len(corners))
+        kept = possible_plates(corners) if refiner.metadata.light_bars else np.arange(len(corners))
         self.number_logits = found.number_logits[kept]
         return Detections(
             scores=found.scores[kept],

@@ -17,10 +17,10 @@ _NOISE = 0.025  # of a corner coordinate, plate diagonals
 _NOISE_PX = 0.5
 _LEAN_SPREAD = math.radians(12)  # cameras look up and down, and not every plate is built so
 _YAW_SPREAD = math.radians(35)  # of plates that are seen, where the size is not known
-_AGAIN = 0.4  # how a plate leans is no news in the next image
+_REPEATED = 0.4  # weight of how a plate stands when it was seen before: the next image says little new of it
 _TURN = math.radians(8)  # between two images, besides what a turning robot does
 _TURN_RATE = 8.0  # radians a second
-_MEMORY = 10.0  # no belief is held more firmly than by this log-likelihood
+_MEMORY = 10.0  # log-likelihood; no cost from earlier images counts more than this
 _MAX_GAP_S = 0.25
 _NEAR = 1.0  # diagonals from the plate's last place
 
@@ -110,9 +110,9 @@ class PlatePoses:
         noise = max(_NOISE * diagonal, _NOISE_PX)
         candidates = []
         for pose in found:
-            cost = 2 * (pose.reprojection_error / noise) ** 2 + _turned(pose, before, gap)
-            prior = _unlikely(pose, mounting.lean_error(pose.normal, label), sure=said is not None)
-            candidates.append(_Candidate(pose, cost + prior * (1.0 if before is None else _AGAIN)))
+            cost = 2 * (pose.reprojection_error / noise) ** 2 + _turn_cost(pose, before, gap)
+            prior = _standing_cost(pose, mounting.lean_error(pose.normal, label), sure=said is not None)
+            candidates.append(_Candidate(pose, cost + prior * (1.0 if before is None else _REPEATED)))
         return _Track(class_id, middle, diagonal, candidates)
 
     def _judge(self) -> None:
@@ -134,7 +134,7 @@ class PlatePoses:
             )
 
 
-def _unlikely(pose: Pose, lean_error: float, sure: bool) -> float:
+def _standing_cost(pose: Pose, lean_error: float, sure: bool) -> float:
     """Minus log-likelihood of a plate that stands so. lean_error: radians. sure: its size is known."""
     cost = (lean_error / _LEAN_SPREAD) ** 2 / 2
     if sure:
@@ -148,8 +148,8 @@ def _other(pose: Pose, candidates: list[_Candidate]) -> Pose | None:
     return next((c.pose for c in candidates if c.pose is not pose and c.pose.large == pose.large), None)
 
 
-def _turned(pose: Pose, before: _Track | None, gap: float) -> float:
-    """Cost of the likeliest way from a pose a moment ago to this one."""
+def _turn_cost(pose: Pose, before: _Track | None, gap: float) -> float:
+    """Cost of the likeliest turn from a pose in the image before to this one."""
     if before is None:
         return 0.0
     least = min(candidate.cost for candidate in before.candidates)

@@ -18,11 +18,11 @@ MAX_PIXELS = 500_000
 """An image with more pixels is halved first, as often as needed."""
 
 DENSE_PIXELS = 150_000
-"""Of an image with more pixels that was not halved every second row is looked at, for three quarters of the time. Lens
-and color filter have spread every bar over more than one row."""
+"""In an image with more pixels that was not halved, the scout looks at every second row: that takes three quarters of
+the time. Lens and color filter spread every bar over more than one row, so each one still shows."""
 
 SIDE = 15
-"""Side in pixels of the square that is the surroundings of a pixel."""
+"""Side in pixels of the square that counts as the surroundings of a pixel."""
 
 CONTRAST = 36
 """Gray levels by which a lit pixel exceeds the mean of its surroundings."""
@@ -32,7 +32,7 @@ SHARE = 0.5
 
 LENGTHS = ((3.0, 28.0), (11.0, np.inf))
 """Lengths in pixels of the bars that each scale looks for; the second scale has half the size. A bar much longer than
-SIDE loses its middle, for the middle of its surroundings is itself."""
+SIDE loses its middle: the surroundings of a pixel there are the bar itself."""
 
 SLIM = 1.6
 """A light wider than this times its length is no bar."""
