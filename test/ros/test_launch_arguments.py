@@ -18,13 +18,14 @@ USUAL = ("image_transport", "image_qos", "camera_info_file", "score_threshold", 
 GIVEN = {
     "image_transport": ("compressed", "compressed"),
     "image_qos": ("reliable", "reliable"),
+    "image_geometry": ("rectified", "rectified"),
     "camera_info_file": ("~/calibration/1.yaml", "~/calibration/1.yaml"),
     "score_threshold": ("0.25", 0.25),
     "threads": ("2", 2),
     "use_sim_time": ("true", True),
     "model": ("my.onnx", "my.onnx"),
 }
-"""What is typed, and the value of the parameter that it makes."""
+"""What is typed, and the value of the parameter that it makes, of every parameter that is an argument."""
 
 
 class Action:
@@ -76,12 +77,17 @@ def launch(monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
 
 
-def actions_of(file, context):
-    """All actions of a launch file in this context; what its arguments leave open has their defaults."""
+def loaded(file):
+    """A launch file as a module."""
     spec = importlib.util.spec_from_file_location("launch_file", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    (entities,) = module.generate_launch_description().given
+    return module
+
+
+def actions_of(file, context):
+    """All actions of a launch file in this context; what its arguments leave open has their defaults."""
+    (entities,) = loaded(file).generate_launch_description().given
     actions = []
     for entity in entities:
         if type(entity).__name__ == "DeclareLaunchArgument" and "default_value" in entity.named:
@@ -119,6 +125,11 @@ def test_what_a_user_commonly_sets_is_an_argument(file):
     assert set(USUAL) <= set(declared)
     assert len(declared) == len(set(declared))
     assert all(action.named["description"] for action in of_kind("DeclareLaunchArgument", actions))
+
+
+@pytest.mark.parametrize("file", ["detector.launch.py", "cameras.launch.py"])
+def test_both_files_have_the_same_parameters(file):
+    assert {"model", *loaded(ROOT / "launch" / file)._SETTINGS} == set(GIVEN)
 
 
 @pytest.mark.parametrize(("name", "typed", "value"), [(name, *pair) for name, pair in GIVEN.items()])

@@ -1,6 +1,7 @@
-"""The layouts show the topics that the node has."""
+"""The layouts show the topics that the node has, and the documentation lists all of them."""
 
 import json
+import re
 
 import yaml
 from ros_helpers import ROOT
@@ -15,6 +16,14 @@ def strings(value):
     if isinstance(value, list):
         return {found for part in value for found in strings(part)}
     return {value} if isinstance(value, str) else set()
+
+
+def test_every_topic_has_a_row_in_the_documentation():
+    source = "".join((ROOT / "nanodet_kp_ros" / name).read_text() for name in ("outputs.py", "annotated.py"))
+    topics = set(re.findall(r'"(armors[\w/]*)"', source))
+    assert len(topics) > 4
+    rows = (ROOT / "docs/node.md").read_text(encoding="utf-8").split("## Topics")[1].split("\n## ")[0]
+    assert topics <= set(re.findall(r"(?m)^\| `([\w/]+)`", rows))
 
 
 def test_foxglove():

@@ -1,6 +1,7 @@
 """The check of parameter values, without DDS."""
 
 import math
+import re
 from dataclasses import asdict
 from typing import get_type_hints
 
@@ -83,6 +84,15 @@ def test_some_settings_change_and_the_others_stay():
     assert updated(before, {}) == before
     with pytest.raises(ConfigError, match="parameter threads: expected an integer from 1 to 64, got 0"):
         updated(before, {"keep": "B", "threads": 0})
+
+
+def test_a_live_parameter_is_taken_over():
+    """The engine is made anew, `_on_parameters` hands it on, or the node reads it from the current settings."""
+    node, engine = ((ROOT / "nanodet_kp_ros" / name).read_text() for name in ("detector_node.py", "engine.py"))
+    taken = engine + node.split("def _on_parameters")[1].split("\n    def ")[0]
+    live = [setting.name for setting in settings_of(NodeSettings) if setting.live]
+    used = [name for name in live if re.search(rf"\bsettings\.{name}\b", taken) or f"self._settings.{name}" in node]
+    assert used == live
 
 
 def test_the_parameter_file_holds_the_defaults_of_all():
