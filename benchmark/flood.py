@@ -48,11 +48,11 @@ from nanodet_kp_ros.msg import ArmorArray
 from nanodet_kp_ros.qos import armors_qos, image_qos
 
 TRANSPORTS = ("raw", "compressed")
-PICTURES = "pictures.npz"
+IMAGES = "images.npz"
 _LIMIT_S = 60.0  # for what must come, on a machine that is busy with other things
 _AT_ONCE = 8  # requests under way: a service's queue holds ten
 _DISK_FULL = (0.2, 0.7)  # of each half of the flood
-_PICTURES = 4
+_IMAGES = 4
 _SIZES = ((640, 480), (320, 240))
 
 
@@ -62,7 +62,7 @@ class Flood:
     def __init__(self, transport: str, rates: tuple[float, float], malformed: int, seed: int, folder: Path) -> None:
         """rates: good images and requests a second. malformed: images that are none, between two good ones.
 
-        folder: holds PICTURES, and takes all that is written.
+        folder: holds IMAGES, and takes all that is written.
         """
         self.record = Record(transport=transport)
         self._rates, self._malformed, self._seed = rates, malformed, seed
@@ -71,15 +71,15 @@ class Flood:
         self._listener = Listener()
         node = self._listener.node
         self._answers: dict[tuple[int, int], ArmorArray] = {}
-        self._first: dict[int, list] = {}  # what was found in each picture before the flood
+        self._first: dict[int, list] = {}  # what was found in each image before the flood
         node.create_subscription(ArmorArray, "armors", self._on_armors, armors_qos())
         node.create_subscription(MarkerArray, "armors/markers", lambda message: None, 1)
         node.create_subscription(CompressedImage, "armors/image/compressed", lambda message: None, 1)
         header = Header(frame_id="calm")
-        with np.load(folder / PICTURES) as file:
-            pictures = next(iter(file.values()))
+        with np.load(folder / IMAGES) as file:
+            images = next(iter(file.values()))
         make = compress if transport == "compressed" else to_image
-        self._messages = [make(picture, header) for picture in pictures]
+        self._messages = [make(image, header) for image in images]
         topic = "image_raw/compressed" if transport == "compressed" else "image_raw"
         self._publisher = node.create_publisher(type(self._messages[0]), topic, image_qos("reliable"))
         self._requests: Iterator[Ask] = asked(seed, folder)
@@ -131,7 +131,7 @@ class Flood:
     def _flood(self, seconds: float, seed: int) -> None:
         options = {
             "--transport": self.record.transport, "--rate": self._rates[0], "--malformed": self._malformed,
-            "--pictures": self._folder / PICTURES, "--seed": seed,
+            "--images": self._folder / IMAGES, "--seed": seed,
         }  # fmt: skip
         command = [sys.executable, str(ROOT / "benchmark" / "flood_camera.py")]
         command += [str(word) for pair in options.items() for word in pair]
@@ -195,12 +195,12 @@ class Flood:
             self._listener.spin(_LIMIT_S, self._comes_through)
         answered = same = 0
         for number in range(count):
-            message = self._messages[number % _PICTURES]
+            message = self._messages[number % _IMAGES]
             answer = self._answer(message, _LIMIT_S)
             answered += answer is not None
             if answer is not None:
                 found = [(armor.label, [(p.x, p.y) for p in armor.corners]) for armor in answer.armors]
-                same += found == self._first.setdefault(number % _PICTURES, found)
+                same += found == self._first.setdefault(number % _IMAGES, found)
         self.record.calm_sent.append(count)
         self.record.calm_answered.append(answered)
         self.record.calm_same.append(same)
@@ -240,12 +240,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     prepare_environment(True)
-    pictures = [np.stack(list(clip_frames(1.0, _PICTURES, 5, size))) for size in _SIZES]
+    images = [np.stack(list(clip_frames(1.0, _IMAGES, 5, size))) for size in _SIZES]
     records = []
     for transport in args.transport:
         rates = args.rate, args.requests
         with tempfile.TemporaryDirectory() as folder:
-            np.savez(Path(folder) / PICTURES, *pictures)
+            np.savez(Path(folder) / IMAGES, *images)
             flood = Flood(transport, rates, args.malformed, args.seed, Path(folder))
             try:
                 records.append(flood.run(args.seconds / len(args.transport), args.calm))

@@ -120,22 +120,22 @@ def calibrations(header: Header, size: tuple[int, int]) -> list[CameraInfo | byt
 class FloodCamera:
     """Sends until it is told to stop. good, malformed, calibrations: how many it has sent."""
 
-    def __init__(self, node: Node, transport: str, pictures: list[np.ndarray], seed: int) -> None:
-        """pictures: uint8 [4, height, width, 3] BGR of each size."""
+    def __init__(self, node: Node, transport: str, images: list[np.ndarray], seed: int) -> None:
+        """images: uint8 [4, height, width, 3] BGR of each size."""
         self.good = self.malformed = self.calibrations = 0
         self._node = node
         self._compressed = transport == "compressed"
         self._rng = np.random.default_rng(seed)
-        self._messages = [message for same in pictures for message in self._made(same)]
-        self._calibrations = calibrations(Header(frame_id=LONG), pictures[0].shape[2:0:-1])
+        self._messages = [message for same in images for message in self._made(same)]
+        self._calibrations = calibrations(Header(frame_id=LONG), images[0].shape[2:0:-1])
         kind, topic = (CompressedImage, "image_raw/compressed") if self._compressed else (Image, "image_raw")
         self._images = node.create_publisher(kind, topic, image_qos("reliable"))
         self._infos = node.create_publisher(CameraInfo, "camera_info", 1)  # the last: who sees it sees a ready camera
 
-    def _made(self, pictures: np.ndarray) -> list[Message]:
+    def _made(self, images: np.ndarray) -> list[Message]:
         if self._compressed:
-            return [compress(picture, Header()) for picture in pictures]
-        messages = [to_image(picture, Header()) for picture in pictures]
+            return [compress(image, Header()) for image in images]
+        messages = [to_image(image, Header()) for image in images]
         for encode, message in zip(ENCODERS, messages, strict=True):
             encode(message)
         return messages
@@ -162,15 +162,15 @@ def main() -> int:
     parser.add_argument("--transport", choices=("raw", "compressed"), required=True)
     parser.add_argument("--rate", type=float, required=True, help="good images a second")
     parser.add_argument("--malformed", type=int, required=True, help="malformed ones between two good ones")
-    parser.add_argument("--pictures", type=Path, required=True, help="a file of numpy, an array for each size")
+    parser.add_argument("--images", type=Path, required=True, help="a file of numpy, an array for each size")
     parser.add_argument("--seed", type=int, required=True)
     args = parser.parse_args()
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     stopped: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
-    with np.load(args.pictures) as file:
-        pictures = list(file.values())
-    camera = FloodCamera(rclpy.create_node("camera"), args.transport, pictures, args.seed)
+    with np.load(args.images) as file:
+        images = list(file.values())
+    camera = FloodCamera(rclpy.create_node("camera"), args.transport, images, args.seed)
     start, turns = time.monotonic(), itertools.cycle([camera.good_one, *[camera.malformed_one] * args.malformed])
     for number in itertools.count():
         if stopped:

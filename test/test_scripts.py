@@ -5,6 +5,7 @@ import ast
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,12 @@ def test_what_a_script_imports_of_ours_is_there(script):
         for alias in node.names:
             there = (place / f"{alias.name}.py").is_file() or alias.name in file.read_text(encoding="utf-8")
             assert there, f"{script.name}: {module}.{alias.name}"
+
+
+@pytest.mark.parametrize("command", [["training/view.py"], ["-m", "nanodet_kp_core", "view"]])
+def test_ctrl_c_while_modules_load_is_no_traceback(tmp_path, command):
+    """The module that is interrupted stands for torch, which takes seconds."""
+    (tmp_path / "cv2.py").write_text("raise KeyboardInterrupt\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")

@@ -13,4 +13,5 @@ def run(name: str) -> None:
     """Run the command of that name and exit with its code."""
     from nanodet_kp_core.command import open_door
 
-    open_door(import_module(f"nanodet_kp_core.commands.{name}").main)
+    # Loaded inside, for seconds with torch: Ctrl-C then ends it like any other time.
+    open_door(lambda: import_module(f"nanodet_kp_core.commands.{name}").main())
