@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from nanodet_kp_core.files import write_atomically
@@ -15,8 +17,9 @@ SHOWN = (
 WIDTH = 4
 
 
-def plot_results(csv_file: Path, target: Path) -> None:
-    """Draw a panel for each shown column that has values; nothing where there are none."""
+def plot_results(csv_file: Path, target: Path, start: Mapping[str, float]) -> None:
+    """Draw a panel for each shown column that has values; nothing where there are none. start: what the weights before
+    the first step scored, by column, as a dashed line."""
     from matplotlib.figure import Figure  # not pyplot, which keeps figures and looks for a window system
 
     _, rows = read_results(csv_file)
@@ -31,6 +34,9 @@ def plot_results(csv_file: Path, target: Path) -> None:
         validation = name.startswith("val_")
         panel.plot(steps, values, marker="o" if validation else None, markersize=3, linewidth=1)
         panel.set_title(name.removeprefix("val_") + (" (validation)" if validation else ""), fontsize=10)
+        if math.isfinite(start.get(name, math.nan)):
+            panel.axhline(start[name], linestyle="--", linewidth=1, color="gray", label="start")
+            panel.legend(fontsize=8)
         panel.grid(alpha=0.3)
         if name.startswith("loss") and min(values) > 0:
             panel.set_yscale("log")

@@ -125,6 +125,8 @@ class RunLog:
         run.best = score.key(run.config.evaluator.save_key)
         save_checkpoint(run.folder / "best.pt", run.state())
         self.bar.write(f"start: {score.line()}")
+        self.board.add({"step": 0, **_columns(run.start)})
+        self._show_images()
 
     def stepped(self, values: Mapping[str, float]) -> None:
         """After a step: progress, a row at the log interval, a checkpoint when it is time."""
@@ -151,14 +153,18 @@ class RunLog:
         score = run.validate()
         self.bar.write(f"epoch {epoch}: {score.line()}{_beside(run)}")
         run.metrics = {name: float(value) for name, value in asdict(score).items()}
-        self._add({"step": run.step, "epoch": epoch, **{f"val_{name}": v for name, v in run.metrics.items()}})
+        self._add({"step": run.step, "epoch": epoch, **_columns(run.metrics)})
         run.validations_since_best += 1
         if (value := score.key(config.evaluator.save_key)) > run.best:
             run.best, run.validations_since_best = value, 0
             save_checkpoint(run.folder / "best.pt", run.state())
-        if self.board.writer is not None and config.log.images:
-            self.board.show(run.step, run.detector(SHOWN_SCORE), self.records, config.log.images)
-        plot_results(self.results.path, run.folder / "results.png")
+        self._show_images()
+        plot_results(self.results.path, run.folder / "results.png", _columns(run.start))
+
+    def _show_images(self) -> None:
+        run, count = self.run, self.run.config.log.images
+        if self.board.writer is not None and count:
+            self.board.show(run.step, run.detector(SHOWN_SCORE), self.records, count)
 
     def finish(self) -> None:
         """The best weights as an ONNX file that the node takes as it is."""
@@ -181,6 +187,11 @@ class RunLog:
     def _add(self, row: Mapping[str, Any]) -> None:
         self.results.add(row)
         self.board.add(row)
+
+
+def _columns(scores: Mapping[str, float]) -> dict[str, float]:
+    """Figures of a validation under the names that they have in results.csv."""
+    return {f"val_{name}": value for name, value in scores.items()}
 
 
 def _calibration(best: Path, config: TrainConfig) -> tuple[float, dict[str, float]]:

@@ -77,7 +77,7 @@ def test_the_onnx_is_the_best_checkpoint(overfitted, tiny_data):
     assert np.allclose(detector(image).corners, expected.corners, atol=0.02)
 
 
-def test_tensorboard_has_the_curves_and_the_pictures(overfitted, read_rows):
+def test_tensorboard_has_the_curves_and_the_images(overfitted, read_rows):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     events = accumulator.EventAccumulator(str(overfitted.folder / "tensorboard"))
     events.Reload()

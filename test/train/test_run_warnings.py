@@ -12,6 +12,7 @@ from nanodet_kp_core.config import load_config
 from nanodet_kp_core.evaluate.metrics import Score
 from nanodet_kp_core.runtime.models.session import load_session
 from nanodet_kp_core.train import detector_training
+from nanodet_kp_core.train.curves import plot_results
 from nanodet_kp_core.train.detector_training import train
 from nanodet_kp_core.train.run import Run
 from nanodet_kp_core.train.warnings import same_files
@@ -48,6 +49,27 @@ def test_the_start_is_scored_stands_beside_and_may_be_the_best(
     again = Run(tiny_config(tmp_path / "run", side=64, schedule={**schedule, "total_epochs": 3}))
     again.restore(run.folder / "last.pt")
     assert again.start["f1"] == 0.6
+
+
+def test_the_start_stands_in_tensorboard_and_in_the_curves(
+    tiny_config, tmp_path, weights, bare_loop, monkeypatch, read_rows
+):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    figures = iter([0.6, 0.3])
+    monkeypatch.setattr(Run, "validate", lambda run: scored(next(figures)))
+    schedule = {"load_model": weights, "total_epochs": 1, "val_intervals": 1}
+    log = {"interval": 1, "tensorboard": True, "images": 1}
+    run = train(tiny_config(tmp_path / "run", side=64, schedule=schedule, log=log))
+    events = accumulator.EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    f1 = [(event.step, event.value) for event in events.Scalars("val/f1")]
+    assert f1 == [(0, pytest.approx(0.6)), (run.step, pytest.approx(0.3))]
+    assert [image.step for image in events.Images("validation/0")] == [0, run.step]
+    assert [row["val_f1"] for row in read_rows(run.folder) if row["val_f1"]] == ["0.3"]  # of the training alone
+    plots = [tmp_path / "without.png", tmp_path / "with.png"]
+    for path, start in zip(plots, ({}, {"val_f1": 0.6})):
+        plot_results(run.folder / "results.csv", path, start)
+    assert plots[0].read_bytes() != plots[1].read_bytes()
 
 
 def test_likely_mistakes_are_said_before_the_first_step(tiny_config, tmp_path, bare_loop, caplog):
