@@ -24,6 +24,8 @@ from nanodet_kp_core.labels.labels import (
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.paths import names_below
 
+_LABEL_FILES = (".json", ".yaml", ".yml")
+
 Pictures = Literal["copy", "link", "move", "none"]
 """What write_labels does with the image files."""
 
@@ -131,6 +133,9 @@ def guess_format(labels: Path) -> str:
         return "XMLDataset"
     if not labels.exists():
         raise DataError(f"{labels}: expected a label file or a folder of them, got nothing at that path")
+    files = sorted(path for path in labels.glob("*") if path.suffix.lower() in _LABEL_FILES)
+    if files:
+        raise DataError(f"{labels}: expected a label file, got the folder that holds it; give {files[0]} instead")
     raise DataError(
         f"{labels}: expected --format with one of {', '.join(SHORT_NAMES)}, got none; .txt files do not tell theirs"
     )

@@ -191,7 +191,14 @@ def test_formats_are_guessed_where_they_can_be(tmp_path):
     guesses = {"l.json": "CocoDataset", "data.yaml": "YoloPoseDataset", "xml": "XMLDataset"}
     assert {name: guess_format(tmp_path / name) for name in guesses} == guesses
     (tmp_path / "txt").mkdir()
-    for name, message in (("txt", "expected --format"), ("none", "got nothing at that path")):
+    (tmp_path / "holds").mkdir()
+    (tmp_path / "holds/labels.json").write_text("")
+    refused = {
+        "txt": "expected --format",
+        "none": "got nothing at that path",
+        "holds": "expected a label file, got the folder that holds it; give .*/holds/labels.json instead",
+    }
+    for name, message in refused.items():
         with pytest.raises(DataError, match=message):
             guess_format(tmp_path / name)
     assert default_images("LabelRoboMasterDataset", Path("a/b")) == Path("a/b")

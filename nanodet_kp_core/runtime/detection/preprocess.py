@@ -66,7 +66,8 @@ def check_image(image: object, channel_order: str = "bgr") -> np.ndarray:
     shape = "[height, width]" if channel_order == "mono" else "[height, width, 3]"
     expected = f"expected an image as uint8 {shape} ({channel_order.upper()}) with at least one pixel"
     if not isinstance(image, np.ndarray):
-        raise ImageError(f"{expected}, got {type(image).__name__}; was the image read at all?")
+        unread = "; cv2.imread gives None for a file that it cannot read: check the path" if image is None else ""
+        raise ImageError(f"{expected}, got {type(image).__name__}{unread}")
     if image.dtype != np.uint8 or image.ndim < 2 or image.shape[2:] != depth or image.size == 0:
         raise ImageError(f"{expected}, got {image.dtype} {list(image.shape)}; convert it first")
     return image
