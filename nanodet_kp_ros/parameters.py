@@ -6,7 +6,8 @@ parameter; `checked` does the type check instead, and what is stored has the typ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -20,6 +21,8 @@ from nanodet_kp_core.errors import ConfigError, shown
 from nanodet_kp_ros.parameter_types import keep_types
 
 Value = bool | int | float | str
+_ALIKE = 0.8
+"""How alike a given name and a parameter are, as difflib counts it, to count as misspelled and not another node's."""
 T = TypeVar("T")  # a frozen dataclass whose fields are made by `setting`
 
 
@@ -94,6 +97,7 @@ def checked(setting: Setting, value: object) -> Value:
 def declare(node: Node, kind: type[T]) -> T:
     """Declares all settings on the node; returns their values as given on the command line, in a file, or by default.
 
+    A name that nearly is a parameter's gives a warning: ROS ignores unknown names without a word.
     Raises ConfigError for a value that is not accepted.
     """
     keep_types(node, {one.name: partial(checked, one) for one in settings_of(kind)})
@@ -107,7 +111,24 @@ def declare(node: Node, kind: type[T]) -> T:
         if type(parameter.value) is not type(values[one.name]):
             node.set_parameters([Parameter(one.name, value=values[one.name])])
         node.set_descriptor(one.name, _descriptor(one))
+    for sentence in misspelled(node._parameter_overrides, values):
+        node.get_logger().warning(sentence)
     return kind(**values)
+
+
+def misspelled(given: Iterable[str], known: Iterable[str]) -> list[str]:
+    """A sentence for each given name that is no parameter but nearly one.
+
+    Names unlike all parameters get none: a file for "/**" may hold those of other nodes.
+    """
+    names = list(known)
+    unknown = [name for name in given if name not in names]
+    near = {name: difflib.get_close_matches(name, names, n=1, cutoff=_ALIKE) for name in unknown}
+    return [
+        f"parameter {name}: this node has none of that name, and the value has no effect; did you mean {match[0]}?"
+        for name, match in near.items()
+        if match
+    ]
 
 
 def updated(settings: T, values: Mapping[str, object]) -> T:

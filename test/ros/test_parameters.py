@@ -13,7 +13,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 from ros_helpers import ROOT
 
 from nanodet_kp_core.errors import ConfigError
-from nanodet_kp_ros.parameters import Setting, checked, settings_of, updated
+from nanodet_kp_ros.parameters import Setting, checked, misspelled, settings_of, updated
 from nanodet_kp_ros.player_node import PlayerSettings
 from nanodet_kp_ros.settings import NodeSettings
 
@@ -84,6 +84,15 @@ def test_some_settings_change_and_the_others_stay():
     assert updated(before, {}) == before
     with pytest.raises(ConfigError, match="parameter threads: expected an integer from 1 to 64, got 0"):
         updated(before, {"keep": "B", "threads": 0})
+
+
+def test_a_misspelled_name_is_told_and_names_of_other_nodes_are_not():
+    known = [setting.name for setting in settings_of(NodeSettings)]
+    assert misspelled([*known, "use_sim_time", "exposure_time", "frame_rate", "source"], known) == []
+    assert misspelled(["score_treshold", "Model"], known) == [
+        f"parameter {name}: this node has none of that name, and the value has no effect; did you mean {meant}?"
+        for name, meant in {"score_treshold": "score_threshold", "Model": "model"}.items()
+    ]
 
 
 def test_a_live_parameter_is_taken_over():

@@ -36,6 +36,11 @@ def test_a_parameter_file_that_ros_refuses(start, tmp_path, content, parts):
     assert_refused(start("detector_node", "--params-file", str(path)), [*parts, "own.yaml"])
 
 
+def test_a_parameter_that_ros_ignores_is_told(start, image_model):
+    node = start("detector_node", "-p", f"model:={image_model}", "-p", "score_treshold:=0.3")
+    node.wait_for("did you mean score_threshold?")
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "parts"),
     [
