@@ -25,6 +25,7 @@ NODES = Path(sys.prefix) / "lib" / "nanodet_kp_ros"
 CLIP_SEED = "14"  # both teams, near and far, official stickers
 FRAME_PERIOD_S = 0.5
 START_LIMIT_S = 30.0
+COLUMNS = "on /armors: stamp [s], age [ms]; of each plate label, score, left-top and right-bottom corner"
 
 
 @dataclass
@@ -60,7 +61,7 @@ def prepare_environment() -> None:
 def make_clip(folder: Path, seconds: float) -> str:
     """Draws a clip of plates; its path."""
     path = folder / "clip.avi"
-    print(f"drawing a clip of {seconds:g} s: {path}", flush=True)
+    print(f"drawing a clip of {seconds:g} s, played in a loop: {path}", flush=True)
     script = [sys.executable, str(ROOT / "training" / "synthesize.py"), "clip", str(path)]
     options = ["--seconds", str(seconds), "--seed", CLIP_SEED, "--size", "640x480"]
     if subprocess.run([*script, *options], cwd=ROOT).returncode != 0:
@@ -120,6 +121,7 @@ def watch(processes: list[subprocess.Popen], seconds: float, out: Path) -> Recor
 
     node.create_subscription(ArmorArray, "armors", on_armors, armors_qos())
     node.create_subscription(Image, "armors/image", on_annotated, image_qos("best_effort"))
+    print(COLUMNS, flush=True)
     started = time.monotonic()
     try:
         while not record.received_s or time.monotonic() - record.received_s[0] < seconds:
