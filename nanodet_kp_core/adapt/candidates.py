@@ -55,7 +55,7 @@ def _trained(run: Adaptation) -> tuple[SecondStageTraining, Crops, Crops]:
     own = own_crops(work / "crops_own", run.start, run.split.train, stage.variants, plan.seed, plan.workers)
     held = own_crops(work / "crops_validation", run.start, run.split.validation, 1, plan.seed, plan.workers)
     images = run.recipe.replay(plan.minutes)
-    log.info("rendering %d images as replay", images)
+    log.info("rendering %d images to train beside yours, so that nothing is forgotten; this may take minutes", images)
     rendered = replay_crops(work / "crops_replay", run.start, images, plan.seed, plan.workers)
     last = max(1, round(stage.calibrated * len(rendered)))
     replay, calibration = part_of(rendered, slice(None, -last)), part_of(rendered, slice(-last, None))

@@ -115,7 +115,7 @@ def finish(run: Adaptation, choice: Choice, models: dict[str, Path], standings: 
         write_atomically(out / "labels_to_look_at.txt", ("\n".join(lines) + "\n").encode())
         pairs = {OWN: (before[0], after[0]), RENDERED: (before[1], after[1])}
         said = [sentence, f"Split: {run.split.how}.", warning(missing(run.split.train, run.start.class_names))]
-        title = f"{run.start.model.name} on {run.plan.data.name}"
+        title = f"{run.start.model.name} and the model trained on {run.plan.data.name}"
         write_comparison(out / "report.html", title, [s for s in said if s], pairs, ("start", best), labels)
         return str(out / "report.html")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanodet_kp_core.adapt.decide import Choice
+from nanodet_kp_core.adapt.decide import LEAST, Choice
 from nanodet_kp_core.evaluate.groups import KINDS, GroupRow
 from nanodet_kp_core.evaluate.standing import Standing
 
@@ -27,19 +27,20 @@ def story(choice: Choice, start: Standing, new: Standing, rendered: tuple[Standi
     same = f"of {now.plates} rendered plates it finds {now.hits} ({old.hits}) with {alarms}"
     gained, lost = by_group(start, new)
     return (
-        f"The new model ({choice.taken}) is better: {own}; {same}; gained: {gained or 'nothing by group'}; "
-        f"lost: {lost or 'nothing'}; deploy {model}; {advice}."
+        f"The new model ({choice.taken}) is better ({_why(choice)}): {own}; {same}; "
+        f"gained: {gained or 'nothing by group'}; lost: {lost or 'nothing'}; deploy {model}; {advice}."
     )
 
 
 def by_group(start: Standing, new: Standing) -> tuple[str, str]:
     """The groups in which more plates are right than before, and those in which fewer are."""
     before = {(row.kind, row.name): _right(row) for row in start.rows}
+    kinds = _kinds(new)
     gained: list[str] = []
     lost: list[str] = []
     for row in new.rows:
         change = _right(row) - before.get((row.kind, row.name), 0)
-        if change and row.plates:
+        if change and row.plates and row.kind in kinds:
             (gained if change > 0 else lost).append(f"{row.kind} {row.name} {change:+d} of {row.plates}")
     return ", ".join(gained), ", ".join(lost)
 
@@ -47,7 +48,7 @@ def by_group(start: Standing, new: Standing) -> tuple[str, str]:
 def what_to_label(standing: Standing) -> str:
     """The advice: which plates to label next."""
     weak = []
-    for kind in KINDS:
+    for kind in _kinds(standing):
         rows = [row for row in standing.rows if row.kind == kind and row.plates >= FEW_PLATES]
         worst = min(rows, key=lambda row: _right(row) / row.plates, default=None)
         if worst is not None and _right(worst) < worst.plates:
@@ -55,6 +56,19 @@ def what_to_label(standing: Standing) -> str:
     if not weak:
         return "label images of other matches and cameras, for on these validation images nothing is left to gain"
     return f"label more plates of {', '.join(weak)}"
+
+
+def _why(choice: Choice) -> str:
+    """What spoke for the model that was taken."""
+    points = choice.judged[choice.taken].gain.total
+    surer = "" if points >= LEAST else ", and surer in crops of the images"
+    return f"{points:+.1f} points{surer}"
+
+
+def _kinds(standing: Standing) -> list[str]:
+    """The kinds that divide the plates: a single source is all of them, and its name says nothing."""
+    sources = {row.name for row in standing.rows if row.kind == "source"}
+    return [kind for kind in KINDS if kind != "source" or len(sources) > 1]
 
 
 def _right(row: GroupRow) -> int:

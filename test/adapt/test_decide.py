@@ -115,19 +115,27 @@ def test_the_sentence_names_groups_and_what_to_do(make_record, field):
 
     def model(found):
         names = {own[k].name: [Prediction(ARMOR_CLASSES[own[k].labels[0]], 0.9, own[k].corners[0])] for k in found}
-        return Standing(own, names, ARMOR_CLASSES, {r.name: "cam" for r in own})
+        return Standing(own, names, ARMOR_CLASSES, {r.name: sources[r.name.startswith("b")] for r in own})
 
+    sources = ("cam", "arm")
     start, new = model((0, 4, 5, 6, 7)), model((0, 1, 2, 4, 5, 6))
     gained, lost = by_group(start, new)
-    assert "size below 24 px +2 of 4" in gained and "number 3 +2 of 4" in gained and "source cam +1 of 8" in gained
-    assert lost == "size 24 to 48 px -1 of 4, number 1 -1 of 4"
+    assert "size below 24 px +2 of 4" in gained and "number 3 +2 of 4" in gained and "source cam +2 of 4" in gained
+    assert lost == "size 24 to 48 px -1 of 4, number 1 -1 of 4, source arm -1 of 4"
     pair = (field.rendered_start, field.rendered_start)
-    said = story(Choice("second stage 1", {}), start, new, pair, "run/model.onnx")
+    taken = {"second stage 1": Judged(Gain(0.7, 0.1), ""), "detector 1": Judged(Gain(0.2, 0.1), "")}
+    said = story(Choice("second stage 1", taken), start, new, pair, "run/model.onnx")
+    assert said.startswith("The new model (second stage 1) is better (+0.7 points): of 8")
+    by_crops = story(Choice("detector 1", taken), start, new, pair, "run/model.onnx")
+    assert "is better (+0.2 points, and surer in crops of the images): of 8" in by_crops
     assert "it finds 6 (start 5)" in said and "deploy run/model.onnx" in said and said.count(".onnx") == 1
     assert "label more plates of size below 24 px (3 of 4 right)" in said
     kept = story(Choice("start", {"second stage 1": Judged(Gain(0, 0), "no gain")}), start, start, pair, "m.onnx")
     assert kept.startswith("The start is kept") and "second stage 1: no gain" in kept
     assert "nothing is left to gain" in what_to_label(model(range(8)))
+    sources = ("cam", "cam")
+    whole = model((0, 1, 2, 4, 5, 6))
+    assert "source" not in by_group(start, whole)[0] + by_group(start, whole)[1] + what_to_label(whole)
 
 
 def test_what_changed_and_which_labels_are_in_doubt(make_record):

@@ -147,6 +147,7 @@ def test_what_a_run_leaves(own, finished, tmp_path, always):
     for part in (
         "20 images", "split: ", "1 block(s) of neighboring frames of 1 source(s)", "fewer than 3 plates of numbers",
         "start on own validation images: precision", "start on rendered images: precision", "step 6 of 6", "(start ",
+        "so that nothing is forgotten",
         "second stage 1 on own validation images", "detector: left as it is, for there is no time for it",
     ):  # fmt: skip
         assert part in said, part
