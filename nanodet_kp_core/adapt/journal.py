@@ -27,10 +27,10 @@ class Journal:
             return
         known = _read(path)
         then, now = known["begun_with"], self.values["begun_with"]
-        changed = [name for name in now if then.get(name) != now[name]]
+        changed = [_change(name, then.get(name), value) for name, value in now.items() if then.get(name) != value]
         if changed:
             raise TrainingError(
-                f"{path}: expected a run that began with the same {', '.join(changed)}, got another one; "
+                f"{path}: expected a run that began with the same values, got {', '.join(changed)}; "
                 "choose another --out, or remove the folder"
             )
         self.values = known
@@ -51,6 +51,12 @@ class Journal:
             self.values["seconds"], self._since = self.seconds, time.monotonic()
             write_atomically(self.path, json.dumps(self.values, indent=1).encode())
         return self.values[step]
+
+
+def _change(name: str, then: Any, now: Any) -> str:
+    """What differs, with both values where they are numbers: others are long."""
+    numbers = all(isinstance(value, (int, float)) for value in (then, now))
+    return f"{name} {now:g} after {then:g}" if numbers else f"other {name}"
 
 
 def _read(path: Path) -> dict[str, Any]:

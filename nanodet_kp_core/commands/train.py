@@ -98,7 +98,7 @@ def _arguments() -> argparse.Namespace:
     )
     own.add_argument("--validation-images", type=resolved, metavar="DIR", help="folder of their images (as --images)")
     own.add_argument(
-        "--minutes", type=float, default=20.0, help="time that the training may take (default: %(default)g)"
+        "--minutes", type=float, default=20.0, help="budget; a busy machine takes longer (default: %(default)g)"
     )
     own.add_argument("--seed", type=int, default=0, help="seed of the training (default: %(default)s)")
     own.add_argument(
@@ -107,8 +107,10 @@ def _arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if (args.config is None) == (args.data is None):
         parser.error("expected a configuration, or --data with labels")
-    if args.data is not None and (args.out is None or args.resume):
-        parser.error("--data: expected with --out and without --resume, the same command goes on by itself")
+    if args.data is not None and args.out is None:
+        parser.error("--data: expected --out RUN as well, a folder for the model and the report; got none")
+    if args.data is not None and args.resume:
+        parser.error("--resume: expected with a configuration only; with --data the same command goes on by itself")
     if args.data is None and (args.out or args.images or args.start or args.validation):
         parser.error("--out, --images, --start, --validation: expected with --data only; a configuration names its own")
     if not args.minutes > 0 or args.workers < 1 or args.seed < 0:

@@ -20,7 +20,7 @@ def called(script, *arguments, cwd=ROOT):
     [
         ([], "expected a configuration, or --data with labels"),
         (["c.yaml", "--data", "l.json"], "expected a configuration, or --data with labels"),
-        (["--data", "l.json"], "--data: expected with --out"),
+        (["--data", "l.json"], "--data: expected --out RUN as well"),
         (["--data", "l.json", "--out", "o", "--resume"], "the same command goes on by itself"),
         (["c.yaml", "--out", "o"], "expected with --data only; a configuration names its own"),
         (["--data", "l.json", "--out", "o", "--minutes", "0"], "must be positive"),

@@ -32,8 +32,10 @@ def test_a_step_that_fails_leaves_the_journal_as_it_was(tmp_path):
 def test_another_run_and_another_file_are_refused(tmp_path):
     path = tmp_path / "journal.json"
     Journal(path, {"labels": "a", "seed": 0}).once("first", lambda: 1)
-    with pytest.raises(TrainingError, match="expected a run that began with the same labels, got another one"):
+    with pytest.raises(TrainingError, match="the same values, got other labels; choose another --out"):
         Journal(path, {"labels": "b", "seed": 0})
+    with pytest.raises(TrainingError, match="got other labels, seed 2 after 0; choose"):
+        Journal(path, {"labels": "b", "seed": 2})
     path.write_text("[1, 2]")
     with pytest.raises(TrainingError, match="expected the journal of a run, got something else"):
         Journal(path, {"labels": "a"})

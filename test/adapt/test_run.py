@@ -214,7 +214,7 @@ def test_the_start_is_kept_where_nothing_is_better(own, tmp_path, monkeypatch):
 
 def test_what_is_refused(own, finished, tmp_path):
     outcome, _ = finished
-    with pytest.raises(TrainingError, match="expected a run that began with the same minutes"):
+    with pytest.raises(TrainingError, match="that began with the same values, got minutes 3 after"):
         adapt(plan_of(own, outcome.model.parent, minutes=3.0), QUICK)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
