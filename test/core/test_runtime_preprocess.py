@@ -135,7 +135,10 @@ def test_views_and_read_only_arrays_pass():
 @pytest.mark.parametrize(
     ("image", "got"),
     [
-        (None, "NoneType"),  # what cv2.imread gives for a broken file
+        (
+            None,
+            "NoneType; cv2.imread gives None for a file that it cannot read: check the path",
+        ),  # what cv2.imread gives for a broken file
         (np.zeros((4, 4), np.uint8), "uint8 [4, 4]"),
         (np.zeros((4, 4, 4), np.uint8), "uint8 [4, 4, 4]"),
         (np.zeros((0, 4, 3), np.uint8), "uint8 [0, 4, 3]"),
