@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from zlib import crc32
 
+from tqdm import tqdm
+
 from nanodet_kp_core.adapt.coverage import missing, warning
 from nanodet_kp_core.adapt.journal import Journal
 from nanodet_kp_core.adapt.plan import Plan, check_own, fingerprint, read_own, split_own
@@ -73,8 +75,9 @@ class Adaptation:
         if not (folder / "labels.json").exists():
             log.info("rendering %d images to judge by", count)
             options = RenderOptions(size, (10.0, 0.86 * size[0]))
-            for _ in render_dataset(folder, count, RENDERED_SEED, options, self.plan.workers):
-                pass
+            with tqdm(total=count, unit=" images", leave=False) as bar:
+                for done in render_dataset(folder, count, RENDERED_SEED, options, self.plan.workers):
+                    bar.update(done - bar.n)
         return read_records("CocoDataset", folder / "images", folder / "labels.json", self.start.class_names)
 
     def standings(self, name: str, model: Path) -> tuple[Standing, Standing]:
