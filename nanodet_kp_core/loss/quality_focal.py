@@ -1,4 +1,4 @@
-"""Quality focal loss (Li et al. 2020): a score that learns the IoU of its own box."""
+"""Quality focal loss (Li et al. 2020): a score that learns the IoU of a box instead of 1."""
 
 from __future__ import annotations
 
