@@ -1,4 +1,5 @@
-# make setup | demo | test | test-fast | coverage | lint | reference | docs | clean, for a machine without ROS: everything goes into .venv.
+# make setup | demo | test | test-fast | coverage | lint | reference | docs | clean, for a machine without ROS:
+# everything goes into .venv.
 # PYTHON chooses the interpreter (CPython 3.10 to 3.13). PIP_ARGS is handed to every pip install.
 # ROS=jazzy takes the wheels of Jazzy instead of Kilted's, in .venv-jazzy; `make test ROS=jazzy` tests the nodes on them.
 

@@ -61,16 +61,17 @@ def _trained(run: Adaptation) -> tuple[SecondStageTraining, Crops, Crops]:
     replay, calibration = part_of(rendered, slice(None, -last)), part_of(rendered, slice(-last, None))
     state = load_crop_state(run.start.refiner_weights, SecondStageTraining.kind)
 
-    def make(steps: int) -> SecondStageTraining:
+    def make(steps: int, replayed: Crops) -> SecondStageTraining:
         sizes = run.start.colors, run.start.numbers
-        return SecondStageTraining(replay, own, held, state, stage, steps, *sizes, COLORS.index(UNLIT))
+        return SecondStageTraining(replayed, own, held, state, stage, steps, *sizes, COLORS.index(UNLIT))
 
     def affordable() -> int:
-        seconds = 60 * plan.minutes * stage.time
-        return min(stage.steps, max(10, int(seconds / seconds_a_step(make(stage.steps), 5))))
+        # A training asks the start about all of its replay, which takes a while: a part is enough to time a step.
+        trial = make(stage.steps, part_of(replay, slice(1000)))
+        return min(stage.steps, max(10, int(60 * plan.minutes * stage.time / seconds_a_step(trial, 5))))
 
     steps = run.journal.once("steps", affordable)
     log.info("second stage: %d own and %d rendered crops, %d steps", len(own), len(replay), steps)
-    training = make(steps)
+    training = make(steps, replay)
     train_crops(training, work / "refiner.pt", stage.save_every)
     return training, calibration, held

@@ -9,11 +9,10 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-from tqdm import tqdm
 
 from nanodet_kp_core.adapt.start import Start, rendered_size
 from nanodet_kp_core.config import PipelineConfig
-from nanodet_kp_core.crops.crop_files import CHUNK, collect, joined
+from nanodet_kp_core.crops.crop_files import collect, joined
 from nanodet_kp_core.crops.proposal_crops import Crops, crops_of_records
 from nanodet_kp_core.data.augment import random_matrix, warp_sample
 from nanodet_kp_core.data.photometric import change_light
@@ -86,6 +85,4 @@ def part_of(crops: Crops, rows: slice) -> Crops:
 def _collected(folder: Path, start: Start, records: Sequence[Record], wanted: str, seed: int, workers: int) -> Crops:
     make = partial(crops_of_records, start.model, start.numbers)
     wanted = f"{wanted} {start.model.name} {crc32(start.model.read_bytes()):08x}"
-    parts = collect(folder, records, make, Crops, wanted, seed, workers)
-    # A whole minute without a word looks like a program that hangs.
-    return joined(list(tqdm(parts, total=-(-len(records) // CHUNK), unit=f" x {CHUNK} images", leave=False)))
+    return joined(list(collect(folder, records, make, Crops, wanted, seed, workers)))

@@ -18,8 +18,8 @@ SURE = 2.0
 alike, so that they are fewer than they seem."""
 
 STILL = 0.1
-"""Points by which a candidate may fall where crops speak for it. The corners of every plate move a little, without a
-plate found or lost; a tenth of a plate is less than any of the latter."""
+"""Points by which a candidate may fall where crops speak for it: the corners of every plate move a little. A false
+alarm costs ten times as much."""
 
 NOTHING = Gain(0.0, 0.0)
 

@@ -63,12 +63,7 @@ def collected(args: argparse.Namespace, records: Sequence[Record], make: Maker[P
     """All crops of the images, kept in OUT/crops. wanted: what else than the images they depend on."""
     if args.labels is None:
         wanted += f" generator {VERSION} {args.size[0]}x{args.size[1]}"
-    parts = []
-    for part in collect(args.out / "crops", records, make, kind, wanted, args.seed, args.workers):
-        parts.append(part)
-        print(f"\rcrops of {len(parts)} parts", end="", flush=True)
-    print()
-    return joined(parts)
+    return joined(list(collect(args.out / "crops", records, make, kind, wanted, args.seed, args.workers)))
 
 
 def train(training: CropTraining, args: argparse.Namespace) -> None:

@@ -89,7 +89,7 @@ def _dataset(args: argparse.Namespace, options: RenderOptions) -> None:
     start = time.monotonic()
     for done in render_dataset(args.out, args.count, args.seed, options, args.workers):
         rate = done / (time.monotonic() - start)
-        speed = f"{rate:.0f} pictures/s, {rate / args.workers:.1f} a process"
+        speed = f"{rate:.0f} images/s, {rate / args.workers:.1f} a process"
         print(f"\r{done} of {args.count}, {speed}", end="", flush=True)
     print(f"\n{args.out}/labels.json")
     if args.format != "coco":

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.files import write_atomically
@@ -38,7 +39,7 @@ def joined(parts: Sequence[P]) -> P:
 def collect(
     folder: Path, records: Sequence[Record], make: Maker[P], kind: type[P], wanted: str, seed: int, workers: int
 ) -> Iterator[P]:
-    """Crops of all records, a chunk at a time, each kept in `folder`.
+    """Crops of all records, a chunk at a time, each kept in `folder`; a bar shows how far it is.
 
     kind: what `make` gives. wanted: what the crops are made from, in words.
     Raises DataError when the folder holds crops that were made from something else.
@@ -53,7 +54,7 @@ def collect(
     jobs = [(folder / f"{k:05d}.npz", part, make, seed + k) for k, part in enumerate(parts)]
     # Fresh processes: a fork would inherit the threads of onnxruntime and OpenCV as they happen to stand.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent) as pool:
-        for path in pool.map(_make_file, jobs):
+        for path in tqdm(pool.map(_make_file, jobs), total=len(jobs), unit=f" x {CHUNK} images", leave=False):
             with np.load(path) as values:
                 yield kind(*(values[f.name] for f in fields(kind)))  # type: ignore[arg-type]
 

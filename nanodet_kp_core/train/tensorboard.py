@@ -53,8 +53,8 @@ class Board:
             return
         chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
         for index in chosen.tolist():
-            picture = compare(detector, records[index])
-            self.writer.add_image(f"validation/{index}", picture[..., ::-1], step, dataformats="HWC")
+            drawn = compare(detector, records[index])
+            self.writer.add_image(f"validation/{index}", drawn[..., ::-1], step, dataformats="HWC")
         self.writer.flush()
 
     def close(self) -> None:
@@ -66,10 +66,10 @@ class Board:
 def compare(detector: Detector, record: Record) -> np.ndarray:
     """The record's image, uint8 [H, W, 3] BGR, with labeled plates in white and what the detector finds."""
     image = record.load().image
-    picture = draw(image, detector(image))
+    drawn = draw(image, detector(image))
     for corners in record.corners:
-        cv2.polylines(picture, [fixed_point(corners).reshape(-1, 1, 2)], True, LABEL_COLOR, 1, cv2.LINE_AA, SHIFT)
-    return picture
+        cv2.polylines(drawn, [fixed_point(corners).reshape(-1, 1, 2)], True, LABEL_COLOR, 1, cv2.LINE_AA, SHIFT)
+    return drawn
 
 
 def _tag(name: str) -> str:

@@ -15,7 +15,7 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source 
 from builtin_interfaces.msg import Time
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from ros_helpers import DetectorPeer, Peer, colored_images
+from ros_helpers import DEADLINE_S, DetectorPeer, Peer, colored_images
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from speed import processor_s, spinning
@@ -127,10 +127,12 @@ def test_a_thousand_malformed_images_and_every_good_one_is_answered(start, peer,
 
 def settled(peer):
     """The counts of the node when it has done all that it received; images of `ask` may come in after the answer."""
+    deadline = time.monotonic() + DEADLINE_S
     while True:
         figures = {name.partition(" (")[0]: int(value) for name, value in peer.figures().items() if "(since" in name}
         if figures["received"] == sum(figures[name] for name in ("answered", "replaced", "malformed", "failed")):
             return figures
+        assert time.monotonic() < deadline, figures
 
 
 def test_a_malformed_image_does_not_push_out_a_good_one(start, peer, slow_model):
