@@ -96,8 +96,9 @@ def measured(
     for channels, begin, end in zip(tinted, parts, parts[1:]):
         if len(channels) and begin < end:
             own = slice(starts[begin], starts[end] if end < len(starts) else None)
-            at = pixels[own, 1], pixels[own, 0]
-            tint = channels[0][at].astype(np.float32) - channels[1][at]
+            at = pixels[own, 1] * channels[0].shape[1] + pixels[own, 0]
+            first_last = [channel.reshape(-1).take(at) for channel in channels]
+            tint = first_last[0].astype(np.float32) - first_last[1]
             tints[begin:end] = np.add.reduceat(tint, starts[begin:end] - starts[begin]) / counts[begin:end]
     return LitBars(centers, axes, lengths, widths, tints), levels
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from nanodet_kp_core.errors import ModelError
@@ -52,14 +51,11 @@ class CropNetwork:
 
     def __call__(self, crops: np.ndarray, channel_order: str) -> np.ndarray:
         """Values of crops uint8 [N, height, width, 3], or [N, height, width] for the channel order "mono"."""
-        width, height = self._size
-        blob = np.empty((len(crops), 3, height, width), np.uint8)
         if channel_order == "mono":
-            blob[:] = crops[:, None]
+            blob = np.repeat(crops[:, None], 3, axis=1)
         else:
-            order = (2, 1, 0) if channel_order == "rgb" else (0, 1, 2)
-            for crop, planes in zip(crops, blob):
-                cv2.split(crop, [planes[channel] for channel in order])
+            bgr = crops[..., ::-1] if channel_order == "rgb" else crops
+            blob = np.ascontiguousarray(bgr.transpose(0, 3, 1, 2))
         return self.run(blob)
 
     def run(self, blob: np.ndarray) -> np.ndarray:
