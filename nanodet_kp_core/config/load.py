@@ -20,7 +20,7 @@ from nanodet_kp_core.share import own_or_shared
 from nanodet_kp_core.texts import decoded
 from nanodet_kp_core.yaml_text import parse_yaml
 
-_PATHS = {"img_path", "ann_path", "load_model", "pretrained"}
+_PATHS = {"img_path", "ann_path", "load_model", "pretrained", "refiner"}
 """Keys whose values are paths of what must exist."""
 
 
@@ -30,7 +30,7 @@ def load_config(path: str | Path) -> TrainConfig:
     Relative paths in it start from its folder where something lies there, else from the working directory; save_dir
     always from the working directory.
 
-    The file and its `schedule.load_model` may be bundled ones: see `share.own_or_shared`.
+    The file, its `schedule.load_model` and its `evaluator.refiner` may be bundled ones: see `share.own_or_shared`.
 
     Raises ConfigError, one line per fault, when the file is missing, no YAML, does not fit the schema, or its parts do
     not fit each other. Whether the paths in it exist is check_paths' concern.
@@ -56,10 +56,12 @@ def load_config(path: str | Path) -> TrainConfig:
     faults = list(_disagreements(config))
     if faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
-    if config.schedule.load_model is None:
-        return config
-    schedule = config.schedule.model_copy(update={"load_model": own_or_shared(config.schedule.load_model)})
-    return config.model_copy(update={"schedule": schedule})
+    weights, refiner = (
+        None if path is None else own_or_shared(path) for path in (config.schedule.load_model, config.evaluator.refiner)
+    )
+    schedule = config.schedule.model_copy(update={"load_model": weights})
+    evaluator = config.evaluator.model_copy(update={"refiner": refiner})
+    return config.model_copy(update={"schedule": schedule, "evaluator": evaluator})
 
 
 def _from_folder(section: Any, folder: Path) -> None:
@@ -86,6 +88,7 @@ def check_paths(config: TrainConfig, source: str | Path) -> None:
         "data.val.img_path": val.img_path,
         "data.val.ann_path": val.ann_path,
         "schedule.load_model": config.schedule.load_model,
+        "evaluator.refiner": config.evaluator.refiner,
         "model.arch.backbone.pretrained": config.model.arch.backbone.pretrained,
     }
     found = {key: (path, what_is(path)) for key, path in paths.items() if path is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config.data import DataSets
@@ -54,14 +54,25 @@ class ScheduleConfig(Strict):
     early_stop: int | None = Field(None, ge=1)
 
 
-SaveKey: TypeAlias = Literal["f1", "mAP", "AP_50", "oks_mAP"]
+SaveKey: TypeAlias = Literal["f1", "mAP", "AP_50", "oks_mAP", "recall_fixed", "points"]
 
 
 class EvaluatorConfig(Strict):
     name: Literal["CornerEvaluator", "CocoDetectionEvaluator"] = "CornerEvaluator"  # both names report everything
+    # ours: ONNX file of the second stage, which takes part in validations and goes into model.onnx; null: without one
+    refiner: UserPath | None = None
     save_key: SaveKey = "f1"  # figure by which a checkpoint becomes best.pt
     # ours: model.onnx has its scores shifted so that 0.5 is the lowest threshold with this precision on data.val
     calibrate: float | None = Field(None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_calibration(self) -> EvaluatorConfig:
+        if self.refiner is not None and self.calibrate is not None:
+            raise ValueError(
+                f"calibrate: expected null beside a refiner, got {self.calibrate:g}; the scores are the refiner's: "
+                "nanodet-kp calibrate-refiner calibrates them"
+            )
+        return self
 
 
 class LogConfig(Strict):

@@ -12,7 +12,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from nanodet_kp_core.evaluate.metrics import Prediction, Score
+from nanodet_kp_core.evaluate.metrics import Prediction
 from nanodet_kp_core.labels.sample import Record
 
 OKS_SIGMA = 0.05
@@ -66,11 +66,6 @@ def coco_score(
     boxes = _average_precision(records, predictions, None, "bbox")
     corners = _average_precision(records, predictions, None, "keypoints")
     return replace(score, plate_AP=boxes["mAP"], plate_AP_50=boxes["AP_50"], plate_oks_AP=corners["mAP"])
-
-
-def with_average(score: Score, coco: CocoScore) -> Score:
-    """The score with the average precisions in it."""
-    return replace(score, mAP=coco.mAP, AP_50=coco.AP_50, AP_75=coco.AP_75, oks_mAP=coco.oks_mAP)
 
 
 def _dataset(

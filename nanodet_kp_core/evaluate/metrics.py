@@ -16,6 +16,9 @@ from nanodet_kp_core.labels.sample import Record
 HIT_IOU = 0.5
 IGNORE_IOU = 0.2
 
+FIXED_PRECISION = 0.97
+"""At which models are compared by their recall, each at a threshold of its own."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -107,7 +110,9 @@ class Score:
 
     err is the mean corner distance of the hits over the plate's mean diagonal, err_px the same in pixels. color and
     number are accuracies over the hits (number only where it can be read). All of these at one score threshold.
-    mAP, AP_50, AP_75 and oks_mAP go over all scores; they stay nan until `coco.with_average` fills them.
+    mAP, AP_50, AP_75 and oks_mAP go over all scores; recall_fixed is the highest recall at a precision of
+    FIXED_PRECISION, whatever the threshold; points are those of evaluate.points over the plates. All of these stay nan
+    until `full_score` fills them.
     """
 
     images: int
@@ -127,10 +132,14 @@ class Score:
     AP_50: float = float("nan")
     AP_75: float = float("nan")
     oks_mAP: float = float("nan")
+    recall_fixed: float = float("nan")
+    points: float = float("nan")
 
     def line(self) -> str:
         """One row of text."""
         average = "" if np.isnan(self.mAP) else f" mAP {self.mAP:.3f} oks_mAP {self.oks_mAP:.3f}"
+        if not np.isnan(self.points):
+            average += f" recall at precision {FIXED_PRECISION:g} {self.recall_fixed:.3f} points {self.points:.3f}"
         return (
             f"images {self.images} plates {self.plates} precision {self.precision:.3f} recall {self.recall:.3f} "
             f"err {self.err:.4f} p95 {self.err_p95:.4f} px {self.err_px:.2f} color {self.color:.3f} "
@@ -140,7 +149,7 @@ class Score:
     def key(self, save_key: str) -> float:
         """The figure that chooses the best checkpoint, higher is better; 0 where there was nothing to measure.
 
-        Raises ConfigError for anything but mAP, AP_50, AP_75, oks_mAP, f1, precision and recall.
+        Raises ConfigError for anything but SAVE_KEYS.
         """
         if save_key not in SAVE_KEYS:
             raise ConfigError(f"evaluator.save_key: expected one of {', '.join(SAVE_KEYS)}, got {save_key!r}")
@@ -148,7 +157,7 @@ class Score:
         return 0.0 if np.isnan(value) else value
 
 
-SAVE_KEYS = ("mAP", "AP_50", "AP_75", "oks_mAP", "f1", "precision", "recall")
+SAVE_KEYS = ("mAP", "AP_50", "AP_75", "oks_mAP", "f1", "precision", "recall", "recall_fixed", "points")
 
 
 def match(

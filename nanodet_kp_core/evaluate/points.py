@@ -3,7 +3,7 @@ image by image, so that two models can be compared on few images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ CORNERS, FARTHEST = 0.5, 0.1
 """A hit whose corners are off by FARTHEST of the diagonal or more costs CORNERS points, others in proportion."""
 
 
-def points(matches: Matches, class_names: tuple[str, ...]) -> dict[str, float]:
+def points(matches: Matches, class_names: Sequence[str]) -> dict[str, float]:
     """Points by record name: a hit counts 1 less WRONG and CORNERS, a false alarm -1."""
     total = {record.name: 0.0 for record in matches.records}
     for hit in matches.hits:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nanodet_kp_core.evaluate.coco import OKS_SIGMA, CocoScore, coco_score, with_average
-from nanodet_kp_core.evaluate.metrics import Matches, Prediction, Score, match, score_matches
+from nanodet_kp_core.evaluate.coco import OKS_SIGMA, CocoScore, coco_score
+from nanodet_kp_core.evaluate.full_score import full_score
+from nanodet_kp_core.evaluate.metrics import Matches, Prediction, Score, match
 from nanodet_kp_core.evaluate.pose_error import PoseRow, PoseScore, pose_errors, pose_rows, pose_score
 from nanodet_kp_core.evaluate.reliability import Reliability, reliability
 from nanodet_kp_core.evaluate.tables import (
@@ -90,15 +91,14 @@ def build_report(
     """
     everything = match(records, predictions, lowest)
     coco = coco_score(records, predictions, class_names, plates_too=True)
-    at = {threshold: everything.at(threshold) for threshold in thresholds}
-    first = at[thresholds[0]]
+    first = everything.at(thresholds[0])
     errors = pose_errors(first.hits, cameras, class_names) if cameras else None
     return Report(
         model=model,
         data=data,
         class_names=tuple(class_names),
         threshold=thresholds[0],
-        scores={t: with_average(score_matches(matches, class_names), coco) for t, matches in at.items()},
+        scores={t: full_score(everything, t, class_names, coco) for t in thresholds},
         coco=coco,
         corners=corner_errors(first.hits),
         sizes=size_rows(first),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nanodet_kp_core.evaluate.groups import GroupRow, group_rows, recall_at
-from nanodet_kp_core.evaluate.metrics import Matches, Prediction, Score, match, score_matches
+from nanodet_kp_core.evaluate.metrics import FIXED_PRECISION, Matches, Prediction, Score, match, score_matches
 from nanodet_kp_core.evaluate.points import points
 from nanodet_kp_core.evaluate.torch_detector import predict
 from nanodet_kp_core.files import write_atomically
@@ -36,7 +36,7 @@ class Standing:
     predictions: Predictions
     class_names: tuple[str, ...]
     source_of: Mapping[str, str]
-    precision: float = 0.97
+    precision: float = FIXED_PRECISION
 
     @cached_property
     def everything(self) -> Matches:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +13,25 @@ from torch import nn
 from nanodet_kp_core.config import DataConfig, TrainConfig
 from nanodet_kp_core.config.describe import describe
 from nanodet_kp_core.data.dataset import read_dataset
-from nanodet_kp_core.evaluate.coco import coco_score, with_average
-from nanodet_kp_core.evaluate.metrics import Prediction, Score, score_predictions
+from nanodet_kp_core.evaluate.coco import coco_score
+from nanodet_kp_core.evaluate.full_score import full_score
+from nanodet_kp_core.evaluate.metrics import Prediction, Score, match
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.options import DetectOptions
 
 
 class TorchSession:
-    """Takes the place of an onnxruntime session: blob float32 [1, 3, H, W] of gray levels -> raw [1, P, C]."""
+    """Takes the place of an onnxruntime session: blob float32 [1, 3, H, W] of gray levels -> raw [1, P, C].
 
-    def __init__(self, model: nn.Module, config: TrainConfig, size: tuple[int, int], device: torch.device) -> None:
-        self.path = Path("torch")
-        self.metadata = describe(config, size)
+    refiner: file of the second stage; None without one.
+    """
+
+    def __init__(
+        self, model: nn.Module, config: TrainConfig, size: tuple[int, int], device: torch.device, refiner: Path | None
+    ) -> None:
+        self.path = (refiner.parent if refiner else Path()) / "the network in training"
+        self.metadata = replace(describe(config, size), reader=refiner.name if refiner else "")
         self.model = model
         mean, std = config.data.train.pipeline.normalize
         self.device = device
@@ -41,10 +47,18 @@ class TorchSession:
 
 
 def torch_detector(
-    model: nn.Module, config: TrainConfig, size: tuple[int, int], device: torch.device, score_threshold: float = 0.05
+    model: nn.Module,
+    config: TrainConfig,
+    size: tuple[int, int],
+    device: torch.device,
+    score_threshold: float = 0.05,
+    refiner: Path | None = None,
 ) -> Detector:
-    """A Detector that runs `model` (in eval mode) on inputs of `size` (width, height)."""
-    return Detector(session=TorchSession(model, config, size, device), score_threshold=score_threshold)
+    """A Detector that runs `model` (in eval mode) on inputs of `size` (width, height).
+
+    refiner: file of the second stage; None without one. Raises ModelError when it is none.
+    """
+    return Detector(session=TorchSession(model, config, size, device, refiner), score_threshold=score_threshold)
 
 
 @dataclass(frozen=True)
@@ -81,8 +95,7 @@ def evaluate_images(
     records = read_dataset(data, class_names)
     predictions = predict(detector, records)
     coco = coco_score(records, predictions, class_names)
-    score = score_predictions(records, predictions, class_names, threshold)
-    return Evaluation(with_average(score, coco), records, predictions)
+    return Evaluation(full_score(match(records, predictions), threshold, class_names, coco), records, predictions)
 
 
 def evaluate(detector: Detector, data: DataConfig, class_names: Sequence[str], threshold: float = 0.5) -> Score:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,10 +21,11 @@ from tqdm import tqdm
 from nanodet_kp_core.checkpoint import load_checkpoint, save_checkpoint
 from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.data.dataset import read_dataset, require_corners
-from nanodet_kp_core.errors import TrainingError
+from nanodet_kp_core.errors import ConfigError, ModelError, TrainingError
 from nanodet_kp_core.evaluate.calibrate import calibrate
 from nanodet_kp_core.evaluate.metrics import SCORE_NAMES
 from nanodet_kp_core.export.onnx_file import export_onnx, load_model
+from nanodet_kp_core.export.second_stage import second_stage
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.train.curves import plot_results
 from nanodet_kp_core.train.distributed import Process, join
@@ -97,6 +99,10 @@ class RunLog:
         # Before the first step: after an epoch it would be late to learn that the labels cannot be scored.
         self.records = read_dataset(config.data.val, config.class_names)
         require_corners(self.records, config.layout, config.data.val.ann_path)
+        try:
+            run.detector()
+        except ModelError as error:
+            raise ConfigError(f"evaluator.refiner: {error}") from None
         folder.mkdir(parents=True, exist_ok=True)
         for unfinished in folder.glob(".*.partial"):  # of a write that was killed
             unfinished.unlink()
@@ -181,8 +187,12 @@ class RunLog:
         metrics = {f"val_{k}": v for k, v in load_checkpoint(best)["metrics"].items() if v == v}
         images = [record.load().image for record in self.records[:COMPARED]]
         offset, calibrated = _calibration(best, run.config)
-        size = run.config.data.val.input_size
-        export_onnx(best, run.folder / "model.onnx", size, images, {**metrics, **calibrated}, offset)
+        size, refiner = run.config.data.val.input_size, run.config.evaluator.refiner
+        name, files = ("", {}) if refiner is None else (refiner.name, second_stage(refiner)[1])
+        figures = {**metrics, **calibrated}
+        export_onnx(
+            best, run.folder / "model.onnx", size, images, figures, offset, bool(name), refiner=name, files=files
+        )
 
     def _add(self, row: Mapping[str, Any]) -> None:
         self.results.add(row)
@@ -212,7 +222,8 @@ def _beside(run: Run) -> str:
     names = dict.fromkeys(("precision", "recall", "err", "number", run.config.evaluator.save_key))
     if not run.start:
         return ""
-    return " (start: " + " ".join(f"{name} {run.start[name]:.3f}" for name in names) + ")"
+    # A start that an older version has scored lacks a figure.
+    return " (start: " + " ".join(f"{name} {run.start.get(name, math.nan):.3f}" for name in names) + ")"
 
 
 def device_name(device: torch.device) -> str:

@@ -41,7 +41,7 @@ class Results:
         if not self.columns:
             self.columns = (*(name for name in row if name not in self.validation), *self.validation)
             text = _line(self.columns)
-        unknown = row.keys() - set(self.columns)
+        unknown = row.keys() - set(self.columns) - set(self.validation)  # an older file lacks some of these figures
         if unknown:
             raise TrainingError(
                 f"{self.path}: expected a file with the column {min(unknown)}, got one without; it belongs to "

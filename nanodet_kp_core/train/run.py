@@ -252,9 +252,10 @@ class Run:
         raise TrainingError(f"step {self.step}: the {what} is not finite: {values}; files: {names}")
 
     def detector(self, score_threshold: float = 0.05) -> Detector:
-        """The averaged weights behind the runtime's preprocessing, decode and NMS."""
+        """The averaged weights behind the runtime's preprocessing, decode, NMS and second stage, if there is one."""
         size = self.config.data.val.input_size
-        return torch_detector(self.average.model, self.config, size, self.device, score_threshold)
+        refiner = self.config.evaluator.refiner
+        return torch_detector(self.average.model, self.config, size, self.device, score_threshold, refiner)
 
     def validate(self) -> Score:
         """Score of the averaged weights on data.val."""

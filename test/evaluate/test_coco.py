@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.evaluate.coco import OKS_SIGMA, coco_score, with_average
-from nanodet_kp_core.evaluate.metrics import Prediction, score_predictions
+from nanodet_kp_core.evaluate.coco import OKS_SIGMA, coco_score
+from nanodet_kp_core.evaluate.full_score import full_score
+from nanodet_kp_core.evaluate.metrics import Prediction, match
 
 LEVELS = np.arange(0.5, 0.96, 0.05)
 
@@ -125,5 +126,6 @@ def test_nothing_labeled_is_nan_and_the_score_takes_the_averages(make_record, pl
     nothing = score([make_record([], [])], found)
     assert all(np.isnan(getattr(nothing, name)) for name in nothing.__dataclass_fields__)
     records = [make_record([plate(0, 0, 50, 30)], ["B_3"])]
-    filled = with_average(score_predictions(records, found, ARMOR_CLASSES), score(records, found))
+    filled = full_score(match(records, found), 0.5, ARMOR_CLASSES, score(records, found))
+    assert (filled.recall_fixed, filled.points) == (1, 1)
     assert (filled.key("mAP"), filled.key("AP_50"), filled.key("oks_mAP"), filled.key("f1")) == pytest.approx((1,) * 4)

@@ -68,6 +68,7 @@ def _set(*keys_and_value):
         (_set(*TRAIN, "pipeline", "hue", 90), r"pipeline\.hue: .*less than or equal to 10"),
         (_set("schedule", "optimizer", "lr", 0), r"optimizer\.lr: .*greater than 0"),
         (_set("evaluator", {"save_key": "map"}), r"evaluator\.save_key: .*'mAP'.*got 'map'"),
+        (_set("evaluator", {"refiner": "r.onnx", "calibrate": 0.9}), r"evaluator: .*calibrate: expected null beside"),
     ],
 )
 def test_faults_name_the_key(tmp_path, edit, message):

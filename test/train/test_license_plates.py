@@ -36,7 +36,7 @@ def short_config(folder, **changes):
     raw["data"]["train"] = raw["data"]["train"][0]  # rendered images have the armor classes only
     for data in raw["data"].values():
         data |= part | {"input_size": [192, 160]}
-    raw |= {"save_dir": "run", "class_names": list(CLASSES)} | changes
+    raw |= {"save_dir": "run", "class_names": list(CLASSES), "evaluator": {"save_key": "oks_mAP"}} | changes
     raw["model"]["weight_averager"]["decay"] = 0.9
     raw["schedule"] |= {"load_model": str(ROOT / "models/armor_s.pt"), "total_epochs": 14, "val_intervals": 14}
     raw["schedule"]["warmup"]["steps"] = 5
