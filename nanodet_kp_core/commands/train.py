@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 
 # Before torch is loaded: on a busy machine threads that spin for each other take ten times as long as one thread.
@@ -43,11 +44,15 @@ def main() -> int:
     check_paths(config, args.config)
     run = train(config, resolved(args.resume) if isinstance(args.resume, str) else args.resume)
     if main_process:
-        done = f"{run.folder}: trained {run.step} steps"
-        print(f"{done}; {run.folder}/model.onnx is best.pt for the node, one stage alone.")
-        print("Models of the 36 armor classes find more and read numbers far better with the second stage:")
-        command = f"nanodet-kp export {run.folder}/best.pt OUT.onnx --calibrate 0.975"
-        print(f"{command} --refiner models/armor_reader.onnx")
+        key, refiner = config.evaluator.save_key, config.evaluator.refiner
+        stages = "one stage alone" if refiner is None else f"with {refiner.name} inside"
+        print(f"{run.folder}: trained {run.step} steps; {run.folder}/model.onnx is best.pt for the node, {stages}.")
+        if run.start and run.best <= run.start.get(key, -math.inf):
+            print(f"No validation was better than the start ({key} {run.best:.3f}): best.pt holds its weights.")
+        if refiner is None:
+            print("Models of the 36 armor classes find more and read numbers far better with the second stage:")
+            command = f"nanodet-kp export {run.folder}/best.pt OUT.onnx --calibrate 0.975"
+            print(f"{command} --refiner models/armor_reader.onnx")
     return 0
 
 
