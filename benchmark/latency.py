@@ -154,7 +154,9 @@ class TimedDetector:
     """A detector whose `times` also say "networks": the detector's and those of its second stage."""
 
     def __init__(self, model: str, threads: int, clock: Callable[[], float], spin: bool = False) -> None:
-        self._detector = Detector(model, threads=threads, spin=spin)
+        # The processor's time is that of all threads: in turn each stage has its own.
+        overlap = clock is not time.process_time
+        self._detector = Detector(model, threads=threads, spin=spin, overlap=overlap)
         self._detector.clock = clock
         self._second = SecondStage(clock)
         refiner = self._detector.refiner

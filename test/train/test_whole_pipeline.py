@@ -1,13 +1,17 @@
 """A training whose validations are made with the second stage: what is judged is what is deployed."""
 
 import csv
+import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.commands import train as train_command
 from nanodet_kp_core.config import EvaluatorConfig
 from nanodet_kp_core.data.dataset import read_dataset
 from nanodet_kp_core.errors import ConfigError
@@ -69,3 +73,17 @@ def test_a_results_file_of_an_older_version_goes_on_without_the_figures_that_it_
     path.write_text("step,epoch,loss,val_f1\n1,0,3.5,\n")
     Results(path, 1, ["val_f1", "val_points"]).add({"step": 2, "epoch": 0, "val_f1": 0.25, "val_points": 0.5})
     assert path.read_text().splitlines()[-1] == "2,0,,0.25"
+
+
+def test_a_training_that_gains_nothing_says_so(run, tiny_config, tmp_path, capsys, monkeypatch):
+    still = {"optimizer": {"name": "AdamW", "lr": 1e-30}, "lr_schedule": {"eta_min": 0}, "freeze_norm": True}
+    schedule = SCHEDULE | still | {"load_model": run.folder / "best.pt"}
+    config = tiny_config(tmp_path / "next", schedule=schedule, evaluator={"refiner": REFINER, "save_key": "points"})
+    path = tmp_path / "next.yaml"
+    path.write_text(yaml.safe_dump(json.loads(config.model_dump_json())))
+    monkeypatch.setattr(sys, "argv", ["nanodet-kp train", str(path)])
+    capsys.readouterr()
+    assert train_command.main() == 0
+    *_, files, gain = capsys.readouterr().out.splitlines()
+    assert files.endswith("model.onnx is best.pt for the node, with armor_reader.onnx inside.")
+    assert gain == f"No validation was better than the start (points {run.best:.3f}): best.pt holds its weights."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
@@ -19,11 +20,12 @@ from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.runtime.detection.preprocess import Letterbox, Preprocessor
 from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_core.runtime.models.metadata import ModelMetadata
-from nanodet_kp_core.runtime.models.session import load_session
+from nanodet_kp_core.runtime.models.session import load_session, usable_cores
 from nanodet_kp_core.runtime.nms import merge_corners, nms
 from nanodet_kp_core.runtime.refinement.bar_rules import new_pairs, possible_plates
 from nanodet_kp_core.runtime.refinement.refiner import MOST_PROPOSALS, Refinements, Refiner, number_scores
 from nanodet_kp_core.runtime.refinement.scout import Scout
+from nanodet_kp_core.runtime.second_thread import SecondThread
 
 RELOOK_SCORE = 0.05
 """Lowest score after the first refinement pass with which a proposal gets a second pass. Where its corners were off,
@@ -52,7 +54,8 @@ class Detector:
         metadata: what the model says about itself.
         options: of the calls that bring none; may be replaced between calls.
         times: milliseconds of the last call: "preprocess", "network", "decode" (with NMS), "scout", "refiner" (the
-            second stage); the last two are 0 without a refiner. Empty before the first.
+            second stage); the last two are 0 without a refiner. "scout" is what is left to wait for it where it works
+            beside the network. Empty before the first.
         number_logits: float32 [K, numbers] of the last image's detections, for calibration: what the second stage says
             of their numbers before the temperature. [0, 0] without one.
         clock: what `times` are taken from; `time.process_time` tells the work apart from a busy machine's waiting.
@@ -72,6 +75,7 @@ class Detector:
         session: InferenceSession | None = None,
         second_stage: bool = True,
         scout: bool = True,
+        overlap: bool = True,
         number_threshold: float = DetectOptions.number_threshold,
     ) -> None:
         """Load the model; None takes the bundled one.
@@ -83,6 +87,8 @@ class Detector:
             second_stage: False leaves out the refiner that the model names.
             scout: False leaves out the proposals from light bars, which a second stage of targets without lit bars
                 never has.
+            overlap: the scout works on a second thread while the network computes, where the process may use two cores.
+                The same is found, sooner.
 
         Raises:
             ModelError: see `load_session` and `bundled_model`.
@@ -98,6 +104,7 @@ class Detector:
             self.refiner = Refiner((self.model_path if name in inside else self.model_path.parent) / name, inside)
             self.refiner.check_classes(self.model_path, self.metadata.class_names)
         self.scout = Scout() if scout and self.refiner is not None and self.refiner.metadata.light_bars else None
+        self._second = SecondThread() if overlap and self.scout is not None and usable_cores() > 1 else None
         self.number_logits = np.zeros((0, 0), np.float32)
         self.times: dict[str, float] = {}
         self.clock: Callable[[], float] = time.perf_counter
@@ -130,13 +137,15 @@ class Detector:
         start = self.clock()
         blob, placed = self._preprocess(image, channel_order)
         prepared = self.clock()
+        halved = self._preprocess.halved
+        pairs = self._second.start(self.scout, image, halved) if self._second and self.scout else None
         output = self._session.run(blob)[0]
         computed = self.clock()
         detections = self._decode(output, placed, options)
         decoded = self.clock()
-        detections = self._with_scout(image, detections, self._preprocess.halved)
+        detections = self._with_scout(image, detections, halved, pairs)
         scouted = self.clock()
-        detections = self._refined(image, detections, options, channel_order, self._preprocess.halved)
+        detections = self._refined(image, detections, options, channel_order, halved)
         detections = self._selected(detections, options)
         done = self.clock()
         self.times = {
@@ -197,11 +206,18 @@ class Detector:
             number_threshold=options.number_threshold,
         )
 
-    def _with_scout(self, image: np.ndarray, proposals: Detections, halved: np.ndarray | None = None) -> Detections:
-        """The proposals of the network and those of the scout that are new."""
+    def _with_scout(
+        self,
+        image: np.ndarray,
+        proposals: Detections,
+        halved: np.ndarray | None = None,
+        scouted: Future[np.ndarray] | None = None,
+    ) -> Detections:
+        """The proposals of the network and those of the scout that are new. scouted: its pairs, where it has begun."""
         if self.scout is None or self.refiner is None:
             return proposals
-        pairs = new_pairs(self.scout(image, halved), proposals.corners, proposals.scores)
+        found = self.scout(image, halved) if scouted is None else scouted.result()
+        pairs = new_pairs(found, proposals.corners, proposals.scores)
         if not len(pairs):
             return proposals
         scores = np.full(len(pairs), self.refiner.metadata.scout_score, np.float32)
