@@ -1,9 +1,9 @@
 """Milliseconds from an image to its plates: stages, threads, models, image sizes and rivals in one run.
 
-    python benchmark/latency.py                            the bundled model: stages, post-processing, start-up
-    python benchmark/latency.py --published                ... and the published four-point system beside it
+    python benchmark/latency.py                            # the bundled model: stages, post-processing, start-up
+    python benchmark/latency.py --published                # the published four-point system beside it
     python benchmark/latency.py --model a.onnx b.onnx --threads 1 --size 1280x1024 --other rival.onnx
-    python benchmark/latency.py --frames FOLDER            ... and the images of a folder as they are
+    python benchmark/latency.py --frames FOLDER            # the images of a folder as they are, too
 
 *Network* is the detector's own; *all networks* are those of the second stage as well, what is left of a call is code
 around them. The calls of all combinations take turns, so that a busy machine disturbs them alike; compare within one

@@ -1,6 +1,6 @@
 """How steady the detections of consecutive frames are: plates that blink, labels that change.
 
-    python benchmark/stability.py                                   the clip of the demo, the bundled model
+    python benchmark/stability.py                                   # the clip of the demo, the bundled model
     python benchmark/stability.py --source clip.mp4 frames/ --model a.onnx b.onnx
 
 A plate of frame t - 1 and one of frame t + 1 are the same when their middles are less than a diagonal apart and the

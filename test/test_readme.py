@@ -5,19 +5,15 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import pytest
 
 pytest.importorskip("torch", reason="torch is missing")
 
-from nanodet_kp_core.classes import ARMOR_CLASSES
-from nanodet_kp_core.labels import py_label_robomaster, write_dataset
-from nanodet_kp_core.labels.sample import Record
+from reader_files import make_user_data
+
 from nanodet_kp_core.runtime.detection.detector import Detector
-from nanodet_kp_core.synthetic.generator import render
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,33 +42,9 @@ def commands(page: str) -> list[str]:
 README = commands((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
-def test_every_block_says_what_it_is():
-    """A block without a language would not be looked at."""
-    fences = re.findall(r"^```(\S*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(fences) % 2 == 0
-    assert all(fences[::2]) and not any(fences[1::2])
-
-
 def test_what_is_not_run_is_there():
     for beginning in NOT_HERE:
         assert [line for line in README if line.startswith(beginning)], f"{beginning}: no longer in README.md"
-
-
-def make_user_data(folder: Path) -> None:
-    """Sixteen rendered images with labels of PyLabelRoboMaster in `my_data`."""
-    records = []
-    (folder / "SOURCE").mkdir()
-    for seed in range(16):
-        sample = render(seed, (160, 128), (30.0, 60.0))
-        known = [ARMOR_CLASSES[label] in py_label_robomaster.IDS for label in sample.labels]
-        sample = replace(sample, **sample.fields_of_plates(known))
-        path = folder / "SOURCE" / f"{seed}.png"
-        cv2.imwrite(str(path), sample.image)
-        records.append(
-            Record(path=path, name=path.name, width=160, height=128, corners=sample.corners, labels=sample.labels)
-        )
-    assert sum(len(record.labels) for record in records) > 8
-    write_dataset("PyLabelRoboMasterDataset", folder / "my_data", records, ARMOR_CLASSES)
 
 
 @pytest.fixture
@@ -87,7 +59,7 @@ def checkout(tmp_path):
     command = python.parent / "nanodet-kp"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m nanodet_kp_core "$@"\n')
     command.chmod(0o755)
-    make_user_data(tmp_path)
+    make_user_data(tmp_path, 16)
     return tmp_path
 
 

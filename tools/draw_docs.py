@@ -1,8 +1,8 @@
 """Pictures of the documentation, drawn from rendered plates and the bundled model, never from footage.
 
-    python tools/draw_docs.py docs                                       four of them, some minutes on one core
-    python tools/draw_docs.py docs --only corners misses                 these
-    python tools/draw_docs.py docs --only pose --figures figures.json    those of `nanodet-kp evaluate ... --json`
+    python tools/draw_docs.py docs                                       # four of them, some minutes on one core
+    python tools/draw_docs.py docs --only corners misses                 # these
+    python tools/draw_docs.py docs --only pose --figures figures.json    # those of `nanodet-kp evaluate ... --json`
 
 Prints the figures that stand in them.
 """

@@ -1,7 +1,7 @@
 """Turn a bag into a data set: every n-th image, labeled by the model, to be corrected in a label tool.
 
     nanodet-kp bag recording.mcap data/match1 --per-second 2
-    nanodet-kp bag recording/ data/match1 --topic /front/image_raw --every 10 --to coco
+    nanodet-kp bag recording/ data/match2 --topic /front/image_raw --every 10 --to coco
 
 OUT gets images/ and the labels. LabelRoboMaster opens its own format as it is; nanodet-kp convert makes any other.
 """

@@ -2,7 +2,7 @@
 
     nanodet-kp evaluate models/armor_s.onnx --labels labels.json --images images/ --report out/
     nanodet-kp evaluate my.onnx --beside models/armor_s.onnx --labels labels.json --images images/ --report out/
-    nanodet-kp evaluate runs/armor_s/best.pt            (on data.val of the run)
+    nanodet-kp evaluate runs/armor_s/best.pt            # on data.val of the run
 
 A checkpoint (.pt) and its ONNX give the same numbers at the same input size; calibration shifts scores only. What the
 figures mean stands in docs/evaluation.md.

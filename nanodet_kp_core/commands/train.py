@@ -1,10 +1,10 @@
 """Train a four-corner detector, or make a finished model better on own images.
 
     nanodet-kp train --data labels.json --images images/ --out runs/mine
-    nanodet-kp train config/armor_s.yaml                 (bundled; any other path is a file of your own)
+    nanodet-kp train config/armor_s.yaml                 # bundled; any other path is a file of your own
     nanodet-kp train config/armor_s.yaml --resume
     nanodet-kp train config/own_data.yaml --print > my.yaml
-    torchrun --nproc_per_node=2 -m nanodet_kp_core train my.yaml     (two GPUs, or two processes on the CPU)
+    torchrun --nproc_per_node=2 -m nanodet_kp_core train my.yaml     # two GPUs, or two processes on the CPU
 
 With --data the command checks and splits the labels and adapts both stages of the start. OUT/model.onnx is the better
 model, or the start when no candidate is better. Repeat the command after a stop: it continues. See docs/own_data.md.

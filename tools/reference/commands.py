@@ -6,7 +6,7 @@ It is written from the arguments and not from the text of --help, which differs 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from unittest import mock
 
@@ -34,17 +34,22 @@ def page() -> str:
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of a command, with all its arguments."""
+    return declared(import_module(program.module_of(name)).main)
+
+
+def declared(main: Callable[[], object]) -> argparse.ArgumentParser:
+    """The parser that `main` makes, with all its arguments; `main` goes no further. Raises LookupError without one."""
 
     def stop(parser: argparse.ArgumentParser, *_: object) -> None:
         raise _Declared(parser)
 
     with mock.patch.object(argparse.ArgumentParser, "parse_args", stop):
         try:
-            import_module(program.module_of(name)).main()
-        except _Declared as declared:
-            parser: argparse.ArgumentParser = declared.args[0]
+            main()
+        except _Declared as found:
+            parser: argparse.ArgumentParser = found.args[0]
             return parser
-    raise LookupError(f"{name}: expected a command that reads arguments, got one that does not")
+    raise LookupError("expected a program that reads arguments, got one that does not")
 
 
 def arguments_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:

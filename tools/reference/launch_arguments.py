@@ -51,13 +51,24 @@ def page() -> str:
     return "\n\n".join(map(_file, FILES))
 
 
-def _file(name: str) -> str:
+def arguments_of(name: str) -> dict[str, dict[str, Any]]:
+    """What a launch file declares: {name of an argument: what it was declared with}."""
+    return _loaded(name)[1]
+
+
+def _loaded(name: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The docstring of a launch file, and its arguments."""
     with _stand_ins():
         found = runpy.run_path(str(ROOT / "launch" / name))
         (entities,) = found["generate_launch_description"]().given
-    rows = [_row(entity.given[0], **entity.named) for entity in entities if isinstance(entity, _Argument)]
-    text = docstring(inspect.cleandoc(found["__doc__"]))
-    return f"## `{name}`\n\n{text}\n\n{table(('argument', 'default', 'meaning'), rows)}"
+    return found["__doc__"], {one.given[0]: one.named for one in entities if isinstance(one, _Argument)}
+
+
+def _file(name: str) -> str:
+    text, arguments = _loaded(name)
+    rows = [_row(argument, **named) for argument, named in arguments.items()]
+    head = ("argument", "default", "meaning")
+    return f"## `{name}`\n\n{docstring(inspect.cleandoc(text))}\n\n{table(head, rows)}"
 
 
 def _row(name: str, description: str, default_value: str | None = None, choices: tuple[str, ...] = ()) -> list[str]:

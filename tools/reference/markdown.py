@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 _CODE = re.compile(r"(`+[^`]+`+)")
 _ITEM = re.compile(r"([a-z_]\w*(?:, [a-z_]\w*)*|\"\w+\"):(?: (.*))?")
 _ENTRY = re.compile(r"(\w+(?:, \w+)*|\"\w+\"):(?: (.*))?")
+_PROGRAMS = ("nanodet-kp ", "python ")
 _LISTS = ("Args:", "Attributes:", "Raises:", "Returns:")
 
 
@@ -60,7 +61,8 @@ def _begins_list(lines: Sequence[str]) -> bool:
 
 def _example(lines: list[str]) -> tuple[str, list[str]]:
     size = next((k for k, line in enumerate(lines) if line and not line.startswith("    ")), len(lines))
-    return fenced(inspect.cleandoc("\n" + "\n".join(lines[:size])), "text"), lines[size:]
+    text = inspect.cleandoc("\n" + "\n".join(lines[:size]))
+    return fenced(text, "bash" if text.startswith(_PROGRAMS) else "text"), lines[size:]
 
 
 def _paragraph(lines: list[str]) -> tuple[str, list[str]]:
