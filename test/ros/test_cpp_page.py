@@ -14,8 +14,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an insta
 from ros_helpers import ROOT
 
 PREFIX = Path(sys.prefix)
+PATH = f"{PREFIX}/bin:{os.environ['PATH']}"
 pytestmark = [
-    pytest.mark.skipif(shutil.which("g++") is None or shutil.which("cmake") is None, reason="needs g++ and cmake"),
+    pytest.mark.skipif(not (shutil.which("g++") and shutil.which("cmake", path=PATH)), reason="needs g++ and cmake"),
     pytest.mark.skipif(
         not (PREFIX / "share/nanodet_kp_ros/cmake").is_dir(),
         reason="needs the messages in this environment: make setup",
@@ -79,7 +80,7 @@ def write(path, text):
 
 
 def run(*words):
-    environment = os.environ | {"AMENT_PREFIX_PATH": str(PREFIX), "PATH": f"{PREFIX}/bin:{os.environ['PATH']}"}
+    environment = os.environ | {"AMENT_PREFIX_PATH": str(PREFIX), "PATH": PATH}
     done = subprocess.run([*map(str, words)], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -93,7 +94,7 @@ def test_the_node_of_the_page_builds(tmp_path):
     write(tmp_path / "rclcpp/rclcppConfig.cmake", CONFIG)
     found = f"-DCMAKE_PREFIX_PATH={PREFIX};{tmp_path}/rclcpp"
     text = run("cmake", "-S", tmp_path, "-B", tmp_path / "build", found, f"-DPython3_EXECUTABLE={sys.executable}")
-    assert "deprecated" not in text.lower()
+    assert "ament_target_dependencies" not in text  # its warning
     run("cmake", "--build", tmp_path / "build")
     run(tmp_path / "build/aim")
     run("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "installed")
