@@ -1,18 +1,15 @@
 """training/train.py: which of its two uses the arguments ask for, and export without the validation images of a run."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def called(script, *arguments, cwd=ROOT):
-    command = [sys.executable, str(ROOT / "training" / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, cwd=cwd)
+    return run_forked([ROOT / "training" / script, *arguments], cwd=cwd)
 
 
 @pytest.mark.parametrize(

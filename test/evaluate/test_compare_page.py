@@ -1,14 +1,12 @@
 """Two models on one page: both columns, what changed, labels in doubt."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
+from forked import run_forked
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.evaluate.compare_page import write_comparison
@@ -59,14 +57,12 @@ def test_both_models_stand_side_by_side(records, tmp_path):
 
 def test_the_script_compares_two_models(tmp_path):
     script, model = str(ROOT / "training" / "evaluate.py"), str(ROOT / "models" / "armor_s.onnx")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    refused = subprocess.run([sys.executable, script, model, "--beside", model], capture_output=True, env=environment)
-    assert refused.returncode == 2 and b"--report with a folder" in refused.stderr
-    made = [sys.executable, str(ROOT / "training" / "synthesize.py"), "dataset", str(tmp_path / "set"), "--count", "3"]
-    subprocess.run([*made, "--workers", "1"], check=True, capture_output=True, env=environment)
-    command = [sys.executable, script, model, "--beside", model, "--labels", str(tmp_path / "set" / "labels.json")]
-    command += ["--report", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    refused = run_forked([script, model, "--beside", model], cwd=tmp_path)
+    assert refused.returncode == 2 and "--report with a folder" in refused.stderr
+    made = [ROOT / "training" / "synthesize.py", "dataset", tmp_path / "set", "--count", "3", "--workers", "1"]
+    assert run_forked(made, cwd=tmp_path).returncode == 0
+    command = [script, model, "--beside", model, "--labels", tmp_path / "set" / "labels.json"]
+    done = run_forked([*command, "--report", tmp_path / "out"], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith("armor_s.onnx: ")]
     assert len(lines) == 2 and lines[0] == lines[1] and "recall at precision 0.97" in lines[0]

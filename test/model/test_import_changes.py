@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from forked import run_forked
 
 sys.path.insert(0, str(Path(__file__).parent))
 from published import NAMES, arch, first_nanodet, save_ckpt, save_pth, tensors
@@ -218,9 +219,7 @@ def test_result_is_exported_and_runs_in_the_runtime(tmp_path, sections):
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    return run_forked([SCRIPT, *arguments], cwd=SCRIPT.parent)
 
 
 def test_script(tmp_path):

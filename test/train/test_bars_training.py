@@ -1,8 +1,5 @@
 """Training of the last look: which bars teach what, and a run of the scripts from bars to a detector with them."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from forked import run_forked
 
 from nanodet_kp_core.crops.bar_crops import LOOKS, BarCrops, bars_of
 from nanodet_kp_core.crops.crop_files import joined
@@ -115,8 +113,7 @@ def test_a_refiner_is_copied_with_its_bars(crops, tmp_path):
 def test_the_script(tmp_path, script):
     command = [str(tmp_path / "out"), "--pictures", "4"]
     command += ["--steps", "2", "--workers", "1", "--threads", "1", "--seed", "7", "--size", "96x96"]
-    whole = [sys.executable, str(ROOT / "training/train_bars.py"), *command]
-    done = subprocess.run(whole, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = run_forked([ROOT / "training/train_bars.py", *command], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "step 2 of 2: loss" in done.stderr and "bars.onnx: torch and onnxruntime differ" in done.stdout
     assert Bars(tmp_path / "out" / "bars.onnx").metadata.run_id.startswith("2 steps on ")

@@ -1,13 +1,12 @@
 """The exporter puts the second stage into the model's file, or beside it; calibration finds it in both."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import onnx
 import pytest
+from forked import run_forked
 from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
 from tiny_refiner import make_tiny_bars, make_tiny_refiner, name_refiner
 
@@ -26,7 +25,7 @@ def export(folder, *words):
     assert cv2.imwrite(str(folder / "a.png"), render(5, (128, 96), (30.0, 60.0)).image)
     script = [str(ROOT / "training/export.py"), str(ROOT / "models/armor_s.pt"), str(folder / "out/m.onnx")]
     options = ["--size", "128x96", "--images", str(folder / "a.png"), "--output", "decoded", *words]
-    return subprocess.run([sys.executable, *script, *options], capture_output=True, text=True, timeout=300)
+    return run_forked([*script, *options], cwd=folder)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,12 @@
 """docs/other_targets.md from end to end: drawn license plates, the bundled weights, a second stage, detections."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from forked import run_forked
 
 from nanodet_kp_core.evaluate.metrics import score_predictions
 from nanodet_kp_core.evaluate.torch_detector import predict
@@ -21,10 +19,7 @@ CLASSES = ("long", "square")
 
 def run(folder, *command):
     """What a script says, or its one sentence and exit code 2."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=folder, capture_output=True, text=True, env=environment
-    )
+    done = run_forked(command, cwd=folder)
     assert done.returncode in (0, 2), done.stderr
     return done.returncode, done.stdout + done.stderr
 

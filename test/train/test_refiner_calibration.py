@@ -1,13 +1,12 @@
 """The temperature of the number scores: found, written, and what the script makes of labeled images."""
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from forked import run_forked
 from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
 from tiny_refiner import make_tiny_refiner, name_refiner
 
@@ -97,8 +96,8 @@ def test_the_script(tmp_path, label, known):
         )  # fmt: skip
         records.append(record)
     write_dataset("CocoDataset", tmp_path / "data", records, ARMOR_CLASSES)
-    command = [sys.executable, str(ROOT / "training/calibrate_refiner.py"), str(model), "--labels"]
-    done = subprocess.run([*command, str(tmp_path / "data/labels.json")], capture_output=True, text=True, check=False)
+    command = [ROOT / "training/calibrate_refiner.py", model, "--labels", tmp_path / "data/labels.json"]
+    done = run_forked(command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     temperature = Refiner(tmp_path / "refiner.onnx").metadata.number_temperature
     assert f"number temperature {temperature:g}, from {known} plates whose number is known" in done.stdout

@@ -1,8 +1,5 @@
 """The second stage's training: which proposals teach what, collection and training that go on after a stop."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from forked import run_forked
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.crops import crop_files as crop_files
@@ -298,8 +296,7 @@ def test_the_script(tmp_path, detector, script):
     bars = tmp_path / "bars.onnx"
     export_crop_network(BarsNetwork(), bars, BarsMetadata(), np.zeros((2, 56, 24, 3), np.uint8))
     command += ["--bars", str(bars)]
-    whole = [sys.executable, str(ROOT / "training/train_refiner.py"), *command]
-    done = subprocess.run(whole, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = run_forked([ROOT / "training/train_refiner.py", *command], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert Refiner(tmp_path / "out" / "refiner.onnx").bars is not None
     assert "step 2 of 2: loss" in done.stderr and "refiner.onnx: torch and onnxruntime differ" in done.stdout
