@@ -34,10 +34,11 @@ def main() -> int:
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--transport", choices=("raw", "compressed"), required=True)
     parser.add_argument("--qos", choices=("best_effort", "reliable"), required=True)
+    parser.add_argument("--seed", type=int, default=5, help="of the clip that it shows (%(default)s)")
     args = parser.parse_args()
     width, height = (int(side) for side in args.size.split("x"))
     header = Header(frame_id="camera_optical_frame")
-    pictures = clip_frames(1.0, _PICTURES, 5, (width, height))
+    pictures = clip_frames(1.0, _PICTURES, args.seed, (width, height))
     messages = [compress(p, header) if args.transport == "compressed" else to_image(p, header) for p in pictures]
     rclpy.init()
     node = rclpy.create_node("camera")

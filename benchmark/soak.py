@@ -31,6 +31,7 @@ from node_processes import ROOT, Listener, prepare_environment, start_node, stop
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
+from soak_camera import CLIP_SEED, write_pictures
 from std_srvs.srv import SetBool
 from visualization_msgs.msg import MarkerArray
 
@@ -68,7 +69,8 @@ class Soak:
         self._views: list = []
         self._enabled = True
         self.record = Record()
-        self._camera_out = folder / "camera.txt"
+        self._pictures, self._camera_out = folder / "pictures.npz", folder / "camera.txt"
+        write_pictures(self._pictures)
         self._camera = self._start_camera()
         self.node = start_node(
             {"image_timeout": 2.0, "record_folder": str(folder / "kept"), "record_max_mb": 20}, self._log
@@ -78,6 +80,7 @@ class Soak:
     def _start_camera(self) -> subprocess.Popen:
         command = [sys.executable, str(ROOT / "benchmark" / "soak_camera.py"), "--rate", str(self._rate)]
         command += ["--seed", str(self._rng.integers(2**31)), "--pace", str(self._pace)]
+        command += ["--pictures", str(self._pictures)]
         self._camera_file = open(self._camera_out, "w")  # noqa: SIM115  the process keeps it
         return subprocess.Popen(command, cwd=ROOT, stdout=self._camera_file)
 
@@ -137,6 +140,8 @@ class Soak:
             "raw",
             "--qos",
             "reliable",
+            "--seed",
+            str(CLIP_SEED),
         ]
         before = len(self._listener.answers)
         steady = subprocess.Popen(

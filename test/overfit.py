@@ -98,7 +98,7 @@ def overfit(config: TrainConfig, samples: list[Sample], steps: int = 300, lr: fl
     arch, start = config.model.arch, time.process_time()
     model = build_detector(arch, config.class_names).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     criterion = build_criterion(arch, config.class_names)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, fused=True)
     mean, std = (torch.tensor(value).reshape(1, 3, 1, 1) for value in config.data.train.pipeline.normalize)
     images = torch.from_numpy(np.stack([sample.image.transpose(2, 0, 1) for sample in samples])).float()
     images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)

@@ -24,6 +24,7 @@ from nanodet_kp_core.adapt.run import adapt
 from nanodet_kp_core.adapt.second_stage import SecondStageTraining
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError, TrainingError
+from nanodet_kp_core.evaluate import html_report
 from nanodet_kp_core.evaluate.points import Gain
 from nanodet_kp_core.export.onnx_file import load_model
 from nanodet_kp_core.labels.coco import coco_document
@@ -70,6 +71,12 @@ def plan_of(own, out, **values):
 def accept_all(monkeypatch):
     """Every candidate is better than the start."""
     monkeypatch.setattr(run_module, "judge", lambda *_: decide.Judged(Gain(1.0, 0.0), ""))
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(finished, monkeypatch):
+    """The report of `finished` has its plots, the others do without: nobody looks at them, and they take seconds."""
+    monkeypatch.setattr(html_report, "plots", lambda _: [])
 
 
 @pytest.fixture

@@ -233,7 +233,7 @@ def test_panels_of_any_size_show_the_same_print():
 
 
 def test_clip_moves_and_keeps_its_looks():
-    frames = list(clip_frames(0.5, 10, 4, (160, 120)))
+    frames = list(clip_frames(0.5, 10, 30, (160, 120)))
     assert len(frames) == 5
     assert not np.array_equal(frames[0], frames[4])
     assert np.abs(frames[0].astype(int) - frames[1]).mean() < 12

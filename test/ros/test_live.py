@@ -208,7 +208,7 @@ def test_parts_around_the_plates_are_looked_at_in_between(start, peer):
     """With the bundled model: one of three images is whole, and the plates stay in the whole image's pixels."""
     start("detector_node", "-p", "threads:=1")
     peer.wait_for_detector()
-    picture = next(clip_frames(1.0, 1, 5, (1280, 1024)))
+    picture = next(clip_frames(1.0, 1, 30, (1280, 1024)))
     whole = peer.ask(to_image(picture, Header(stamp=Time(sec=1))))
     assert whole.armors, "the image shows plates"
     assert peer.set_parameters(roi_every=3)[0].successful
