@@ -35,12 +35,12 @@ def main() -> int:
     logging.getLogger("nanodet_kp_core").setLevel(logging.INFO if main_process else logging.WARNING)
     if args.config is None:
         return _adapt(args)
-    from nanodet_kp_core.train.detector_training import train
-
     config = load_config(args.config)
     if args.print:
         print(own_or_shared(args.config).read_text(encoding="utf-8"), end="")
         return 0
+    from nanodet_kp_core.train.detector_training import train  # not before: torch takes seconds
+
     check_paths(config, args.config)
     run = train(config, resolved(args.resume) if isinstance(args.resume, str) else args.resume)
     if main_process:

@@ -1,12 +1,12 @@
 """test/parity.py on the recorded outputs, and that it can fail."""
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import run_forked
 
 SCRIPT = Path(__file__).resolve().parents[1] / "parity.py"
 sys.path.insert(0, str(SCRIPT.parent))
@@ -34,8 +34,7 @@ COVERED = (
 
 def test_every_recorded_file_passes(shared_dir):
     """As a script, in a process of its own; the other tests call its main function."""
-    command = [sys.executable, str(SCRIPT), "--golden", str(shared_dir / "golden")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run_forked([SCRIPT, "--golden", shared_dir / "golden"], cwd=SCRIPT.parent)
     assert result.returncode == 0, result.stdout + result.stderr
     for name in COVERED:
         assert [line for line in result.stdout.splitlines() if line.split()[:2] == [name, "PASS"]], result.stdout

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import runpy
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -56,10 +57,11 @@ def tiny_data(tmp_path_factory):
 def tiny_config(tiny_data):
     """Makes a TrainConfig for a save_dir: two steps an epoch, one thread, every step logged, nothing random.
 
-    aux adds an auxiliary head. The other arguments go into the section of their name.
+    aux adds an auxiliary head. times: how often an epoch has the images. The other arguments go into the section of
+    their name.
     """
 
-    def make(save_dir, data=tiny_data, side=128, aux=False, **sections):
+    def make(save_dir, data=tiny_data, side=128, aux=False, times=1, **sections):
         part = {"img_path": data, "ann_path": data / "labels.json", "input_size": [side, side]}
         head = {
             "name": "NanoDetPlusHead", "input_channel": 32, "feat_channels": 32, "stacked_convs": 1,
@@ -78,7 +80,7 @@ def tiny_config(tiny_data):
         values = {
             "save_dir": save_dir,
             "model": {"weight_averager": {"decay": 0.9}, "arch": arch},
-            "data": {"train": part, "val": part},
+            "data": {"train": [part] * times, "val": part},
             "device": {"accelerator": "cpu", "workers_per_gpu": 0, "batchsize_per_gpu": 4, "threads": 1},
             "schedule": {
                 "optimizer": {"lr": 0.002, "reference_batch": 4}, "warmup": {"steps": 5}, "total_epochs": 3,
@@ -93,11 +95,25 @@ def tiny_config(tiny_data):
     return make
 
 
+@pytest.fixture(scope="session")
+def bare():
+    """`with bare():` trains without the image of its curves and the ONNX file at its end."""
+
+    @contextmanager
+    def patched():
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("plot_results", "export_onnx"):
+                patch.setattr(detector_training, name, lambda *_: None)
+            yield
+
+    return patched
+
+
 @pytest.fixture
-def bare_loop(monkeypatch):
-    """Training without the image of its curves and the ONNX file at its end."""
-    monkeypatch.setattr(detector_training, "plot_results", lambda *_: None)
-    monkeypatch.setattr(detector_training, "export_onnx", lambda *_: None)
+def bare_loop(bare):
+    """The same for a whole test, but not for its fixtures of a module."""
+    with bare():
+        yield
 
 
 @pytest.fixture

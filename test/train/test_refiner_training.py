@@ -113,13 +113,11 @@ def test_shaking_stays_near(sample):
 
 
 @pytest.fixture(scope="module")
-def detector(tiny_config, tmp_path_factory):
+def detector(bare, tiny_config, tmp_path_factory):
     """An untrained detector, exported."""
     folder = tmp_path_factory.mktemp("run")
     config = tiny_config(folder, side=64, schedule={"total_epochs": 1, "val_intervals": 1})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nanodet_kp_core.train.detector_training.plot_results", lambda *_: None)
-        patch.setattr("nanodet_kp_core.train.detector_training.export_onnx", lambda *_: None)
+    with bare():
         train(config)
     export_onnx(folder / "best.pt", folder / "model.onnx", (96, 96), [np.zeros((96, 96, 3), np.uint8)])
     return folder / "model.onnx"

@@ -25,9 +25,10 @@ SECTIONS = {
 
 
 @pytest.fixture(scope="module")
-def whole(tiny_config, tmp_path_factory):
+def whole(bare, tiny_config, tmp_path_factory):
     """Four steps and a validation an epoch, three epochs, nobody disturbs it."""
-    return train(tiny_config(tmp_path_factory.mktemp("whole"), side=64, **SECTIONS))
+    with bare():
+        return train(tiny_config(tmp_path_factory.mktemp("whole"), side=64, **SECTIONS))
 
 
 def train_until_killed(config, where, at):
