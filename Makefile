@@ -10,9 +10,9 @@ SOURCE ?=
 DURATION ?= 20
 DEMO_OUT ?= demo_out
 PYTEST_ARGS ?=
-# Test processes: one more than processors, for tests of nodes wait more than they compute. A module stays in one of
+# Test processes: two more than processors, for tests of nodes wait more than they compute. A module stays in one of
 # them, and the modules are begun in the order of test/conftest.py.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 
 ifeq ($(ROS),kilted)
 VENV := .venv

@@ -1,8 +1,9 @@
-"""What all tests share: the order of the folders, turns between parallel processes, the marker `pure`, and the
+"""What all tests share: the order of the modules, turns between parallel processes, the marker `pure`, and the
 measuring data that lies beside the repository."""
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -31,6 +32,12 @@ SHARED = ROOT.parent / "shared"
 
 # The parts first, the processes over DDS last: the first failure is then the nearest to its cause.
 FOLDERS = ("core", "model", "data", "evaluate", "train", "adapt", "fuzz", "ros")
+
+# Begun before the others of their folder, or one process ends long after the others.
+LONGEST = frozenset(
+    ("train/test_license_plates.py", "train/test_distributed.py", "train/test_loop.py", "train/test_resume.py")
+    + ("ros/test_promises.py", "ros/test_silence.py", "ros/test_faults.py", "ros/test_flood.py", "ros/test_soak.py")
+)
 
 # Skips that are right on a user's machine and wrong where everything is there.
 _NEEDS = {"needs ../shared": SHARED.is_dir(), "needs ROS 2": True, "needs colcon": True, "needs mkdocs": True}
@@ -88,11 +95,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if not needs(item.path):
                 item.add_marker("pure")
 
-    def rank(item: pytest.Item) -> int:
-        parts = item.path.relative_to(ROOT / "test").parts
-        return FOLDERS.index(parts[0]) if parts[0] in FOLDERS else -1
+    def rank(item: pytest.Item) -> tuple[int, bool]:
+        path = item.path.relative_to(ROOT / "test")
+        folder = FOLDERS.index(path.parts[0]) if path.parts[0] in FOLDERS else -1
+        return folder, path.as_posix() not in LONGEST
 
     items.sort(key=rank)  # stable: within a folder as pytest found them
+
+
+def pytest_collection_finish() -> None:
+    """Torch and the modules of the tests stay to the end: the garbage collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

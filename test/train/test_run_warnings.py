@@ -25,11 +25,13 @@ def scored(f1):
     )  # fmt: skip
 
 
-@pytest.fixture
-def weights(tiny_config, tmp_path, bare_loop):
+@pytest.fixture(scope="module")
+def weights(bare, tiny_config, tmp_path_factory):
     """A checkpoint to start from."""
-    train(tiny_config(tmp_path / "first", side=64, schedule={"total_epochs": 1, "val_intervals": 1}))
-    return tmp_path / "first" / "last.pt"
+    folder = tmp_path_factory.mktemp("first")
+    with bare():
+        train(tiny_config(folder, side=64, schedule={"total_epochs": 1, "val_intervals": 1}))
+    return folder / "last.pt"
 
 
 def test_the_start_is_scored_stands_beside_and_may_be_the_best(
