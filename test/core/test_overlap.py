@@ -19,7 +19,7 @@ THREAD = "second"
 
 @pytest.fixture(scope="module")
 def frames():
-    return list(clip_frames(1.0, 3, 5, (640, 480))) + list(clip_frames(1.0, 3, 5, (1280, 1024)))
+    return list(clip_frames(1.0, 3, 30, (640, 480))) + list(clip_frames(1.0, 3, 30, (1280, 1024)))
 
 
 @pytest.fixture(autouse=True)
