@@ -61,6 +61,8 @@ def shrink(config: TrainConfig, width: int = 64) -> TrainConfig:
     arch = small.model.arch
     if arch.backbone.name == "ShuffleNetV2":
         arch.backbone.model_size = "0.5x"
+    elif arch.backbone.name == "PlainNet":
+        arch.backbone.channels, arch.backbone.blocks = (16, 32, 32, 48), (1, 1, 1, 1)
     else:
         arch.backbone.width_mult = 0.5
     arch.fpn.in_channels = None

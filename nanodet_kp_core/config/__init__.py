@@ -21,8 +21,10 @@ from nanodet_kp_core.config.model import (
     NanoDetHeadConfig,
     NanoDetPlusHeadConfig,
     PanConfig,
+    PlainNetConfig,
     RtmDetHeadConfig,
     ShuffleNetConfig,
+    SumPanConfig,
     layout_of,
 )
 from nanodet_kp_core.config.training import DeviceConfig, EvaluatorConfig, LogConfig, ScheduleConfig, TrainConfig
@@ -48,9 +50,11 @@ __all__ = [
     "PanConfig",
     "PicturesConfig",
     "PipelineConfig",
+    "PlainNetConfig",
     "RtmDetHeadConfig",
     "ScheduleConfig",
     "ShuffleNetConfig",
+    "SumPanConfig",
     "SyntheticConfig",
     "TrainConfig",
     "check_paths",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -51,6 +51,26 @@ class GhostNetConfig(Strict):
     pretrained: UserPath | None = None  # ours: ImageNet weights in a local file
 
 
+BlockWidth: TypeAlias = Annotated[int, Field(ge=16, le=512, multiple_of=16)]
+Repeats: TypeAlias = Annotated[int, Field(ge=0, le=32)]
+
+
+class PlainNetConfig(Strict):
+    """Ours: a backbone of depthwise blocks with sums. A CPU computes blocks of 16 channels, hence the widths."""
+
+    name: Literal["PlainNet"] = "PlainNet"  # depthwise blocks; nothing is split, shuffled or concatenated
+    stem_channels: BlockWidth = 16  # width of the first convolution, whose map is the largest
+    # widths at the strides 4, 8, 16 and 32; the last three go to the neck
+    channels: tuple[BlockWidth, BlockWidth, BlockWidth, BlockWidth] = (32, 64, 96, 128)
+    # residual blocks at these strides, each behind the block that halves the resolution
+    blocks: tuple[Repeats, Repeats, Repeats, Repeats] = (1, 3, 4, 2)
+    kernel_size: Literal[3, 5, 7] = 5  # side of the depthwise convolutions from stride 8 on; 3 at stride 4
+    # activation of its layers; on a CPU ReLU is part of the convolution, others are an operation of their own
+    activation: Activation = "ReLU"
+    pretrained: UserPath | None = None  # weights of this backbone in a local file
+    out_stages: ClassVar[tuple[int, ...]] = (2, 3, 4)
+
+
 class GhostPanConfig(Strict):
     name: Literal["GhostPAN"] = "GhostPAN"  # the neck of NanoDet-Plus
     # not used, because the backbone says it; accepted because the guide lists it
@@ -72,6 +92,16 @@ class PanConfig(Strict):
     out_channels: int = Field(96, ge=8)  # channels of each level
     start_level: Literal[0] = 0  # first feature map of the backbone that it takes
     num_outs: int | None = None  # number of levels: one for each stage of the backbone; checked when given
+
+
+class SumPanConfig(Strict):
+    """Ours: the neck made for `PlainNet`."""
+
+    name: Literal["SumPAN"] = "SumPAN"  # coarse to fine and back as in GhostPAN, with sums and depthwise blocks
+    in_channels: tuple[int, ...] | None = None  # not used, because the backbone says it; must be right when given
+    out_channels: BlockWidth = 48  # channels of each level
+    kernel_size: Literal[3, 5, 7] = 5  # side of its depthwise convolutions
+    activation: Activation = "ReLU"  # activation of its layers
 
 
 class NormConfig(Strict):
@@ -213,8 +243,8 @@ class AuxHeadConfig(Strict):
     own_fpn: bool = True  # ours: it has a neck of its own beside the main one; false: it reads the main one only
 
 
-BackboneConfig: TypeAlias = ShuffleNetConfig | GhostNetConfig
-FpnConfig: TypeAlias = GhostPanConfig | PanConfig
+BackboneConfig: TypeAlias = ShuffleNetConfig | GhostNetConfig | PlainNetConfig
+FpnConfig: TypeAlias = GhostPanConfig | PanConfig | SumPanConfig
 HeadConfig: TypeAlias = NanoDetPlusHeadConfig | NanoDetHeadConfig | RtmDetHeadConfig
 
 
@@ -224,12 +254,17 @@ class ArchConfig(Strict):
     detach_epoch: int = Field(0, ge=0)  # from this epoch on the auxiliary loss no longer reaches backbone and neck
     # image to feature maps
     backbone: Annotated[
-        Annotated[ShuffleNetConfig, Tag("ShuffleNetV2")] | Annotated[GhostNetConfig, Tag("GhostNet")],
+        Annotated[ShuffleNetConfig, Tag("ShuffleNetV2")]
+        | Annotated[GhostNetConfig, Tag("GhostNet")]
+        | Annotated[PlainNetConfig, Tag("PlainNet")],
         by_name("ShuffleNetV2"),
     ] = ShuffleNetConfig()
     # the neck: feature maps to levels
     fpn: Annotated[
-        Annotated[GhostPanConfig, Tag("GhostPAN")] | Annotated[PanConfig, Tag("PAN")], by_name("GhostPAN")
+        Annotated[GhostPanConfig, Tag("GhostPAN")]
+        | Annotated[PanConfig, Tag("PAN")]
+        | Annotated[SumPanConfig, Tag("SumPAN")],
+        by_name("GhostPAN"),
     ] = GhostPanConfig()
     # levels to scores, boxes and corners
     head: Annotated[

@@ -10,6 +10,7 @@ from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.model.detector import Backbone, Head, Neck, OneStageDetector
 from nanodet_kp_core.model.ghost_pan import GhostPAN
 from nanodet_kp_core.model.heads import NanoDetHead, NanoDetPlusHead, SimpleConvHead
+from nanodet_kp_core.model.plain import PlainNet, SumPAN
 from nanodet_kp_core.model.pretrained import load_pretrained
 from nanodet_kp_core.model.published.ghostnet import GhostNet
 from nanodet_kp_core.model.published.pan import PAN
@@ -49,6 +50,10 @@ def _build_backbone(arch: ArchConfig) -> Backbone:
     backbone = arch.backbone
     if backbone.name == "GhostNet":
         return GhostNet(backbone.width_mult, backbone.out_stages, backbone.activation)
+    if backbone.name == "PlainNet":
+        return PlainNet(
+            backbone.stem_channels, backbone.channels, backbone.blocks, backbone.kernel_size, backbone.activation
+        )
     return ShuffleNetV2(backbone.model_size, backbone.out_stages, backbone.activation, backbone.stem_channels)
 
 
@@ -56,6 +61,8 @@ def _build_fpn(arch: ArchConfig, backbone: Backbone) -> Neck:
     fpn = arch.fpn
     if fpn.name == "PAN":
         return PAN(backbone.out_channels, fpn.out_channels)
+    if fpn.name == "SumPAN":
+        return SumPAN(backbone.out_channels, fpn.out_channels, fpn.kernel_size, fpn.activation)
     return GhostPAN(
         backbone.out_channels,
         fpn.out_channels,
@@ -89,6 +96,6 @@ def _check_fit(arch: ArchConfig, backbone: Backbone) -> None:
         strides += [strides[-1] * 2 ** (level + 1) for level in range(arch.fpn.num_extra_level)]
     if list(arch.head.strides) != strides:
         raise ConfigError(
-            f"head.strides: expected {strides} for backbone.out_stages {list(arch.backbone.out_stages)} and "
-            f"{len(strides)} levels, got {list(arch.head.strides)}"
+            f"head.strides: expected {strides} for the stages {list(arch.backbone.out_stages)} of backbone "
+            f"{arch.backbone.name} and {len(strides)} levels, got {list(arch.head.strides)}"
         )

@@ -10,13 +10,14 @@ from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.model.codec import prior_tensor
 from nanodet_kp_core.model.ghost_pan import GhostPAN
 from nanodet_kp_core.model.heads import NanoDetHead, NanoDetPlusHead, SimpleConvHead
+from nanodet_kp_core.model.plain import PlainNet, SumPAN
 from nanodet_kp_core.model.published.ghostnet import GhostNet
 from nanodet_kp_core.model.published.pan import PAN
 from nanodet_kp_core.model.published.rtmdet_head import RTMDetSepBNHead
 from nanodet_kp_core.model.shufflenet import ShuffleNetV2
 
-Backbone = ShuffleNetV2 | GhostNet
-Neck = GhostPAN | PAN
+Backbone = ShuffleNetV2 | GhostNet | PlainNet
+Neck = GhostPAN | PAN | SumPAN
 Head = NanoDetPlusHead | NanoDetHead | RTMDetSepBNHead
 
 

@@ -40,7 +40,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class ConvNormAct(nn.Module):
-    """Convolution without bias, batch or group norm, activation."""
+    """Convolution without bias, batch or group norm, activation; `added` comes to the sum before the activation."""
 
     def __init__(
         self,
@@ -60,13 +60,17 @@ class ConvNormAct(nn.Module):
             self.bn = nn.BatchNorm2d(out_channels)
         self.act = make_activation(activation)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         norm = self.gn if self.norm_name == "gn" else self.bn
-        return self.act(norm(self.conv(x)))
+        x = norm(self.conv(x))
+        return self.act(x if added is None else x + added)
 
 
 class DepthwiseConvNormAct(nn.Module):
-    """Depthwise then pointwise convolution, each with batch or group norm and activation."""
+    """Depthwise then pointwise convolution, each with batch or group norm and activation.
+
+    `added` has the shape of the output and comes before the last activation: the input itself in a residual block.
+    """
 
     def __init__(
         self,
@@ -87,9 +91,10 @@ class DepthwiseConvNormAct(nn.Module):
         self.pwnorm = make_norm(out_channels)
         self.act = make_activation(activation)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         x = self.act(self.dwnorm(self.depthwise(x)))
-        return self.act(self.pwnorm(self.pointwise(x)))
+        x = self.pwnorm(self.pointwise(x))
+        return self.act(x if added is None else x + added)
 
 
 class GhostConv(nn.Module):
