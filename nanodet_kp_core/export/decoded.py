@@ -25,6 +25,10 @@ ROWS_PER_LEVEL, places get ahead of what NMS would take away. Where there is roo
 logits noise of the background came before the second plate of a pair (docs/runtime.md)."""
 
 
+REACH = 80.0
+"""Logits of bins are cut here, or their exponentials would leave float32: exp(-80) of a probability is none."""
+
+
 class DecodedNetwork(nn.Module):
     """Normalised images [N, 3, H, W] -> [N, rows, metadata.DECODED_VALUES]; see metadata.OutputSpec."""
 
@@ -69,11 +73,13 @@ class DecodedNetwork(nn.Module):
 
 class _GraphCodec(HeadCodec):
     def _means(self, logits: Tensor, positions: Tensor) -> Tensor:
-        """One matrix product for all groups: one of every group with the same vector, which is what torch's form
-        becomes in a graph, took 0.9 ms for 384 rows, a tenth of the network."""
-        groups = int(logits.shape[-1]) // positions.numel()
-        matrix = np.kron(np.eye(groups, dtype=np.float32), positions.numpy()[:, None])  # torch cannot export a kron
-        return logits.unflatten(-1, (groups, -1)).softmax(dim=-1).flatten(-2) @ torch.from_numpy(matrix)
+        """Softmax and mean as one matrix product for all groups, with a column for the sum and one for the weighted
+        sum of each: kernels are slow at a softmax over a few bins, and at many products with a short vector."""
+        groups, bins = int(logits.shape[-1]) // positions.numel(), positions.numpy()
+        columns = [np.kron(np.eye(groups, dtype=np.float32), x[:, None]) for x in (np.ones_like(bins), bins)]
+        matrix = torch.from_numpy(np.concatenate(columns, axis=1))  # torch cannot export a kron
+        total, weighted = (logits.clamp(-REACH, REACH).exp() @ matrix).split(groups, dim=-1)
+        return weighted / total
 
 
 def _at(index: Tensor, output: Output) -> Tensor:
