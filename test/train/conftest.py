@@ -103,7 +103,7 @@ def bare():
     def patched():
         with pytest.MonkeyPatch.context() as patch:
             for name in ("plot_results", "export_onnx"):
-                patch.setattr(detector_training, name, lambda *_: None)
+                patch.setattr(detector_training, name, lambda *_, **__: None)
             yield
 
     return patched
