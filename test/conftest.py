@@ -8,6 +8,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch is loaded, and for all processes that a test starts: the tests run in parallel processes instead.
@@ -58,6 +59,13 @@ def shared_dir() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs ../shared: real images and golden numbers, which are no part of this repository")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def denormals_stay() -> Iterator[None]:
+    """No test leaves the mode in which small numbers are zero: every later test of its process would compute in it."""
+    yield
+    assert sys.float_info.min / 2 > 0, "this test made denormals zero for its whole process"
 
 
 def pytest_configure(config: pytest.Config) -> None:
