@@ -35,6 +35,7 @@ _HINTS = {
     "No value at line": "write '' for an empty text, or leave the line out",
     "Sequence should be of same type": "a list holds values of one type",
     "opening YAML file": "check the path of the parameter file",
+    "setting topic QoS": "check qos_overrides: a depth is a whole number of images, 1 or more",
     "remap rule": "a rule is FROM:=TO, and names are of letters, digits, _ and /, without a digit at the beginning",
     "parameter override rule": "a rule is NAME:=VALUE, the value as in YAML",
     "log directory": "set ROS_LOG_DIR to a folder that can be written",

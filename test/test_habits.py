@@ -48,6 +48,16 @@ def test_pre_commit_runs_what_make_lint_runs():
     assert sum(lint.count(tool) for tool in ("ruff", "mypy", "lint-imports", "codespell")) == len(hooks)
 
 
+def test_on_each_distribution_make_test_installs_what_it_runs_with():
+    """`make test ROS=jazzy` has requirements of its own; the options of pytest are the same."""
+    needs = re.findall(r"^TEST_NEEDS := (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    pins = [
+        re.findall(r"^pytest-xdist==.*", "\n".join((ROOT / n).read_text() for n in line.split()), re.M)
+        for line in needs
+    ]
+    assert len(pins) == 2 and pins[0] == pins[1] and len(pins[0]) == 1
+
+
 def test_the_changelog_starts_with_what_is_not_released():
     headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == "[Unreleased]"
