@@ -38,12 +38,11 @@ from node_camera import compress
 from node_processes import ROOT, Listener, prepare_environment, start_node, usage
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
-from soak_camera import CLIP_SEED
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from nanodet_kp_core.command import open_door
-from nanodet_kp_core.synthetic.clip import clip_frames
+from nanodet_kp_core.synthetic.clip import QUICK_SEED, clip_frames
 from nanodet_kp_ros.images import to_image
 from nanodet_kp_ros.msg import ArmorArray
 from nanodet_kp_ros.qos import armors_qos, image_qos
@@ -241,7 +240,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     prepare_environment(True)
-    images = [np.stack(list(clip_frames(1.0, _IMAGES, CLIP_SEED, size))) for size in _SIZES]
+    images = [np.stack(list(clip_frames(1.0, _IMAGES, QUICK_SEED, size))) for size in _SIZES]
     records = []
     for transport in args.transport:
         rates = args.rate, args.requests

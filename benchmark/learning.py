@@ -2,7 +2,7 @@
 
     python benchmark/learning.py systems runs/learning     # the published configuration against our default
     python benchmark/learning.py codec runs/learning       # signed against unsigned corners, corrected against
-                                                             # published weights, on plates tilted up to 45 degrees
+                                                           # published weights, on plates tilted up to 45 degrees
     python benchmark/learning.py report runs/learning --out docs
 
 Every arm sees the same images in the same order. After each epoch the averaged weights are measured on the validation

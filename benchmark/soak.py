@@ -31,12 +31,13 @@ from node_processes import ROOT, Listener, prepare_environment, start_node, stop
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
-from soak_camera import CLIP_SEED, write_pictures
+from soak_camera import write_pictures
 from std_srvs.srv import SetBool
 from visualization_msgs.msg import MarkerArray
 
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.runtime.models.bundled import bundled_model
+from nanodet_kp_core.synthetic.clip import QUICK_SEED
 
 _START_LIMIT_S = 60.0
 _ANSWER_LIMIT_S = 10.0
@@ -141,7 +142,7 @@ class Soak:
             "--qos",
             "reliable",
             "--seed",
-            str(CLIP_SEED),
+            str(QUICK_SEED),
         ]
         before = len(self._listener.answers)
         steady = subprocess.Popen(

@@ -22,18 +22,17 @@ from std_msgs.msg import Header
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nanodet_kp_core.synthetic.clip import clip_frames
+from nanodet_kp_core.synthetic.clip import QUICK_SEED, clip_frames
 from nanodet_kp_ros.images import to_image
 from nanodet_kp_ros.qos import image_qos
 
 SIZES = ((640, 480), (320, 240), (1280, 1024), (736, 576))
-CLIP_SEED = 30  # whose robots are found at once
 _SCENE_S = 2.0  # how long the camera stays as it is, at a pace of 1
 
 
 def write_pictures(path: Path) -> None:
     """Draws what the camera shows. A camera that is started again reads it: to draw it takes seconds."""
-    np.savez(path, *[np.stack(list(clip_frames(1.0, 4, CLIP_SEED, size))) for size in SIZES])
+    np.savez(path, *[np.stack(list(clip_frames(1.0, 4, QUICK_SEED, size))) for size in SIZES])
 
 
 class Camera:

@@ -226,8 +226,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--nms", type=_fraction, default=0.5, help="highest overlap IoU, 0..1 (default: %(default)s)")
     parser.add_argument("--threads", type=_count, default=1, help="threads of the network (default: %(default)s)")
     parser.add_argument(
-        "--no-scout", action="store_true", help="propose no pairs of light bars: saves 1 to 2.5 ms, loses far plates"
-    )
+        "--no-scout", action="store_true",
+        help="propose no pairs of light bars: saves 1 to 2.5 ms of a processor, loses far plates",
+    )  # fmt: skip
     parser.add_argument(
         "--roi-every", type=_count, metavar="N",
         help="for videos and cameras: look only around the last plates, and at the full frame every N frames (default: "

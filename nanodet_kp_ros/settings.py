@@ -29,7 +29,7 @@ class NodeSettings:
     )
     scout: bool = setting(
         True,
-        "also propose pairs of light bars: finds far plates, for 1 to 2.5 ms; other targets never have them",
+        "also propose pairs of light bars: finds far plates, for 1 to 2.5 ms of a processor; not for other targets",
         live=True,
         reloads=True,
     )

@@ -22,7 +22,7 @@ from nanodet_kp_ros.transports import choose_transports
 
 ROOT = Path(__file__).resolve().parent.parent
 NODES = Path(sys.prefix) / "lib" / "nanodet_kp_ros"
-CLIP_SEED = "30"  # whose robots are found at once: most other seeds search for seconds
+CLIP_SEED = "30"  # QUICK_SEED of nanodet_kp_core/synthetic/clip.py, which the installed package lacks
 FRAME_PERIOD_S = 0.5
 START_LIMIT_S = 30.0
 COLUMNS = "on /armors: stamp [s], age [ms]; of each plate label, score, left-top and right-bottom corner"

@@ -24,9 +24,8 @@ NEIGHBOUR_LOGITS = 1.0
 ROWS_PER_LEVEL, places get ahead of what NMS would take away. Where there is room for all nothing changes. With three
 logits noise of the background came before the second plate of a pair (docs/runtime.md)."""
 
-
 REACH = 80.0
-"""Logits of bins are cut here, or their exponentials would leave float32: exp(-80) of a probability is none."""
+"""Logits of bins are cut here, or their exponentials would leave float32."""
 
 
 class DecodedNetwork(nn.Module):

@@ -19,6 +19,9 @@ from nanodet_kp_core.synthetic.robot import draw_robot
 from nanodet_kp_core.synthetic.sensor import Exposure, Finish, expose
 from nanodet_kp_core.synthetic.stage import HORIZON, stage
 
+QUICK_SEED = 30
+"""Of a clip whose robots are found at once; with most other seeds the search for them takes seconds."""
+
 _EXPOSURE = Exposure(
     ambient=0.35, gamma=1 / 2.0, black=0.0, noise=0.008, blur=0.0, angle=0.0, defocus=0.6, near=1.6, near_share=0.1,
     wide_share=0.02, broad_share=0.004, halo=(8.0, 24.0),

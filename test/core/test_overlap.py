@@ -11,7 +11,7 @@ import pytest
 from nanodet_kp_core.runtime.detection import detector as detector_module
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.models.session import load_session
-from nanodet_kp_core.synthetic.clip import clip_frames
+from nanodet_kp_core.synthetic.clip import QUICK_SEED, clip_frames
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "armor_s.onnx"
 THREAD = "second"
@@ -19,7 +19,7 @@ THREAD = "second"
 
 @pytest.fixture(scope="module")
 def frames():
-    return list(clip_frames(1.0, 3, 30, (640, 480))) + list(clip_frames(1.0, 3, 30, (1280, 1024)))
+    return list(clip_frames(1.0, 3, QUICK_SEED, (640, 480))) + list(clip_frames(1.0, 3, QUICK_SEED, (1280, 1024)))
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 from nanodet_kp_core.synthetic import arena, generator, hall, indoor, trim
 from nanodet_kp_core.synthetic.canvas import BODY, OCCLUDER, Canvas
 from nanodet_kp_core.synthetic.cast import _try, find_actor
-from nanodet_kp_core.synthetic.clip import _LIGHT, _PARTS, _cast, clip_frames
+from nanodet_kp_core.synthetic.clip import _LIGHT, _PARTS, QUICK_SEED, _cast, clip_frames
 from nanodet_kp_core.synthetic.generator import render_scene
 from nanodet_kp_core.synthetic.hud import hud
 
@@ -114,11 +114,13 @@ def test_rows_and_robots_share_no_owner(monkeypatch):
 
 
 def test_the_actors_of_a_clip_carry_official_numbers_of_their_team():
-    first, color = _cast(30)[0], _PARTS[0].color  # most other seeds search for seconds
+    first, color = _cast(QUICK_SEED)[0], _PARTS[0].color
     assert first.number in "12345"
     assert _try(first.looks, color, set(), _LIGHT) == (first, True)  # what it finds hangs on this alone
-    assert find_actor((30, 0), color, {first.number}, _LIGHT).number != first.number
+    assert find_actor((QUICK_SEED, 0), color, {first.number}, _LIGHT).number != first.number
 
 
 def test_a_clip_begins_alike_whatever_its_length():
-    assert np.array_equal(next(clip_frames(1, 5, 30, (160, 120))), next(clip_frames(4, 10, 30, (160, 120))))
+    assert np.array_equal(
+        next(clip_frames(1, 5, QUICK_SEED, (160, 120))), next(clip_frames(4, 10, QUICK_SEED, (160, 120)))
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_core.runtime.models.metadata import ModelMetadata
 from nanodet_kp_core.runtime.models.session import load_session, usable_cores
 from nanodet_kp_core.runtime.nms import merge_corners, nms
+from nanodet_kp_core.runtime.refinement.bar_pairs import NO_PAIRS
 from nanodet_kp_core.runtime.refinement.bar_rules import new_pairs, possible_plates
 from nanodet_kp_core.runtime.refinement.refiner import MOST_PROPOSALS, Refinements, Refiner, number_scores
 from nanodet_kp_core.runtime.refinement.scout import Scout
@@ -138,12 +139,12 @@ class Detector:
         blob, placed = self._preprocess(image, channel_order)
         prepared = self.clock()
         halved = self._preprocess.halved
-        pairs = self._second.start(self.scout, image, halved) if self._second and self.scout else None
+        pairs = self._begun(image, halved)
         output = self._session.run(blob)[0]
         computed = self.clock()
         detections = self._decode(output, placed, options)
         decoded = self.clock()
-        detections = self._with_scout(image, detections, halved, pairs)
+        detections = self._with_scout(detections, pairs)
         scouted = self.clock()
         detections = self._refined(image, detections, options, channel_order, halved)
         detections = self._selected(detections, options)
@@ -170,10 +171,11 @@ class Detector:
         for first in range(0, len(images), size):
             part = images[first : first + size]
             blob, placed = self._preprocess.batch(part, channel_order)
+            pairs = [self._begun(image) for image in part]
             outputs = self._session.run(blob)
             decoded = [self._decode(output, placed, options) for output in outputs[: len(part)]]
-            for image, proposals in zip(part, decoded):
-                proposals = self._with_scout(image, proposals)
+            for image, proposals, pairs_of_scout in zip(part, decoded, pairs):
+                proposals = self._with_scout(proposals, pairs_of_scout)
                 refined = self._refined(image, proposals, options, channel_order)
                 found.append(self._selected(refined, options))
         return found
@@ -206,18 +208,19 @@ class Detector:
             number_threshold=options.number_threshold,
         )
 
-    def _with_scout(
-        self,
-        image: np.ndarray,
-        proposals: Detections,
-        halved: np.ndarray | None = None,
-        scouted: Future[np.ndarray] | None = None,
-    ) -> Detections:
-        """The proposals of the network and those of the scout that are new. scouted: its pairs, where it has begun."""
-        if self.scout is None or self.refiner is None:
+    def _begun(self, image: np.ndarray, halved: np.ndarray | None = None) -> Callable[[], np.ndarray]:
+        """What gives the scout's pairs: it works on the second thread from now on, or without one when it is asked."""
+        if self.scout is None:
+            return lambda: NO_PAIRS
+        if self._second is None:
+            return partial(self.scout, image, halved)
+        return self._second.start(self.scout, image, halved).result
+
+    def _with_scout(self, proposals: Detections, pairs_of_scout: Callable[[], np.ndarray]) -> Detections:
+        """The proposals of the network and those of the scout that are new."""
+        if self.refiner is None:
             return proposals
-        found = self.scout(image, halved) if scouted is None else scouted.result()
-        pairs = new_pairs(found, proposals.corners, proposals.scores)
+        pairs = new_pairs(pairs_of_scout(), proposals.corners, proposals.scores)
         if not len(pairs):
             return proposals
         scores = np.full(len(pairs), self.refiner.metadata.scout_score, np.float32)
