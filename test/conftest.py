@@ -37,6 +37,7 @@ FOLDERS = ("core", "model", "data", "evaluate", "train", "adapt", "fuzz", "ros")
 # Begun before the others of their folder, or one process ends long after the others.
 LONGEST = frozenset(
     ("train/test_license_plates.py", "train/test_distributed.py", "train/test_loop.py", "train/test_resume.py")
+    + ("adapt/test_new_camera.py",)
     + ("ros/test_promises.py", "ros/test_silence.py", "ros/test_faults.py", "ros/test_flood.py", "ros/test_soak.py")
 )
 

@@ -1,0 +1,45 @@
+"""Labels of a camera and a team that the generator does not draw make the bundled model better there."""
+
+from pathlib import Path
+
+from forked import run_forked
+
+from nanodet_kp_core.adapt.plan import Plan
+from nanodet_kp_core.adapt.recipe import DetectorStage, Recipe, Scoring, SecondStage
+from nanodet_kp_core.adapt.run import adapt
+from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.config.data import DataConfig
+from nanodet_kp_core.evaluate.metrics import Score
+from nanodet_kp_core.evaluate.torch_detector import evaluate
+from nanodet_kp_core.runtime.detection.detector import Detector
+
+RENDER = Path(__file__).resolve().parents[2] / "benchmark" / "new_camera.py"
+RECIPE = Recipe(
+    SecondStage(steps=250, batch=64, warmup=10, variants=4, replay=500, time=100.0),
+    DetectorStage(least=1e9),
+    Scoring(judged=40),
+)
+"""An eighth of the usual samples of the second stage, and nothing else."""
+
+
+def labels_of(folder: Path, images: int, seed: int) -> Path:
+    assert run_forked([RENDER, folder, "--images", images, "--seed", seed], cwd=folder.parent).returncode == 0
+    return folder / "labels.json"
+
+
+def score(model: Path, labels: Path) -> Score:
+    """Of the whole pipeline, as the node runs it."""
+    data = DataConfig(name="CocoDataset", img_path=labels.parent / "images", ann_path=labels, input_size=(320, 256))
+    return evaluate(Detector(model, score_threshold=0.05), data, ARMOR_CLASSES)
+
+
+def test_own_labels_make_the_bundled_model_better_on_unseen_images_of_their_camera(tmp_path):
+    data, validation = labels_of(tmp_path / "own", 100, 980_000_000), labels_of(tmp_path / "check", 40, 985_000_000)
+    outcome = adapt(Plan(data=data, validation=validation, out=tmp_path / "run"), RECIPE)
+    assert outcome.taken != "start", outcome.sentence
+    unseen = labels_of(tmp_path / "unseen", 150, 990_000_000)
+    before, after = score(Detector().model_path, unseen), score(outcome.model, unseen)
+    assert after.recall > before.recall + 0.03 and after.precision > 0.95
+    assert after.err < 0.9 * before.err
+    assert after.number > before.number
+    assert after.points > before.points + 0.02  # of all plates: found, read and exact
