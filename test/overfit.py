@@ -94,7 +94,7 @@ def _upright(sample: Sample) -> bool:
     return bool((outward > 5).all() and inside)
 
 
-def overfit(config: TrainConfig, samples: list[Sample], steps: int = 300, lr: float = 0.002) -> Result:
+def overfit(config: TrainConfig, samples: list[Sample], steps: int = 600, lr: float = 0.004) -> Result:
     """Train the configured system on all samples at once, and look what it finds in them."""
     torch.manual_seed(config.seed)
     arch, start = config.model.arch, time.process_time()
@@ -142,7 +142,7 @@ def _distances(config: TrainConfig, output: np.ndarray, sample: Sample) -> np.nd
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", nargs="+", type=Path)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--small", action="store_true", help="with few channels, as the tests do it")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
