@@ -5,7 +5,8 @@
 A camera that changes and fails (soak_camera.py) is killed and started again; parameters are changed, rightly and
 wrongly; the model is exchanged, also for rubbish; listeners come and go; the node is disabled and enabled. At the end a
 steady camera must be answered, and the node must end by itself. Exit code 1 when it does not, when it left a traceback,
-when its counts do not add up, or when its memory grew by more than --growth after the first minute.
+when its counts do not add up, or when its own memory grew by more than --growth: it goes up and down with the sizes and
+models of the last seconds, so the middle of the last third of the run is compared with that of the first.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -41,20 +43,28 @@ from nanodet_kp_core.synthetic.clip import QUICK_SEED
 
 _START_LIMIT_S = 60.0
 _ANSWER_LIMIT_S = 10.0
-_SETTLE_S = 60.0  # until the memory counts as that of the start
+_SETTLE_S = 60.0  # until the memory counts
 _LAST_S = 3.0  # of a steady camera at the end
 _LEAST_ANSWERS = 5  # to it
 
 
 @dataclass
 class Record(FaultRecord):
-    """Figures of a run. faults: how often each was done."""
+    """Figures of a run. faults: how often each was done. own_mb: the node's own memory after each fault."""
 
     minutes: float = 0.0
     faults: dict[str, int] = field(default_factory=dict)
-    memory_start_mb: float = 0.0
+    own_mb: list[float] = field(default_factory=list)
     longest_silence_s: float = 0.0
     steady_answers: int = 0
+
+    def compare_memory(self) -> None:
+        """The middle of the first and of the last third of own_mb, as the memory at start and end."""
+        if not self.own_mb:
+            return
+        third = max(1, len(self.own_mb) // 3)
+        self.own_start_mb = statistics.median(self.own_mb[:third])
+        self.own_end_mb = statistics.median(self.own_mb[-third:])
 
 
 class Soak:
@@ -110,10 +120,10 @@ class Soak:
             self.record.faults[fault.__name__] = self.record.faults.get(fault.__name__, 0) + 1
             fault()
             self._watch(float(self._rng.uniform(0.5, 3.0)) / self._pace)
-            if now < settled or not self.record.memory_start_mb:
-                start = usage(self.node.pid)
-                self.record.memory_start_mb, self.record.own_start_mb = start.memory_mb, start.own_mb
+            if self.node.poll() is None and (now >= settled or not self.record.own_mb):
+                self.record.own_mb.append(usage(self.node.pid).own_mb)
         self._finish()
+        self.record.compare_memory()
         return self.record
 
     def _watch(self, seconds: float) -> None:
@@ -213,22 +223,26 @@ def complaints(record: Record, growth_mb: float) -> list[str]:
     return [sentence for sentence, fine in checks.items() if not fine]
 
 
+def _shown(value: object) -> str:
+    if isinstance(value, list) and value:
+        return f"{min(value):.1f} to {max(value):.1f}, middle {statistics.median(value):.1f}"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=30.0, help="images a second")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pace", type=float, default=1.0, help="how many times as fast one fault follows another")
-    parser.add_argument(
-        "--growth", type=float, default=30.0, help="megabytes; in the first minutes more sizes are seen"
-    )
+    parser.add_argument("--growth", type=float, default=15.0, help="megabytes (%(default)s)")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     prepare_environment(True)
     with tempfile.TemporaryDirectory() as folder:
         record = Soak(args.rate, args.seed, Path(folder), args.pace).run(args.minutes)
     for name, value in asdict(record).items():
-        print(f"{name:20s} {value:.1f}" if isinstance(value, float) else f"{name:20s} {value}")
+        print(f"{name:20s} {_shown(value)}")
     if args.json:
         args.json.write_text(json.dumps(asdict(record), indent=1) + "\n")
     wrong = complaints(record, args.growth)

@@ -16,6 +16,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from nanodet_kp_core.errors import ConfigError, NanodetKpError, reason_of
+from nanodet_kp_ros.memory import set_up_heaps
 from nanodet_kp_ros.transports import choose_transports
 
 CONFIGURATION = 2
@@ -51,6 +52,7 @@ def run(name: str, make_node: Callable[[], Node], arguments: Sequence[str] | Non
     # Ctrl-C in a terminal reaches a launched node twice: from the terminal and from the launch process. As an exception
     # the second would strike anywhere in the clean-up of the first; rclpy ends the spin by itself, without any.
     signal.signal(signal.SIGINT, lambda *_: None)
+    set_up_heaps()
     choose_transports()
     try:
         rclpy.init(args=None if arguments is None else list(arguments))
