@@ -40,15 +40,17 @@ def shifts(before: dict[str, Tensor], after: dict[str, Tensor], crops: Crops) ->
 
 
 def crop_gain(before: dict[str, Tensor], after: dict[str, Tensor], offset: float, crops: Crops) -> Gain:
-    """By how much the mean binary cross-entropy of "is it a plate" on these crops falls from one network to the other,
-    whose logits are shifted by `offset`; and one standard error of that. Smoother than counts of plates on few images.
+    """By how much the mean of `crop_losses` falls from one network to the other, whose logits are shifted by `offset`;
+    and one standard error of that. Smoother than counts of plates on few images.
     """
-    losses = []
-    for weights, shift in ((before, 0.0), (after, offset)):
-        logits = read_values(_answers(weights, crops.images), len(COLORS), len(NUMBERS)).logits + shift
-        losses.append(np.logaddexp(0, np.where(crops.plate, -logits, logits)))
-    falls = losses[0] - losses[1]
+    falls = crop_losses(before, 0.0, crops) - crop_losses(after, offset, crops)
     return Gain(float(falls.mean()), float(falls.std() / np.sqrt(len(falls))))
+
+
+def crop_losses(weights: dict[str, Tensor], offset: float, crops: Crops) -> np.ndarray:
+    """Binary cross-entropy of "is it a plate" for each crop, float [N]; `offset` shifts the logits."""
+    logits = read_values(_answers(weights, crops.images), len(COLORS), len(NUMBERS)).logits + offset
+    return np.logaddexp(0, np.where(crops.plate, -logits, logits))
 
 
 def likeliest_bias(logits: np.ndarray, plate: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """Labels of a camera and a team that the generator does not draw make the bundled model better there."""
 
+import re
 from pathlib import Path
 
 from forked import run_forked
@@ -13,7 +14,7 @@ from nanodet_kp_core.evaluate.metrics import Score
 from nanodet_kp_core.evaluate.torch_detector import evaluate
 from nanodet_kp_core.runtime.detection.detector import Detector
 
-RENDER = Path(__file__).resolve().parents[2] / "benchmark" / "new_camera.py"
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmark"
 RECIPE = Recipe(
     SecondStage(steps=250, batch=64, warmup=10, variants=4, replay=500, time=100.0),
     DetectorStage(least=1e9),
@@ -23,7 +24,8 @@ RECIPE = Recipe(
 
 
 def labels_of(folder: Path, images: int, seed: int) -> Path:
-    assert run_forked([RENDER, folder, "--images", images, "--seed", seed], cwd=folder.parent).returncode == 0
+    rendering = [BENCHMARK / "new_camera.py", folder, "--images", images, "--seed", seed]
+    assert run_forked(rendering, cwd=folder.parent).returncode == 0
     return folder / "labels.json"
 
 
@@ -43,3 +45,6 @@ def test_own_labels_make_the_bundled_model_better_on_unseen_images_of_their_came
     assert after.err < 0.9 * before.err
     assert after.number > before.number
     assert after.points > before.points + 0.02  # of all plates: found, read and exact
+    compared = [BENCHMARK / "crop_loss.py", outcome.model, "--labels", unseen, "--images", unseen.parent / "images"]
+    fall, error = map(float, re.search(r"falls by (\S+) \((\S+)\)", run_forked(compared, cwd=tmp_path).stdout).groups())
+    assert fall > 2 * error > 0
