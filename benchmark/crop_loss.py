@@ -18,8 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nanodet_kp_core.adapt.calibrate import crop_losses
-from nanodet_kp_core.adapt.crops import own_crops
+from nanodet_kp_core.adapt.calibrate import crop_losses, mean_fall
+from nanodet_kp_core.adapt.crops import own_crops, part_of
 from nanodet_kp_core.adapt.start import Start, load_start
 from nanodet_kp_core.classes import ARMOR_CLASSES, COLORS, UNLIT
 from nanodet_kp_core.command import open_door
@@ -45,12 +45,12 @@ def main() -> int:
     records = read_records("CocoDataset", arguments.images, arguments.labels, ARMOR_CLASSES)
     with TemporaryDirectory() as folder:
         crops = own_crops(Path(folder), start, records, 1, 0, 1)
-    lit = crops.colors != COLORS.index(UNLIT)
-    before = deployed_losses(start, crops)[lit]
-    print(f"{len(before)} crops, {int(crops.plate[lit].sum())} plates; start {before.mean():.4f}")
+    crops = part_of(crops, crops.colors != COLORS.index(UNLIT))
+    before = deployed_losses(start, crops)
+    print(f"{len(before)} crops, {int(crops.plate.sum())} plates; start {before.mean():.4f}")
     for model in arguments.models:
-        falls = before - deployed_losses(load_start(model), crops)[lit]
-        print(f"{model}: falls by {falls.mean():.4f} ({falls.std() / np.sqrt(len(falls)):.4f})")
+        fall = mean_fall(before, deployed_losses(load_start(model), crops))
+        print(f"{model}: falls by {fall.total:.4f} ({fall.noise:.4f})")
     return 0
 
 

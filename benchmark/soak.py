@@ -6,7 +6,7 @@ A camera that changes and fails (soak_camera.py) is killed and started again; pa
 wrongly; the model is exchanged, also for rubbish; listeners come and go; the node is disabled and enabled. At the end a
 steady camera must be answered, and the node must end by itself. Exit code 1 when it does not, when it left a traceback,
 when its counts do not add up, or when its own memory grew by more than --growth: it goes up and down with the sizes and
-models of the last seconds, so the middle of the last third of the run is compared with that of the first.
+models of the last seconds, so the median of the last third of the run is compared with that of the first.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Record(FaultRecord):
     steady_answers: int = 0
 
     def compare_memory(self) -> None:
-        """The middle of the first and of the last third of own_mb, as the memory at start and end."""
+        """The medians of the first and of the last third of own_mb are the memory at start and end."""
         if not self.own_mb:
             return
         third = max(1, len(self.own_mb) // 3)
@@ -225,7 +225,7 @@ def complaints(record: Record, growth_mb: float) -> list[str]:
 
 def _shown(value: object) -> str:
     if isinstance(value, list) and value:
-        return f"{min(value):.1f} to {max(value):.1f}, middle {statistics.median(value):.1f}"
+        return f"{min(value):.1f} to {max(value):.1f}, median {statistics.median(value):.1f}"
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 

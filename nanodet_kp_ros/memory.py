@@ -7,16 +7,16 @@ import os
 from collections.abc import Mapping
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
-_HEAPS = 2
+_HEAPS = 2  # fewer than libraries have begun while they were loaded (3): no more are made
 _KEPT = 64 << 20  # bytes; an image of 4096x3000 in BGR has 37 million
 
 
 def set_up_heaps(environment: Mapping[str, str] = os.environ) -> None:
-    """Two heaps for all threads, and memory of images that stays there for the next. Call it before the threads start.
+    """No more heaps for new threads, and memory of images that stays for the next. Call it before the threads start.
 
-    By default each of a node's 26 threads has a heap of its own, which keeps what its largest images left, and the
-    blocks of large images go back to the system: the kernel clears the pages of each new one. What a user has set in
-    the environment stays.
+    By default each thread has a heap of its own, which keeps what its largest images left. In a shared heap the block
+    of a large image goes back to the system, and the kernel clears the pages of each new one; so freed blocks stay.
+    What a user has set in the environment stays too.
     """
     own = any(name.startswith("MALLOC_") for name in environment)
     if own or "glibc.malloc" in environment.get("GLIBC_TUNABLES", ""):

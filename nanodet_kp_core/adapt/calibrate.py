@@ -40,10 +40,15 @@ def shifts(before: dict[str, Tensor], after: dict[str, Tensor], crops: Crops) ->
 
 
 def crop_gain(before: dict[str, Tensor], after: dict[str, Tensor], offset: float, crops: Crops) -> Gain:
-    """By how much the mean of `crop_losses` falls from one network to the other, whose logits are shifted by `offset`;
-    and one standard error of that. Smoother than counts of plates on few images.
+    """Mean fall of the loss from one network to the other, whose logits are shifted by `offset`. Smoother than counts
+    of plates on few images.
     """
-    falls = crop_losses(before, 0.0, crops) - crop_losses(after, offset, crops)
+    return mean_fall(crop_losses(before, 0.0, crops), crop_losses(after, offset, crops))
+
+
+def mean_fall(before: np.ndarray, after: np.ndarray) -> Gain:
+    """Of the losses [N] of the same crops, and one standard error of it."""
+    falls = before - after
     return Gain(float(falls.mean()), float(falls.std() / np.sqrt(len(falls))))
 
 

@@ -77,8 +77,8 @@ def replay_crops(folder: Path, start: Start, images: int, seed: int, workers: in
     return _collected(folder, start, records, f"generator {VERSION} {size[0]}x{size[1]}", seed, workers)
 
 
-def part_of(crops: Crops, rows: slice) -> Crops:
-    """Those of the rows."""
+def part_of(crops: Crops, rows: slice | np.ndarray) -> Crops:
+    """Those of the rows: a slice, or bool [N]."""
     return Crops(*(getattr(crops, f.name)[rows] for f in fields(Crops)))
 
 

@@ -1,4 +1,4 @@
-"""The threads of a node share two heaps, which keep the memory of images, unless the user has set up heaps."""
+"""The threads of a node share a few heaps, which keep the memory of images, unless the user has set up heaps."""
 
 import platform
 import subprocess
