@@ -20,7 +20,7 @@ from nanodet_kp_core.share import own_or_shared
 from nanodet_kp_core.texts import decoded
 from nanodet_kp_core.yaml_text import parse_yaml
 
-_PATHS = {"img_path", "ann_path", "load_model", "pretrained", "refiner"}
+_PATHS = {"img_path", "ann_path", "load_model", "teacher", "pretrained", "refiner"}
 """Keys whose values are paths of what must exist."""
 
 
@@ -30,7 +30,8 @@ def load_config(path: str | Path) -> TrainConfig:
     Relative paths in it start from its folder where something lies there, else from the working directory; save_dir
     always from the working directory.
 
-    The file, its `schedule.load_model` and its `evaluator.refiner` may be bundled ones: see `share.own_or_shared`.
+    The file, its `schedule.load_model` and `schedule.teacher`, and its `evaluator.refiner` may be bundled ones: see
+    `share.own_or_shared`.
 
     Raises ConfigError, one line per fault, when the file is missing, no YAML, does not fit the schema, or its parts do
     not fit each other. Whether the paths in it exist is check_paths' concern.
@@ -56,11 +57,13 @@ def load_config(path: str | Path) -> TrainConfig:
     faults = list(_disagreements(config))
     if faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
-    weights, refiner = (
-        None if path is None else own_or_shared(path) for path in (config.schedule.load_model, config.evaluator.refiner)
+    schedule, evaluator = config.schedule, config.evaluator
+    weights, teacher, refiner = (
+        None if path is None else own_or_shared(path)
+        for path in (schedule.load_model, schedule.teacher, evaluator.refiner)
     )
-    schedule = config.schedule.model_copy(update={"load_model": weights})
-    evaluator = config.evaluator.model_copy(update={"refiner": refiner})
+    schedule = schedule.model_copy(update={"load_model": weights, "teacher": teacher})
+    evaluator = evaluator.model_copy(update={"refiner": refiner})
     return config.model_copy(update={"schedule": schedule, "evaluator": evaluator})
 
 
@@ -88,6 +91,7 @@ def check_paths(config: TrainConfig, source: str | Path) -> None:
         "data.val.img_path": val.img_path,
         "data.val.ann_path": val.ann_path,
         "schedule.load_model": config.schedule.load_model,
+        "schedule.teacher": config.schedule.teacher,
         "evaluator.refiner": config.evaluator.refiner,
         "model.arch.backbone.pretrained": config.model.arch.backbone.pretrained,
     }

@@ -43,6 +43,7 @@ class LrScheduleConfig(Strict):
 class ScheduleConfig(Strict):
     resume: bool | None = None  # true: go on from last.pt in save_dir, like --resume
     load_model: UserPath | None = None  # weights to start from: one of our checkpoints
+    teacher: UserPath | None = None  # ours: a checkpoint whose outputs are learned beside the labels; null: none
     optimizer: OptimizerConfig = OptimizerConfig()  # the steps
     warmup: WarmupConfig = WarmupConfig()  # the first steps
     total_epochs: int = Field(300, ge=1)  # epochs of the training

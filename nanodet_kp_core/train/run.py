@@ -33,6 +33,7 @@ from nanodet_kp_core.train.frozen_norm import freeze_norm, untracked_norm
 from nanodet_kp_core.train.precision import Precision
 from nanodet_kp_core.train.provenance import git_revision
 from nanodet_kp_core.train.schedule import build_optimizer, learning_rate, set_rate
+from nanodet_kp_core.train.teacher import Teacher
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ class Run:
             if sentence and self.process.rank == 0:
                 log.info(sentence)
         self.criterion = build_criterion(arch, config.class_names).to(self.device)
+        teacher = config.schedule.teacher
+        self.teacher = None if teacher is None else Teacher(Path(teacher), config, self.device)
         self.average = WeightAverage(self.model, config.model.weight_averager.decay)
         self.optimizer = build_optimizer(self.model, config.schedule)
         if config.schedule.freeze_norm:
@@ -207,17 +210,16 @@ class Run:
 
     def _backward(self, images: list[Tensor], targets: list[Targets]) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradients of the loss over all `images`; (total, parts)."""
-        priors, scale = self.model.priors(*images[0].shape[-2:]), self.precision.scaler.scale
+        scale = self.precision.scaler.scale
         if len(images) == 1:
-            raw, aux = self._forward(self.network, images[0])
-            total, parts = self.criterion(raw, priors, targets, aux)
+            total, parts = self._loss(images, targets, *self._forward(self.network, images[0]))
             scale(total).backward()
             return total, parts
         # The loss divides by sums over all images, so that parts of them cannot be added up one after the other. So
         # the network runs twice: without gradients for all raw outputs, whose loss and gradient are those of the whole,
         # then batch by batch to carry that gradient on.
         outputs = self._preview(images)
-        total, parts = self.criterion(outputs[0], priors, targets, outputs[1] if len(outputs) > 1 else None)
+        total, parts = self._loss(images, targets, *outputs)
         scale(total).backward()
         pieces = [output.grad.split([len(x) for x in images]) for output in outputs if output.grad is not None]
         for k, x in enumerate(images):
@@ -225,6 +227,16 @@ class Run:
                 found = [output for output in self._forward(self.network, x) if output is not None]
                 torch.autograd.backward(found, [piece[k].to(o.dtype) for piece, o in zip(pieces, found)])
         return total, parts
+
+    def _loss(
+        self, images: list[Tensor], targets: list[Targets], raw: Tensor, aux: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """(total, parts) for the raw outputs of head and auxiliary head for all `images`."""
+        total, parts = self.criterion(raw, self.model.priors(*images[0].shape[-2:]), targets, aux)
+        if self.teacher is None:
+            return total, parts
+        more, taught = self.teacher.loss(raw, images)
+        return total + more, parts | taught
 
     def _preview(self, images: list[Tensor]) -> list[Tensor]:
         """Raw outputs of all images as leaves in float32: the head's and, where there is one, the auxiliary head's."""

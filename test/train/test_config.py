@@ -143,10 +143,11 @@ def test_paths_that_do_not_exist(tmp_path):
     path = changed(tmp_path, lambda raw: raw.update(data={"train": train, "val": val}))
     config = load_config(path)
     config.schedule.load_model = tmp_path / "start.pt"
+    config.schedule.teacher = tmp_path / "teacher.pt"
     with pytest.raises(ConfigError) as caught:
         check_paths(config, path)
     lines = str(caught.value).splitlines()
-    assert [line.split(": ")[1] for line in lines] == ["data.val.img_path", "schedule.load_model"]
+    assert [line.split(": ")[1] for line in lines] == ["data.val.img_path", "schedule.load_model", "schedule.teacher"]
     assert all(f"expected an existing path, got {tmp_path}/" in line for line in lines)
 
 

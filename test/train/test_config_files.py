@@ -51,13 +51,14 @@ def test_paths_are_written_out(tmp_path, monkeypatch):
     def edit(raw):
         raw["save_dir"] = "~/runs"
         raw["data"]["val"].update(img_path=f"file://{tmp_path}/a%20b", ann_path="package://own_package/labels.json")
-        raw["schedule"]["load_model"] = "~/start.pt"
+        raw["schedule"] |= {"load_model": "~/start.pt", "teacher": "~/teacher.pt"}
         raw["model"]["arch"]["backbone"]["pretrained"] = "~/net.pth"
 
     config = load_config(written(tmp_path / "a.yaml", edit))
     assert config.save_dir == tmp_path / "runs"
     assert (config.data.val.img_path, config.data.val.ann_path) == (tmp_path / "a b", share / "labels.json")
     assert config.schedule.load_model == tmp_path / "start.pt"
+    assert config.schedule.teacher == tmp_path / "teacher.pt"
     assert config.model.arch.backbone.pretrained == tmp_path / "net.pth"
     assert load_config("file://" + str(tmp_path / "a.yaml")) == config
 
