@@ -80,4 +80,4 @@ def test_a_bundled_model_finds_rendered_plates(samples, name):
     detector.refiner = None
     alone, alone_score = matched(detector, samples)
     assert median_error(without_bars) < 0.7 * median_error(alone), "the second stage makes the corners no better"
-    assert score.recall > 1.2 * alone_score.recall, "the second stage finds no more plates"
+    assert score.recall > 1.1 * alone_score.recall, "the second stage finds no more plates"

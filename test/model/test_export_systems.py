@@ -39,7 +39,7 @@ from nanodet_kp_core.runtime.models.session import load_session
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SYSTEMS = (
     "nanodet_plus_m_four", "nanodet_plus_four", "nanodet_plus_m", "nanodet_m", "rtmdet_four", "ghostnet_four",
-    "armor_plain",
+    "armor_s",
 )  # fmt: skip
 SIZE = (96, 64)
 
@@ -124,7 +124,7 @@ def room_for_all(monkeypatch):
 
 
 @pytest.mark.usefixtures("room_for_all")
-@pytest.mark.parametrize("system", ["armor_s", "armor_plain", "nanodet_plus_m_four", "nanodet_m", "rtmdet_four"])
+@pytest.mark.parametrize("system", ["armor_s", "ghostnet_four", "nanodet_plus_m_four", "nanodet_m", "rtmdet_four"])
 def test_a_decoding_graph_gives_the_plates_of_the_raw_output(system, tmp_path):
     checkpoint = _checkpoint(tmp_path, system)
     metadata, _ = export_onnx(checkpoint, tmp_path / "m.onnx", SIZE, IMAGES[:1], decoded=True)

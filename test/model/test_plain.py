@@ -16,7 +16,7 @@ from nanodet_kp_core.model.build import build_detector
 from nanodet_kp_core.model.layers import ConvNormAct, DepthwiseConvNormAct
 from nanodet_kp_core.model.plain import PlainNet, SumPAN
 
-CONFIG = Path(__file__).resolve().parents[2] / "config" / "armor_plain.yaml"
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "armor_s.yaml"
 
 
 def test_the_backbone_gives_maps_of_its_widths_and_strides():
