@@ -70,7 +70,8 @@ def load_weights(model: OneStageDetector, path: Path) -> str:
     Raises TrainingError when anything else differs: nothing is loaded in part.
     """
     state = load_checkpoint(path)
-    old, new = TrainConfig.model_validate(json.loads(state["config"])).layout, model.layout
+    config = TrainConfig.model_validate(json.loads(state["config"]))
+    old, new = config.layout, model.layout
     own, given = model.state_dict(), state["average"]
     shared_aux = any(map(_is_aux, own)) and any(map(_is_aux, given))
     keep = {name: value for name, value in given.items() if shared_aux or not _is_aux(name)}
@@ -80,7 +81,9 @@ def load_weights(model: OneStageDetector, path: Path) -> str:
     if class_rows(old) != class_rows(new):
         sentence = f"{path}: {say_kept(old, new)}"
         changing = output_tensors(own, shared_aux)
-    fault = _mismatch(own, keep, changing) or (other_coordinates(old, new) if changing else None)
+    theirs, ours = config.model.arch.backbone.name, type(model.backbone).__name__
+    fault = None if theirs == ours else f"its backbone is {theirs} instead of {ours}"
+    fault = fault or _mismatch(own, keep, changing) or (other_coordinates(old, new) if changing else None)
     if fault:
         raise TrainingError(f"{path}: expected weights of the configured model, got one of another: {fault}")
     if changing:

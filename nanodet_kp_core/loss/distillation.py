@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nanodet_kp_core.layout import HeadLayout
-from nanodet_kp_core.loss.reduction import mean_over_ranks
+from nanodet_kp_core.loss.reduction import mean_over_ranks, weighted_average, world_size
 
 SURE = 0.1
 """Score of the teacher from which its distributions are learned. Where it sees no plate they mean nothing."""
@@ -33,16 +33,17 @@ def distillation_loss(raw: Tensor, taught: Tensor, layout: HeadLayout) -> tuple[
         best = target.amax(dim=-1)
         chosen = best > SURE
         weight = best[chosen]
-        average = mean_over_ranks(weight.sum()).clamp(min=1)
+        average = mean_over_ranks(weight.sum()).clamp(min=1 / world_size())
         lowest = torch.special.entr(target) + torch.special.entr(1 - target)
         each = F.binary_cross_entropy_with_logits(logits, target, reduction="none") - lowest
-        parts = {"teacher_score": (each * (target - logits.sigmoid()).abs().detach()).sum() / average}
+        gap = (target - logits.sigmoid()).abs().detach()
+        parts = {"teacher_score": weighted_average(each, gap, average)}
         own, other = raw[chosen], taught[chosen]
-        parts["teacher_dfl"] = (weight * _distances(own, other, layout)).sum() / average
+        parts["teacher_dfl"] = weighted_average(_distances(own, other, layout), weight, average)
         if layout.num_numbers:
             numbers = slice(scores, layout.num_logits)
             distance = _divergence(own[:, numbers], other[:, numbers], layout.num_numbers)
-            parts["teacher_number"] = NUMBER_WEIGHT * (weight * distance).sum() / average
+            parts["teacher_number"] = NUMBER_WEIGHT * weighted_average(distance, weight, average)
         total = torch.stack(list(parts.values())).sum()
         return total, {name: value.detach() for name, value in parts.items()}
 

@@ -1,10 +1,10 @@
 """What the bundled models find on rendered images: a floor, so that no change breaks them unseen.
 
-Measured over 400 images of 640x480 with plates of 20 px and more (seeds 0 to 399, generator 7), all of them and the
-worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.85 / 0.89, worst 0.69 / 0.80; precision 1.00 /
-1.00, worst 0.96 / 0.96; median corner error 0.50 / 0.51 px, worst 0.90 / 0.80; number 0.97 / 0.97, worst 0.88 / 0.85;
-color 0.99 / 0.99, worst 0.91 / 0.92. Another generator or a model trained anew draws another group. The group of this
-test has 0.87 / 0.87, 1.00 / 1.00, 0.57 / 0.49 px, 0.95 / 0.91 and 1.00 / 1.00.
+Measured over 400 images of 640x480 with plates of 20 px and more (seeds 0 to 399, generator 8), all of them and the
+worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.85 / 0.87, worst 0.69 / 0.76; precision 0.99 /
+1.00, worst 0.94 / 0.97; median corner error 0.48 / 0.49 px, worst 0.92 / 0.95; number 0.97 / 0.97, worst 0.86 / 0.82;
+color 0.99 / 0.99, worst 0.91 / 0.96. Another generator or a model trained anew draws another group. The group of this
+test has 0.79 / 0.82, 0.94 / 0.97, 0.43 / 0.43 px, 0.91 / 0.91 and 1.00 / 1.00.
 """
 
 from dataclasses import replace
@@ -12,7 +12,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nanodet_kp_core.evaluate.metrics import Prediction, match, score_matches
+from nanodet_kp_core.evaluate.groups import recall_at
+from nanodet_kp_core.evaluate.metrics import FIXED_PRECISION, Prediction, match, score_matches
+from nanodet_kp_core.evaluate.standing import LOWEST
 from nanodet_kp_core.evaluate.tables import plate_widths
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.models.bundled import bundled_model
@@ -29,7 +31,7 @@ MOST_ERROR_PX = 1.0
 LEAST_NUMBER = 0.75
 LEAST_COLOR = 0.85
 MOST_BIAS_PX = 0.3
-"""Of the mean offset over all corners: 0.13 px at most on these images."""
+"""Of the mean offset over all corners: 0.09 px at most on these images."""
 
 
 def rendered(seed):
@@ -44,14 +46,14 @@ def samples():
     return [rendered(seed) for seed in SEEDS]
 
 
-def matched(detector, samples):
+def matched(detector, samples, threshold=0.5):
     """Hits and misses of the model, and their scores."""
     predictions = {}
     for sample in samples:
         found = detector(sample.image)
         rows = zip(found.labels, found.scores.tolist(), found.corners, strict=True)
         predictions[sample.name] = [Prediction(label, score, corners) for label, score, corners in rows]
-    matches = match(samples, predictions, threshold=0.5)
+    matches = match(samples, predictions, threshold)
     return matches, score_matches(matches, detector.metadata.class_names)
 
 
@@ -80,4 +82,17 @@ def test_a_bundled_model_finds_rendered_plates(samples, name):
     detector.refiner = None
     alone, alone_score = matched(detector, samples)
     assert median_error(without_bars) < 0.7 * median_error(alone), "the second stage makes the corners no better"
-    assert score.recall > 1.1 * alone_score.recall, "the second stage finds no more plates"
+    if name == "armor_s.onnx":  # the detector of armor_m finds as much as that from 0.5 on, with more false alarms
+        assert score.recall > 1.2 * alone_score.recall, "the second stage finds no more plates"
+
+
+@pytest.mark.parametrize("name", ["armor_s.onnx", "armor_m.onnx"])
+def test_the_second_stage_finds_more_plates_at_the_same_precision(samples, name):
+    """Recall at precision 0.97: 0.74 / 0.87 with it, 0.45 / 0.50 without."""
+    both, alone = (
+        Detector(bundled_model(name), score_threshold=LOWEST, second_stage=second) for second in (True, False)
+    )
+    found, found_alone = (
+        recall_at(matched(detector, samples, LOWEST)[0], FIXED_PRECISION)[0] for detector in (both, alone)
+    )
+    assert found > 1.3 * found_alone > 0

@@ -128,6 +128,13 @@ def test_another_network_is_refused_whole(head, message):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_another_backbone_is_named():
+    """As in a configuration that was copied while the bundled weights were of another network."""
+    arch = load_config(ROOT / "config/nanodet_plus_four.yaml").model.arch
+    with pytest.raises(TrainingError, match="one of another: its backbone is PlainNet instead of ShuffleNetV2"):
+        load_weights(build_detector(arch, ARMOR_CLASSES), BUNDLED)
+
+
 def test_heads_with_apart_outputs(tmp_path):
     """RTMDet's head has a convolution for classes, boxes and corners each."""
     config = load_config(ROOT / "config/rtmdet_four.yaml")
