@@ -53,7 +53,7 @@ __all__ = [
     "train_detector",
 ]
 
-# Where each name is at home. Those of the last block need `pip install 'nanodet_kp_ros[train]'`.
+# Where each name is at home. Those of the last block need `pip install '.[train]'`.
 _HOMES = {
     "NanodetKpError": "errors",
     "Detections": "runtime.detection.detections",

@@ -54,6 +54,8 @@ TOUR = (
         ),
     ),
 )
+_INSTALL = "a virtual environment with `pip install '.[train]'`, run in a clone of nanodet_kp_ros"
+
 COMMANDS = tuple(name for _, commands in TOUR for name, _ in commands)
 
 
@@ -65,10 +67,11 @@ def main() -> int:
         _parser().print_help()
         return 0
     sys.argv[:2] = [f"{PROG} {name}"]  # what the command's own parser calls itself
-    return guarded(lambda: _run(name), "error", "stopped")
+    return guarded(lambda: run_command(name), "error", "stopped")
 
 
-def _run(name: str) -> int:
+def run_command(name: str) -> int:
+    """Load a command and run it; returns its exit code. Raises ConfigError where a package that it needs is missing."""
     try:
         return _loaded(name)()
     except ModuleNotFoundError as error:
@@ -76,10 +79,10 @@ def _run(name: str) -> int:
         if missing == __package__:  # on a robot, or a sourced workspace before a venv on PYTHONPATH
             raise ConfigError(
                 f"{name}: expected an installation with all commands, got that of a robot in {PACKAGE}, without "
-                f"{error.name}; use a venv with pip install 'nanodet_kp_ros[train]', and no PYTHONPATH"
+                f"{error.name}; use {_INSTALL}, and no PYTHONPATH"
             ) from None
         raise ConfigError(
-            f"{name}: expected the Python package {missing}, got none; pip install 'nanodet_kp_ros[train]'"
+            f"{name}: expected the Python package {missing}, got none; use {_INSTALL}"
         ) from None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -11,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 def run(name: str) -> None:
     """Run the command of that name and exit with its code."""
+    from nanodet_kp_core.__main__ import run_command
     from nanodet_kp_core.command import open_door
 
     # Loaded inside, for seconds with torch: Ctrl-C then ends it like any other time.
-    open_door(lambda: import_module(f"nanodet_kp_core.commands.{name}").main())
+    open_door(lambda: run_command(name.replace("_", "-")))

@@ -80,17 +80,28 @@ def test_a_user_error_is_one_line(tmp_path):
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
-def run_without(module, *words):
+def run_without(module, *words, start="from nanodet_kp_core.__main__ import main; sys.exit(main())"):
     """The command in a Python that has no such module."""
-    code = f"import sys; sys.modules[{module!r}] = None; from nanodet_kp_core.__main__ import main; sys.exit(main())"
+    code = f"import sys; sys.modules[{module!r}] = None; {start}"
     return subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
-def test_a_package_that_is_missing_names_the_way_out():
-    done = run_without("torch", "train", "config/armor_s.yaml")
+SCRIPT = "import runpy; sys.path.insert(0, 'training'); runpy.run_path('training/train.py', run_name='__main__')"
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        pytest.param(lambda: run_without("torch", "train", "config/armor_s.yaml"), id="command"),
+        pytest.param(lambda: run_without("torch", "config/armor_s.yaml", start=SCRIPT), id="script"),
+    ],
+)
+def test_a_package_that_is_missing_names_the_way_out(done):
+    done = done()
     assert done.returncode == 2
     assert done.stderr == (
-        "error: train: expected the Python package torch, got none; pip install 'nanodet_kp_ros[train]'\n"
+        "error: train: expected the Python package torch, got none; use a virtual environment with "
+        "`pip install '.[train]'`, run in a clone of nanodet_kp_ros\n"
     )
 
 
