@@ -81,9 +81,7 @@ def run_command(name: str) -> int:
                 f"{name}: expected an installation with all commands, got that of a robot in {PACKAGE}, without "
                 f"{error.name}; use {_INSTALL}, and no PYTHONPATH"
             ) from None
-        raise ConfigError(
-            f"{name}: expected the Python package {missing}, got none; use {_INSTALL}"
-        ) from None
+        raise ConfigError(f"{name}: expected the Python package {missing}, got none; use {_INSTALL}") from None
 
 
 def _loaded(name: str) -> Callable[[], int]:

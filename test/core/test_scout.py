@@ -61,6 +61,17 @@ def test_bars_are_paired_in_every_size_and_light(size, level):
     assert [distance(found, corners) < 0.35 for corners in plates] == [True] * 3
 
 
+@pytest.mark.parametrize(("light", "haze"), [(0.5, 0), (0.15, 0), (0.3, 60), (0.15, 120)])
+def test_a_dim_or_a_hazy_image_shows_its_bars_too(light, haze):
+    image = room(60)
+    plates = [plate(150, 200, 14), plate(450, 200, 30, 3.0, 10)]
+    for corners, color in zip(plates, (BLUE, RED)):
+        draw(image, corners, color)
+    dim = (haze + light * image).astype(np.uint8)
+    found = Scout()(dim)
+    assert [distance(found, corners) < 0.35 for corners in plates] == [True] * 2
+
+
 def test_the_order_of_channels_and_a_gray_picture_change_nothing():
     image = room(40)
     for x, color in ((150, BLUE), (450, RED)):

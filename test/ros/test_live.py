@@ -78,7 +78,7 @@ def test_the_number_threshold_is_live(start, peer, image_model, tmp_path):
     """The second stage says R_3 of both plates, with a number score of 1 / (1 + 8 exp(-2)) = 0.480."""
     model = name_refiner(shutil.copy(image_model, tmp_path / "m.onnx"), "refiner.onnx")
     make_tiny_refiner(tmp_path / "refiner.onnx", "R_3", number_logit=2.0)
-    start("detector_node", "-p", f"model:={model}", "-p", "number_threshold:=0.4")
+    start("detector_node", "-p", f"model:={model}", "-p", "scout:=false", "-p", "number_threshold:=0.4")
     peer.wait_for_detector()
     assert labels(peer, 0) == ["R_3", "R_3"]
     assert peer.set_parameters(number_threshold=0.5)[0].successful

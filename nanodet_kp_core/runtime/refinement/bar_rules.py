@@ -16,7 +16,7 @@ SHARED = 0.3
 SHARED_ROUGHLY = 0.4
 """The same where the corners are those of the network, before the second stage has corrected them."""
 
-KNOWN = 0.5
+KNOWN = 0.6
 """A pair of the scout is no new proposal where its IoU with a proposal of the network is above this."""
 
 CLAIM_SCORE = 0.5

@@ -24,8 +24,12 @@ the time. Lens and color filter spread every bar over more than one row, so each
 SIDE = 15
 """Side in pixels of the square that counts as the surroundings of a pixel."""
 
-CONTRAST = 36
-"""Gray levels by which a lit pixel exceeds the mean of its surroundings."""
+CONTRAST = (12, 36)
+"""Gray levels by which a lit pixel exceeds the mean of its surroundings: PEAK_SHARE of the highest contrast of the
+image, but no less than the first and no more than the second. So a bar shows in a dim or a hazy image too, and noise
+does not where something shines."""
+
+PEAK_SHARE = 0.2
 
 SHARE = 0.5
 """A lit pixel has more than this share of the highest contrast around it: a halo is no part of a bar."""
@@ -113,7 +117,8 @@ class Scout:
         cv2.subtract(light, contrast, dst=contrast)
         cv2.dilate(contrast, np.ones((height, SIDE), np.uint8), dst=top)
         cv2.convertScaleAbs(top, dst=top, alpha=SHARE)
-        cv2.max(top, CONTRAST, dst=top)  # type: ignore[call-overload]  # np.maximum of a number takes 130 us
+        lit = min(max(PEAK_SHARE * cv2.minMaxLoc(contrast)[1], CONTRAST[0]), CONTRAST[1])
+        cv2.max(top, lit, dst=top)  # type: ignore[call-overload]  # np.maximum of a number takes 130 us
         cv2.compare(contrast, top, cv2.CMP_GT, dst=mask)
         starts = cv2.compare(mask[1:], mask[:-1], cv2.CMP_GT, dst=top[1:])
         if cv2.countNonZero(starts) > MAX_RUNS:
