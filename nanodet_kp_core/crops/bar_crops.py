@@ -38,7 +38,8 @@ class BarCrops:
 
 
 def bars_of(sample: Sample, rng: np.random.Generator) -> BarCrops:
-    """The bars of an image's plates whose corners are all labeled."""
+    """The bars of an image's plates whose corners are all labeled, and behind them what a mirror makes of them: a left
+    bar there is as good as a right one."""
     plates = sample.corners[(sample.visible > 0).all(axis=1)].astype(np.float64)
     lengths = np.linalg.norm(np.diff(ends_of(plates), axis=1), axis=2).reshape(-1, 2)
     plates = plates[(lengths >= SHORTEST).all(axis=1)]
@@ -49,7 +50,8 @@ def bars_of(sample: Sample, rng: np.random.Generator) -> BarCrops:
     near = np.abs(offsets).max(axis=(1, 2), initial=0) < _FARTHEST
     images = cut(sample.image, transforms[near], BAR_SIZE)
     pixels = np.linalg.norm(transforms[near, :, 1], axis=1)
-    return BarCrops(images, offsets[near].astype(np.float32), pixels.astype(np.float32))
+    bars = BarCrops(images, offsets[near].astype(np.float32), pixels.astype(np.float32))
+    return joined([bars, BarCrops(images[:, :, ::-1], bars.offsets * np.array([-1, 1], np.float32), bars.pixels)])
 
 
 def bars_of_records(records: Sequence[Record], rng: np.random.Generator) -> BarCrops:

@@ -137,14 +137,18 @@ class CropTraining(ABC):
 
 
 def changed_light(images: Tensor, random: torch.Generator) -> Tensor:
-    """Crops uint8 [N, height, width, 3] under another light: gamma, exposure, white balance, noise; float [N, 3,
-    height, width]."""
+    """Crops uint8 [N, height, width, 3] under another light: gamma, exposure, white balance, haze, noise; float [N, 3,
+    height, width]. Half of them keep nearly the light that they have."""
 
     def draw(low: float, high: float, channels: int = 1) -> Tensor:
         return torch.empty(len(images), channels, 1, 1).uniform_(low, high, generator=random)
 
+    strong = (draw(0, 1) < 0.5).float()
+    exposure = torch.exp(draw(-0.35, 0.25) + strong * draw(-1, 0.15))
+    balance = torch.exp((1 + strong) * draw(-0.08, 0.08, 3))
+    haze = strong * draw(-70, 70).clamp_(min=0)
     x = images.permute(0, 3, 1, 2).float() / 255
-    x = x ** torch.exp(draw(-0.35, 0.35)) * 255 * torch.exp(draw(-0.35, 0.25)) * torch.exp(draw(-0.08, 0.08, 3))
+    x = x ** torch.exp(draw(-0.35, 0.35)) * exposure * balance * (255 - haze) + haze
     x = x + torch.randn(x.shape, generator=random) * draw(0, 5)
     return x.clamp_(0, 255).contiguous(memory_format=torch.channels_last)
 

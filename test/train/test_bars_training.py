@@ -47,7 +47,7 @@ def sample():
 
 def test_which_bars_teach(sample):
     found = bars_of(sample, np.random.default_rng(1))
-    assert len(found) == 2 * LOOKS
+    assert len(found) == 4 * LOOKS  # two bars, and both in a mirror
     for image, offsets in zip(found.images, found.offsets):
         for end in BAR_ENDS + offsets:  # bright where the label says that the bar is, dark beyond
             inward = BAR_ENDS.mean(axis=0) + offsets.mean(axis=0) - end
