@@ -1,10 +1,10 @@
 """What the bundled models find on rendered images: a floor, so that no change breaks them unseen.
 
 Measured over 400 images of 640x480 with plates of 20 px and more (seeds 0 to 399, generator 8), all of them and the
-worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.85 / 0.87, worst 0.69 / 0.76; precision 0.99 /
-1.00, worst 0.94 / 0.97; median corner error 0.48 / 0.49 px, worst 0.92 / 0.95; number 0.97 / 0.97, worst 0.86 / 0.82;
-color 0.99 / 0.99, worst 0.91 / 0.96. Another generator or a model trained anew draws another group. The group of this
-test has 0.79 / 0.82, 0.94 / 0.97, 0.43 / 0.43 px, 0.91 / 0.91 and 1.00 / 1.00.
+worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.85 / 0.88, worst 0.72 / 0.76; precision 1.00 /
+1.00, worst 0.97 / 0.97; median corner error 0.45 / 0.46 px, worst 0.57 / 0.67; number 0.98 / 0.98, worst 0.91 / 0.86;
+color 0.99 / 0.99, worst 0.91 / 0.92. Another generator or a model trained anew draws another group. The group of this
+test has 0.84 / 0.84, 1.00 / 1.00, 0.43 / 0.45 px, 0.92 / 0.91 and 1.00 / 1.00.
 """
 
 from dataclasses import replace
@@ -31,7 +31,7 @@ MOST_ERROR_PX = 1.0
 LEAST_NUMBER = 0.75
 LEAST_COLOR = 0.85
 MOST_BIAS_PX = 0.3
-"""Of the mean offset over all corners: 0.09 px at most on these images."""
+"""Of the mean offset over all corners: 0.12 px at most on these images."""
 
 
 def rendered(seed):
@@ -96,3 +96,14 @@ def test_the_second_stage_finds_more_plates_at_the_same_precision(samples, name)
         recall_at(matched(detector, samples, LOWEST)[0], FIXED_PRECISION)[0] for detector in (both, alone)
     )
     assert found > 1.3 * found_alone > 0
+
+
+@pytest.mark.parametrize("name", ["armor_s.onnx", "armor_m.onnx"])
+@pytest.mark.parametrize(("light", "haze", "least"), [(0.3, 0, 0.8), (0.4, 80, 0.7)], ids=["dim", "hazy"])
+def test_another_light_costs_few_plates(samples, name, light, haze, least):
+    """The share that is found of what is found in the light of the images; over 200 images 0.91 and 0.80 of `armor_s`,
+    0.94 and 0.82 of `armor_m`."""
+    detector = Detector(bundled_model(name))
+    changed = [replace(sample, image=(haze + light * sample.image).astype(np.uint8)) for sample in samples]
+    found, found_before = (matched(detector, images)[1].recall for images in (changed, samples))
+    assert found >= least * found_before
