@@ -99,7 +99,7 @@ def test_the_second_stage_finds_more_plates_at_the_same_precision(samples, name)
 
 
 @pytest.mark.parametrize("name", ["armor_s.onnx", "armor_m.onnx"])
-@pytest.mark.parametrize(("light", "haze", "least"), [(0.3, 0, 0.8), (0.4, 80, 0.7)], ids=["dim", "hazy"])
+@pytest.mark.parametrize(("light", "haze", "least"), [(0.3, 0, 0.8), (0.4, 80, 0.75)], ids=["dim", "hazy"])
 def test_another_light_costs_few_plates(samples, name, light, haze, least):
     """The share that is found of what is found in the light of the images; over 200 images 0.91 and 0.80 of `armor_s`,
     0.94 and 0.82 of `armor_m`."""
