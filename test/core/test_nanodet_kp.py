@@ -80,24 +80,19 @@ def test_a_user_error_is_one_line(tmp_path):
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
-def run_without(module, *words, start="from nanodet_kp_core.__main__ import main; sys.exit(main())"):
+COMMAND = "from nanodet_kp_core.__main__ import main; sys.exit(main())"
+SCRIPT = "import runpy; sys.path.insert(0, 'training'); runpy.run_path('training/train.py', run_name='__main__')"
+
+
+def run_without(module, *words, start=COMMAND):
     """The command in a Python that has no such module."""
     code = f"import sys; sys.modules[{module!r}] = None; {start}"
     return subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
-SCRIPT = "import runpy; sys.path.insert(0, 'training'); runpy.run_path('training/train.py', run_name='__main__')"
-
-
-@pytest.mark.parametrize(
-    "done",
-    [
-        pytest.param(lambda: run_without("torch", "train", "config/armor_s.yaml"), id="command"),
-        pytest.param(lambda: run_without("torch", "config/armor_s.yaml", start=SCRIPT), id="script"),
-    ],
-)
-def test_a_package_that_is_missing_names_the_way_out(done):
-    done = done()
+@pytest.mark.parametrize(("words", "start"), [(["train"], COMMAND), ([], SCRIPT)], ids=["command", "script"])
+def test_a_package_that_is_missing_names_the_way_out(words, start):
+    done = run_without("torch", *words, "config/armor_s.yaml", start=start)
     assert done.returncode == 2
     assert done.stderr == (
         "error: train: expected the Python package torch, got none; use a virtual environment with "
