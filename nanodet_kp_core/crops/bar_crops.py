@@ -38,8 +38,8 @@ class BarCrops:
 
 
 def bars_of(sample: Sample, rng: np.random.Generator) -> BarCrops:
-    """The bars of an image's plates whose corners are all labeled, then their mirror images: there a left bar is a right
-    one."""
+    """The bars of an image's plates whose corners are all labeled, then their mirror images: there a left bar is a
+    right one."""
     plates = sample.corners[(sample.visible > 0).all(axis=1)].astype(np.float64)
     lengths = np.linalg.norm(np.diff(ends_of(plates), axis=1), axis=2).reshape(-1, 2)
     plates = plates[(lengths >= SHORTEST).all(axis=1)]
