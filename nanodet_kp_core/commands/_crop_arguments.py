@@ -12,10 +12,10 @@ import torch
 from nanodet_kp_core.commands._dataset_arguments import add_dataset_arguments, records_of
 from nanodet_kp_core.commands._sizes import size
 from nanodet_kp_core.crops.crop_files import Maker, P, collect, joined
+from nanodet_kp_core.crops.lit_records import lit_records
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.share import own_or_shared
 from nanodet_kp_core.synthetic.generator import VERSION
-from nanodet_kp_core.synthetic.records import RenderedRecords
 from nanodet_kp_core.train.crop_training import CropRecipe, CropTraining, load_crop_state, train_crops
 
 
@@ -53,16 +53,17 @@ def prepare(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 
 
 def pictures(args: argparse.Namespace, names: tuple[str, ...], smallest: float) -> Sequence[Record]:
-    """Those of --labels, or rendered ones with plates from `smallest` pixels wide to nearly all of the image."""
+    """Those of --labels, or rendered ones in other light with plates from `smallest` pixels wide to nearly all of the
+    image."""
     if args.labels is not None:
         return records_of(args, names)
-    return RenderedRecords(args.pictures, args.seed, args.size, (smallest, 0.86 * args.size[0]))
+    return lit_records(args.pictures, args.seed, args.size, (smallest, 0.86 * args.size[0]))
 
 
 def collected(args: argparse.Namespace, records: Sequence[Record], make: Maker[P], kind: type[P], wanted: str) -> P:
     """All crops of the images, kept in OUT/crops. wanted: what else than the images they depend on."""
     if args.labels is None:
-        wanted += f" generator {VERSION} {args.size[0]}x{args.size[1]}"
+        wanted += f" generator {VERSION} {args.size[0]}x{args.size[1]} in other light"
     return joined(list(collect(args.out / "crops", records, make, kind, wanted, args.seed, args.workers)))
 
 

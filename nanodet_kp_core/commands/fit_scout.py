@@ -2,8 +2,8 @@
 
     nanodet-kp fit-scout --images 500
 
-Images are rendered. The weights go into WEIGHTS of runtime/refinement/bar_pairs.py by hand: they change which proposals
-every model gets, so look at the evaluation before and after.
+Images are rendered, in other light too. The weights go into WEIGHTS of runtime/refinement/bar_pairs.py by hand: they
+change which proposals every model gets, so look at the evaluation before and after.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 
 from nanodet_kp_core.commands._sizes import size
+from nanodet_kp_core.crops.lit_records import lit_records
 from nanodet_kp_core.crops.scout_pairs import average_precision, fit, pairs_of
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.runtime.refinement.bar_pairs import WEIGHTS
-from nanodet_kp_core.synthetic.generator import render
 
 
 def main() -> int:
@@ -33,8 +33,8 @@ def main() -> int:
     args = parser.parse_args()
     if args.images < 1 or args.seed < 0:
         parser.error("--images must be positive, --seed not negative")
-    seeds = range(args.seed, args.seed + args.images)
-    features, plates = pairs_of(render(seed, args.size, tuple(args.plate_px)) for seed in seeds)
+    records = lit_records(args.images, args.seed, args.size, tuple(args.plate_px))
+    features, plates = pairs_of(record.load() for record in records)
     if not 0 < plates.sum() < len(plates):
         raise DataError(
             f"--images: expected pairs of both kinds, plates and others, got {plates.sum()} plates of {len(plates)}"

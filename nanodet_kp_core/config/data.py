@@ -47,6 +47,7 @@ class PipelineConfig(Strict):
         (57.375, 57.12, 58.395),
     )
     hue: float = Field(0.0, ge=0, le=10)  # ours: degrees, either way; more than 10 would turn red plates into others
+    white_balance: Factors = (1.0, 1.0)  # ours: factors of the blue and of the red channel, each by itself
     gamma: Factors = (1.0, 1.0)  # ours: exponents of the gray levels; above 1 is darker
     motion_blur: Probability = 0.0  # ours: share of the images that are blurred along a line
     noise: float = Field(0.0, ge=0, le=64)  # ours: largest standard deviation of added noise, gray levels

@@ -9,7 +9,7 @@ import numpy as np
 from nanodet_kp_core.geometry import diagonals
 from nanodet_kp_core.labels.sample import Sample
 from nanodet_kp_core.numerics import sigmoid
-from nanodet_kp_core.runtime.refinement.bar_pairs import candidate_pairs, corners_of_pairs, pair_features
+from nanodet_kp_core.runtime.refinement.bar_pairs import WEIGHTS, candidate_pairs, corners_of_pairs, pair_features
 from nanodet_kp_core.runtime.refinement.scout import Scout
 
 POSITIVE_DISTANCE, NEGATIVE_DISTANCE = 0.22, 0.4
@@ -18,26 +18,26 @@ the second is none. What lies between teaches nothing."""
 
 
 def pairs_of(samples: Iterable[Sample]) -> tuple[np.ndarray, np.ndarray]:
-    """Features float64 [K, 7] (runtime.refinement.bar_pairs) of all pairs that the scout may propose, and bool [K]
+    """Features float64 [K, 10] (runtime.refinement.bar_pairs) of all pairs that the scout may propose, and bool [K]
     whether each is a plate. Pairs in ignore boxes are left out."""
     scout = Scout()
-    features, plates = [np.zeros((0, 7))], [np.zeros(0, bool)]
+    features, plates = [np.zeros((0, len(WEIGHTS)))], [np.zeros(0, bool)]
     for sample in samples:
-        bars, shrunk = scout.bars(sample.image)
-        if bars is None:
+        sight = scout.look(sample.image)
+        if sight is None:
             continue
-        left, right = candidate_pairs(bars)
-        corners = (corners_of_pairs(bars, left, right) + 0.5) * shrunk - 0.5
+        left, right = candidate_pairs(sight.bars)
+        corners = (corners_of_pairs(sight.bars, left, right) + 0.5) * sight.shrunk - 0.5
         distances = _distances(corners, sample.corners)
         far = (distances > NEGATIVE_DISTANCE) & ~_inside(corners.mean(axis=1), sample.ignore_boxes)
         told = (distances < POSITIVE_DISTANCE) | far
-        features.append(pair_features(bars, left[told], right[told]))
+        features.append(pair_features(sight, left[told], right[told]))
         plates.append(distances[told] < POSITIVE_DISTANCE)
     return np.concatenate(features), np.concatenate(plates)
 
 
 def fit(features: np.ndarray, plates: np.ndarray) -> np.ndarray:
-    """Weights float64 [7] of the features in the logit that a pair is a plate: logistic regression by Newton's method
+    """Weights float64 [10] of the features in the logit that a pair is a plate: logistic regression by Newton's method
     on standardized features, with a ridge of a thousandth that keeps separable data finite."""
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-9
     inputs = np.column_stack([(features - mean) / spread, np.ones(len(features))])

@@ -24,13 +24,13 @@ JPEG_QUALITY = (35, 95)
 def change_light(rng: np.random.Generator, image: np.ndarray, pipeline: PipelineConfig) -> np.ndarray:
     """The image uint8 [H, W, 3] BGR, changed in the order in which a camera would do it.
 
-    motion_blur, jpeg: probabilities. gamma, brightness, contrast, saturation, hue, noise: drawn uniformly from the
-    range, each in half of the images (as in NanoDet's pipeline).
+    motion_blur, jpeg: probabilities. The others are drawn uniformly from their range, each in half of the images (as in
+    NanoDet's pipeline); white_balance once for blue and once for red.
     """
     if rng.random() < pipeline.motion_blur:
         longest = BLUR_SHARE * max(image.shape[:2])
         image = blur_along(image, rng.uniform(2, max(longest, 3)), rng.uniform(0, 180))
-    gamma, brightness, contrast, saturation, hue, sigma = (
+    gamma, brightness, contrast, saturation, hue, blue, red, sigma = (
         drawn if coin else neutral
         for drawn, neutral, coin in (
             (rng.uniform(*pipeline.gamma), 1.0, rng.random() < 0.5),
@@ -38,13 +38,15 @@ def change_light(rng: np.random.Generator, image: np.ndarray, pipeline: Pipeline
             (rng.uniform(*pipeline.contrast), 1.0, rng.random() < 0.5),
             (rng.uniform(*pipeline.saturation), 1.0, rng.random() < 0.5),
             (rng.uniform(-pipeline.hue, pipeline.hue), 0.0, rng.random() < 0.5),
+            (rng.uniform(*pipeline.white_balance), 1.0, rng.random() < 0.5),
+            (rng.uniform(*pipeline.white_balance), 1.0, rng.random() < 0.5),
             (rng.uniform(0, pipeline.noise), 0.0, rng.random() < 0.5),
         )
     )
     if (gamma, brightness, contrast) != (1.0, 0.0, 1.0):
         image = cv2.LUT(image, tone_table(gamma, brightness, contrast))
-    if (saturation, hue) != (1.0, 0.0):
-        image = cv2.transform(image, color_matrix(saturation, hue))
+    if (saturation, hue, blue, red) != (1.0, 0.0, 1.0, 1.0):
+        image = cv2.transform(image, color_matrix(saturation, hue) @ np.diag([blue, 1.0, red]))
     if sigma > 0:
         image = add_noise(rng, image, sigma)
     if rng.random() < pipeline.jpeg:

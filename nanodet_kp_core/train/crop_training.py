@@ -144,7 +144,7 @@ def changed_light(images: Tensor, random: torch.Generator) -> Tensor:
         return torch.empty(len(images), channels, 1, 1).uniform_(low, high, generator=random)
 
     strong = (draw(0, 1) < 0.5).float()
-    exposure = torch.exp(draw(-0.35, 0.25) + strong * draw(-1, 0.15))
+    exposure = torch.exp(draw(-0.35, 0.25) + strong * draw(-1, 0.6))
     balance = torch.exp((1 + strong) * draw(-0.08, 0.08, 3))
     haze = strong * draw(-70, 70).clamp_(min=0)
     x = images.permute(0, 3, 1, 2).float() / 255

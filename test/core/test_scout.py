@@ -10,7 +10,7 @@ from tiny_refiner import make_tiny_refiner
 
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.refinement import scout as scout_module
-from nanodet_kp_core.runtime.refinement.bar_pairs import MAX_GAP, LitBars, candidate_pairs, measured
+from nanodet_kp_core.runtime.refinement.bar_pairs import MAX_GAP, LitBars, Scan, candidate_pairs, measured
 from nanodet_kp_core.runtime.refinement.scout import MAX_PAIRS, Scout
 
 BLUE, RED = (255, 160, 60), (60, 90, 255)
@@ -70,6 +70,39 @@ def test_a_dim_or_a_hazy_image_shows_its_bars_too(light, haze):
     dim = (haze + light * image).astype(np.uint8)
     found = Scout()(dim)
     assert [distance(found, corners) < 0.35 for corners in plates] == [True] * 2
+
+
+def test_the_cores_of_bars_show_inside_a_halo_that_is_blown_out():
+    """On the bars, between and around them the first channel is at its highest level."""
+    image = room(60)
+    corners = plate(300, 200, 24)
+    glow = np.zeros(image.shape[:2], np.float32)
+    cv2.ellipse(glow, (300, 200), (70, 45), 0, 0, 360, 1, -1)
+    glow = cv2.GaussianBlur(glow, (0, 0), 20)[..., None]
+    image = np.clip(image + glow * (600, 120, 0), 0, 255).astype(np.uint8)
+    draw(image, corners, (255, 255, 255))
+    assert distance(Scout()(image), corners) < 0.35
+
+
+def test_a_dim_bar_of_pure_color_shows_beside_a_white_sticker():
+    image = room(20)
+    corners = plate(300, 200, 14)
+    cv2.rectangle(image, (295, 190), (305, 210), (255, 255, 255), -1)
+    draw(image, corners, (0, 0, 110))
+    assert distance(Scout()(image), corners) < 0.35
+
+
+@pytest.mark.parametrize("cast", [(1.0, 0.7), (0.7, 1.0)], ids=["blue", "red"])
+def test_lamps_under_a_color_cast_are_no_colored_bars(cast):
+    """Eight pairs of white lamps and a plate, all of one shape: the color that is left ranks the plate first."""
+    image = room(90)
+    for column in range(4):
+        for row in range(2):
+            draw(image, plate(80 + 160 * column, 120 + 300 * row, 20, 2.0), (170, 170, 170))
+    corners = plate(320, 260, 20, 2.0)
+    draw(image, corners, (150, 170, 60) if cast[0] < 1 else (60, 170, 150))
+    seen = np.clip(image * (cast[0], 1.0, cast[1]), 0, 255).astype(np.uint8)
+    assert distance(Scout()(seen)[:1], corners) < 0.35
 
 
 def test_the_order_of_channels_and_a_gray_picture_change_nothing():
@@ -155,15 +188,15 @@ def test_a_picture_full_of_lights_costs_a_bounded_number_of_outlines(image, monk
         outlines.append(len(found[0]))
         return found
 
-    def watched(found, most):
-        bars.append(len(found))
-        return pair(found, most)
+    def watched(sight, most):
+        bars.append(len(sight.bars))
+        return pair(sight, most)
 
     monkeypatch.setattr(scout_module.cv2, "findContours", counted)
     monkeypatch.setattr(scout_module, "likeliest_pairs", watched)
     assert len(Scout()(image)) <= MAX_PAIRS
     assert max(outlines, default=0) <= scout_module.MAX_RUNS
-    assert max(bars, default=0) <= 2 * scout_module.MAX_BARS
+    assert max(bars, default=0) <= 3 * scout_module.MAX_BARS
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 700, 3), (700, 3), (15, 15, 3), (16, 31, 3), (1, 900_000, 3)])
@@ -172,26 +205,27 @@ def test_images_too_small_for_a_bar(shape):
 
 
 def test_no_bars_and_one_bar_make_no_pairs():
-    bars, levels = measured([], np.zeros(0, np.int64), [[], []])
-    assert len(bars) == len(levels) == 0
+    bars, sources = measured([], np.zeros(0, np.int64), [])
+    assert len(bars) == len(sources) == 0
     for count in (0, 1):
         bars = LitBars(np.zeros((count, 2)), np.ones((count, 2)), np.ones(count), np.ones(count), np.zeros(count))
         assert [len(side) for side in candidate_pairs(bars)] == [0, 0]
 
 
 def test_a_bar_is_measured_along_its_axis():
-    """A rectangle of 31 x 5 pixels, turned by 20 degrees, blue on its outline; in the second of two levels."""
+    """A rectangle of 31 x 5 pixels, turned by 20 degrees, blue on its outline; in the second of two scans."""
     quad = cv2.boxPoints(((100, 80), (4, 30), 20))
     mask = np.zeros((200, 200), np.uint8)
     cv2.fillPoly(mask, [np.round(quad * 16).astype(np.int32)], 255, cv2.LINE_8, 4)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     blue, red = mask // 5, np.zeros_like(mask)
-    bars, levels = measured(outlines, np.ones(1, np.int64), [[red, blue], [blue, red]])
-    assert levels.tolist() == [1]
+    scans = [Scan(0, mask, red, blue), Scan(0, mask, blue, red, 1.25)]
+    bars, sources = measured(outlines, np.ones(1, np.int64), scans)
+    assert sources.tolist() == [1]
     assert bars.centers[0] == pytest.approx([100, 80], abs=0.6)
     assert (bars.lengths[0], bars.widths[0]) == (pytest.approx(31, abs=1.5), pytest.approx(5, abs=1.5))
     assert np.degrees(np.arctan2(*bars.axes[0])) == pytest.approx(-20, abs=2)
-    assert bars.tints[0] == pytest.approx(51)
+    assert bars.tints[0] == pytest.approx(51 * 1.25)
 
 
 def test_the_detector_adds_what_the_network_does_not_propose(tmp_path):

@@ -14,7 +14,7 @@ RED = [(30, 20, 180), (60, 40, 255), (150, 140, 255), (0, 0, 60), (90, 150, 255)
 BLUE = [(180, 30, 20), (255, 60, 40), (255, 190, 130), (60, 0, 0), (255, 150, 90)]
 STRONG = PipelineConfig(
     brightness=0.1, contrast=(0.7, 1.3), saturation=(0.6, 1.4), hue=10, gamma=(0.7, 1.5), motion_blur=0.3, noise=6,
-    jpeg=0.3,
+    jpeg=0.3, white_balance=(0.9, 1.1),
 )  # fmt: skip
 
 
@@ -54,6 +54,20 @@ def test_saturation_zero_is_the_gray_of_the_same_luma():
     picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[..., None]
     assert np.abs(cv2.transform(picture, light.color_matrix(0.0, 0.0)).astype(int) - gray).max() <= 1
+
+
+def test_white_balance_multiplies_blue_and_red_each_by_its_own_factor():
+    picture, factors = plain((100, 100, 100)), []
+    for seed in range(60):
+        blue, green, red = light.change_light(
+            np.random.default_rng(seed), picture, PipelineConfig(white_balance=(0.8, 1.25))
+        )[0, 0].tolist()
+        assert green == 100 and min(blue, red) >= 80 and max(blue, red) <= 125
+        if (blue, red) != (100, 100):
+            factors.append((blue, red))
+    factors = np.array(factors)
+    assert factors.min() < 85 and factors.max() > 118
+    assert abs(np.corrcoef(factors.T)[0, 1]) < 0.5
 
 
 def test_tones_are_published_ones_and_gamma():
@@ -110,6 +124,7 @@ def test_nothing_configured_changes_nothing():
     [
         (PipelineConfig(hue=10), 0.5),
         (PipelineConfig(gamma=(0.5, 0.8)), 0.5),
+        (PipelineConfig(white_balance=(1.2, 1.4)), 0.75),
         (PipelineConfig(noise=8), 0.5),
         (PipelineConfig(motion_blur=0.2), 0.2),
         (PipelineConfig(jpeg=0.8), 0.8),

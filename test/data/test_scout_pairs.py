@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nanodet_kp_core.crops.scout_pairs import average_precision, fit, pairs_of
+from nanodet_kp_core.runtime.refinement.bar_pairs import WEIGHTS
 from nanodet_kp_core.synthetic.generator import render
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "fit_scout.py"
@@ -16,7 +17,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "training" / "fit_scout.py"
 def test_pairs_are_told_apart_by_the_labels():
     samples = [render(seed, (320, 240), (20, 100)) for seed in range(5000, 5020)]
     features, plates = pairs_of(samples)
-    assert features.shape == (len(plates), 7) and 0 < plates.sum() < len(plates)
+    assert features.shape == (len(plates), len(WEIGHTS)) and 0 < plates.sum() < len(plates)
     assert not pairs_of([_bare(sample) for sample in samples])[1].any()
 
 
@@ -49,4 +50,7 @@ def test_the_script_prints_the_line_to_copy():
     command = [sys.executable, str(SCRIPT), "--images", "12", "--seed", "5000", "--size", "320x240"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("WEIGHTS = np.array([-")
+    line = done.stdout.splitlines()[-1]
+    assert line.startswith("WEIGHTS = np.array([") and line.endswith("])")
+    weights = np.fromstring(line[len("WEIGHTS = np.array([") : -2], sep=",")
+    assert weights.shape == WEIGHTS.shape and (weights[[1, 2, 4]] < 0).all()  # shifted, turned, close together

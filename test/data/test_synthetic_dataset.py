@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
+from nanodet_kp_core.crops.lit_records import lit_records
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.evaluate.cameras import label_cameras
 from nanodet_kp_core.labels import read_records, written_paths
@@ -88,6 +89,15 @@ def test_records_render_themselves():
     assert records.of_epoch(3, 2).seed == 117
     with pytest.raises(IndexError):
         records[5]
+
+
+def test_records_in_other_light_differ_in_light_only_and_alike_each_time():
+    changed = 0
+    for before, after in zip(RenderedRecords(8, 100, SIZE, PLATE_PX), lit_records(8, 100, SIZE, PLATE_PX)):
+        sample, other = before.load(), after.load()
+        assert np.array_equal(sample.corners, other.corners) and np.array_equal(other.image, after.load().image)
+        changed += not np.array_equal(sample.image, other.image)
+    assert changed >= 7
 
 
 def test_the_script_tells_its_speed(tmp_path):

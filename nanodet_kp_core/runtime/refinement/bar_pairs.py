@@ -12,15 +12,19 @@ from nanodet_kp_core.runtime.nms import nms
 
 NO_PAIRS = np.zeros((0, 4, 2), np.float32)
 
-WEIGHTS = np.array([-1.92, -3.18, -3.89, -0.08, -2.39, -1.47, 1.46])
-"""Of `pair_features` in the logit that a pair is a plate: logistic regression on 24,213 pairs of 650 rendered images.
-They only rank: seven features order the pairs as well as twice as many do."""
+WEIGHTS = np.array([-0.88, -2.16, -3.40, -0.09, -2.64, -0.84, 0.91, -1.48, 1.54, -1.72])
+"""Of `pair_features` in the logit that a pair is a plate: logistic regression on 51,223 pairs of rendered images, by
+`nanodet-kp fit-scout --images 800 --size 960x720`. They only rank."""
 
 LONGEST_OUTLINE = 160
 """Pixels of the outline of a bar 60 pixels long; longer lights are lamps and strips, or near enough for the network."""
 
 SAME_PAIR = 0.6
 """IoU above which two pairs are one pair, seen at two scales."""
+
+BESIDE = np.array([[0.25, -0.7], [0.75, -0.7], [0.25, 0.7], [0.75, 0.7]])
+"""Points of the panel above and below the sticker: share of the way from the left to the right bar, then lengths of a
+bar along it, [4, 2]."""
 
 # Gates: what no plate that faces the camera exceeds. Lengths are those of the bars.
 MAX_LENGTH_RATIO = 2.4
@@ -33,7 +37,8 @@ class LitBars:
     """N lights with an axis.
 
     centers: float64 [N, 2], pixels. axes: float64 [N, 2], unit vectors along the light, pointing down. lengths, widths:
-    float64 [N], pixels. tints: float64 [N], first minus last channel on the outline in gray levels; 0 in gray images.
+    float64 [N], pixels. tints: float64 [N], first minus last channel on the outline in gray levels, after the white
+    balance of the scan; 0 in gray images.
     """
 
     centers: np.ndarray
@@ -55,24 +60,56 @@ class LitBars:
         return LitBars(centers, self.axes, self.lengths * factor, self.widths * factor, self.tints)
 
 
+@dataclass(frozen=True)
+class Scan:
+    """One light of one scale: the reduced image, halved `halvings` times more.
+
+    light: uint8 [height, width], where bars are looked for. first, last: its first and last channel; None of a gray
+    image. gain: factor of the first channel and divisor of the last one that make gray what the camera sees on average.
+    """
+
+    halvings: int
+    light: np.ndarray
+    first: np.ndarray | None = None
+    last: np.ndarray | None = None
+    gain: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the scout sees of an image: bars in pixels of the reduced image; light: uint8, of every `rows`-th row of the
+    reduced image; shrunk: how many pixels of the image one of its pixels is wide."""
+
+    bars: LitBars
+    light: np.ndarray
+    rows: int
+    shrunk: int
+
+    def levels(self, points: np.ndarray) -> np.ndarray:
+        """Gray levels of the light at points [..., 2], float64 [...]; beyond the border those of the border."""
+        height, width = self.light.shape
+        x = np.clip(points[..., 0] + 0.5, 0, width - 1).astype(np.intp)
+        y = np.clip((points[..., 1] + 0.5) / self.rows, 0, height - 1).astype(np.intp)
+        return self.light[y, x].astype(np.float64)
+
+
 def measured(
-    outlines: Sequence[np.ndarray], levels: np.ndarray, tinted: Sequence[Sequence[np.ndarray]], rows: int = 1
+    outlines: Sequence[np.ndarray], sources: np.ndarray, scans: Sequence[Scan], rows: int = 1
 ) -> tuple[LitBars, np.ndarray]:
-    """Lights with an axis from their outlines, and the level of each, int64 [N].
+    """Lights with an axis from their outlines, in pixels of their scan, and which scan each is of, int64 [N].
 
     Args:
         outlines: int [P, 1, 2] each, as cv2.findContours gives them. Those of one or two pixels
             are left out, and those of LONGEST_OUTLINE and more.
-        levels: int64 [outlines]: which image each comes from, ascending.
-        tinted: first and last channel of each level's image, uint8 [height, width]; without channels for a gray one.
+        sources: int64 [outlines]: which of `scans` each comes from, ascending.
         rows: of how many rows of the image the outlines have seen one.
     """
     sizes = np.fromiter(map(len, outlines), np.int64, len(outlines))
     kept = np.flatnonzero((sizes > 2) & (sizes < LONGEST_OUTLINE))
-    levels, counts = levels[kept], sizes[kept]
+    sources, counts = sources[kept], sizes[kept]
     if not len(kept):
         flat, pairs = np.zeros(0), np.zeros((0, 2))
-        return LitBars(pairs, pairs, flat, flat, flat), levels
+        return LitBars(pairs, pairs, flat, flat, flat), sources
     pixels = np.concatenate([outlines[k] for k in kept.tolist()])[:, 0]
     starts = np.cumsum(counts) - counts
     first = pixels[starts]
@@ -92,25 +129,24 @@ def measured(
     lengths, widths = (high - low + 1).astype(np.float64)
     lengths += (rows - 1) * axes[:, 1]
     tints = np.zeros(len(counts))
-    parts = [0, *np.searchsorted(levels, np.arange(1, len(tinted))).tolist(), len(levels)]
-    for channels, begin, end in zip(tinted, parts, parts[1:]):
-        if len(channels) and begin < end:
+    parts = [0, *np.searchsorted(sources, np.arange(1, len(scans))).tolist(), len(sources)]
+    for scan, begin, end in zip(scans, parts, parts[1:]):
+        if scan.first is not None and scan.last is not None and begin < end:
             own = slice(starts[begin], starts[end] if end < len(starts) else None)
-            at = pixels[own, 1] * channels[0].shape[1] + pixels[own, 0]
-            first_last = [channel.reshape(-1).take(at) for channel in channels]
-            tint = first_last[0].astype(np.float32) - first_last[1]
+            at = pixels[own, 1] * scan.first.shape[1] + pixels[own, 0]
+            tint = scan.gain * scan.first.reshape(-1).take(at) - scan.last.reshape(-1).take(at) / scan.gain
             tints[begin:end] = np.add.reduceat(tint, starts[begin:end] - starts[begin]) / counts[begin:end]
-    return LitBars(centers, axes, lengths, widths, tints), levels
+    return LitBars(centers, axes, lengths, widths, tints), sources
 
 
-def likeliest_pairs(bars: LitBars, most: int) -> np.ndarray:
+def likeliest_pairs(sight: Sight, most: int) -> np.ndarray:
     """Corners float64 [K, 4, 2] of the pairs of bars that are likeliest to be plates, best first, K up to `most`."""
-    left, right = candidate_pairs(bars)
+    left, right = candidate_pairs(sight.bars)
     if not len(left):
         return NO_PAIRS
-    scores = pair_features(bars, left, right) @ WEIGHTS
-    best = np.argsort(-scores)[: 3 * most]
-    corners = corners_of_pairs(bars, left[best], right[best])
+    scores = pair_features(sight, left, right) @ WEIGHTS
+    best = np.argsort(-scores)[: 4 * most]
+    corners = corners_of_pairs(sight.bars, left[best], right[best])
     scores = scores[best] - scores[best].min()
     return corners[nms(boxes_of_corners(corners).astype(np.float32), scores.astype(np.float32), SAME_PAIR, most)]
 
@@ -129,8 +165,9 @@ def candidate_pairs(bars: LitBars) -> tuple[np.ndarray, np.ndarray]:
     return left[alike], right[alike]
 
 
-def pair_features(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """What WEIGHTS rates of pairs, float64 [K, 7]."""
+def pair_features(sight: Sight, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """What WEIGHTS rates of pairs, float64 [K, 10]."""
+    bars = sight.bars
     lengths = (bars.lengths[left] + bars.lengths[right]) / 2
     between = bars.centers[right] - bars.centers[left]
     gap = np.hypot(between[:, 0], between[:, 1])
@@ -139,6 +176,10 @@ def pair_features(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.ndar
     apart = gap / lengths
     shapes = bars.widths / bars.lengths
     tints = np.tanh(bars.tints / 40)
+    cores = sight.levels(bars.centers)
+    first, second = cores[left], cores[right]
+    points = (bars.centers[left] + between * BESIDE[:, :1, None]) + (axis * lengths[:, None]) * BESIDE[:, 1:, None]
+    around = sight.levels(points).mean(axis=0)
     return np.stack(
         [
             np.abs(np.log(bars.lengths[left] / bars.lengths[right])),
@@ -148,6 +189,9 @@ def pair_features(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.ndar
             np.maximum(0, 1.5 - apart),
             np.abs(shapes[left] - shapes[right]),
             tints[left] * tints[right],
+            np.abs(between[:, 1]) / gap,
+            (first + second) / 510,  # what is lit is bright
+            around / np.maximum(np.minimum(first, second), 20),  # the panel is darker, above and below the sticker
         ],
         axis=1,
     )

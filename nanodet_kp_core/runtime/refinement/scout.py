@@ -3,6 +3,9 @@
 The detector sees a reduced image, in which a far plate is a few pixels wide. A lit bar is bright and slim at any
 distance, and the two bars of a plate are alike. A pair of such bars need not be a plate: the second stage decides. The
 scout makes one pass over the image at two scales and works on all bars and all pairs at once.
+
+In a color image it looks at brightness and at color. In brightness the white core of a bar that is blown out stands out
+from the halo of its color. In color a dim bar stands out beside a bright one, and from what is white.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from nanodet_kp_core.runtime.refinement.bar_pairs import NO_PAIRS, LitBars, likeliest_pairs, measured
+from nanodet_kp_core.runtime.refinement.bar_pairs import NO_PAIRS, LitBars, Scan, Sight, likeliest_pairs, measured
 
 MAX_PIXELS = 500_000
 """An image with more pixels is halved first, as often as needed."""
@@ -42,14 +45,18 @@ SLIM = 1.6
 """A light wider than this times its length is no bar."""
 
 MAX_RUNS = 10_000
-"""Upright runs of lit pixels in one scale. A scale with more, such as noise or a screen, is left out. This bounds the
+"""Upright runs of lit pixels in one scan. A scan with more, such as noise or a screen, is left out. This bounds the
 number of outlines, and so the scout's time."""
 
 MAX_BARS = 48
-"""Bars of one scale that are paired, the longest first."""
+"""Bars of one scan that are paired, the longest first."""
 
 MAX_PAIRS = 8
 """Proposals of one image, the likeliest first."""
+
+MAX_GAIN = 1.5
+"""A camera's white balance is undone by up to this ratio of the first to the last channel: a lamp that the camera shows
+blue is no blue bar. A dark hall full of blue bars is blue, too, and stays so."""
 
 
 class Scout:
@@ -69,52 +76,61 @@ class Scout:
         Returns:
             Corners float32 [K, 4, 2] in pixels of the image, the likeliest pair first, K at most MAX_PAIRS.
         """
-        bars, shrunk = self.bars(image, halved)
-        corners = NO_PAIRS if bars is None else likeliest_pairs(bars, MAX_PAIRS)
-        return ((corners + 0.5) * shrunk - 0.5).astype(np.float32)
+        sight = self.look(image, halved)
+        if sight is None:
+            return NO_PAIRS.astype(np.float32)
+        return ((likeliest_pairs(sight, MAX_PAIRS) + 0.5) * sight.shrunk - 0.5).astype(np.float32)
 
-    def bars(self, image: np.ndarray, halved: np.ndarray | None = None) -> tuple[LitBars | None, int]:
-        """Lit bars in pixels of a reduced image, None in one too small; and image pixels of one of its pixels."""
+    def look(self, image: np.ndarray, halved: np.ndarray | None = None) -> Sight | None:
+        """The lit bars of an image; None of one that is too small. Arguments as of a call."""
         image, shrunk = _reduced(image, halved)
         if min(image.shape[:2]) < SIDE:
-            return None, shrunk
+            return None
         rows = 2 if shrunk == 1 and image.shape[0] * image.shape[1] > DENSE_PIXELS else 1
-        image = image[::rows]
+        scans = self._scans(image[::rows])
         outlines: list[np.ndarray] = []
-        levels: list[int] = []
-        planes = self._planes(image)
-        for level, scaled in enumerate(planes):
-            found = self._outlines(level, scaled[0], rows)
+        sources: list[int] = []
+        for source, scan in enumerate(scans):
+            found = self._outlines(scan, rows)
             outlines += found
-            levels += [level] * len(found)
-        return self._slim(outlines, np.array(levels, np.int64), planes, rows), shrunk
+            sources += [source] * len(found)
+        bars = self._slim(outlines, np.array(sources, np.int64), scans, rows)
+        return Sight(bars, scans[0].light, rows, shrunk)
 
-    def _planes(self, image: np.ndarray) -> list[list[np.ndarray]]:
-        """Of each scale: light, first channel, last channel; without channels where the image has none."""
+    def _scans(self, image: np.ndarray) -> list[Scan]:
+        """What is looked at: brightness at both scales, and the color of a color image at the first one."""
         if image.shape != self._shape:
             self._shape = image.shape
             sizes = [(image.shape[0] >> k, image.shape[1] >> k) for k in range(len(LENGTHS))]
-            self._scratch = [[np.empty(size, np.uint8) for _ in range(6)] for size in sizes]
+            self._scratch = [[np.empty(size, np.uint8) for _ in range(8)] for size in sizes]
         if image.ndim == 2:
-            planes = [[image]]
-        else:
-            light, first, last, middle = self._scratch[0][:4]
-            cv2.split(image, [first, middle, last])
-            cv2.max(first, last, light)
-            planes = [[light, first, last]]
-        for scratch in self._scratch[1:]:
-            size = scratch[0].shape[::-1]
-            finer = [plane[: 2 * size[1], : 2 * size[0]] for plane in planes[-1]]
-            pairs = zip(finer, scratch)
-            planes.append([cv2.resize(plane, size, dst=room, interpolation=cv2.INTER_AREA) for plane, room in pairs])
-        return planes
+            return [Scan(0, image), Scan(1, self._half(image, 3))]
+        first, middle, last, color, light = self._scratch[0][3:]
+        cv2.split(image, [first, middle, last])
+        cv2.max(first, last, color)
+        cv2.addWeighted(color, 0.5, middle, 0.5, 0, dst=light)
+        cv2.subtract(color, middle, dst=color)
+        half_light, half_first, half_last = (self._half(plane, 3 + k) for k, plane in enumerate((light, first, last)))
+        blue, red = (cv2.mean(plane)[0] + 8 for plane in (half_first, half_last))  # 8: a black image has no balance
+        gain = min(max(red / blue, 1 / MAX_GAIN), MAX_GAIN) ** 0.5
+        return [
+            Scan(0, light, first, last, gain),
+            Scan(0, color, first, last, gain),
+            Scan(1, half_light, half_first, half_last, gain),
+        ]
 
-    def _outlines(self, level: int, light: np.ndarray, rows: int) -> Sequence[np.ndarray]:
-        """Outlines of the lights of one scale, int [P, 1, 2] each; of every `rows`-th row of the image."""
-        mask, contrast, top = self._scratch[level][3:6]
+    def _half(self, plane: np.ndarray, at: int) -> np.ndarray:
+        """The plane at half its size, in the scratch memory `at`."""
+        room = self._scratch[1][at]
+        height, width = room.shape
+        return cv2.resize(plane[: 2 * height, : 2 * width], (width, height), dst=room, interpolation=cv2.INTER_AREA)
+
+    def _outlines(self, scan: Scan, rows: int) -> Sequence[np.ndarray]:
+        """Outlines of the lights of a scan, int [P, 1, 2] each; of every `rows`-th row of the image."""
+        mask, contrast, top = self._scratch[scan.halvings][:3]
         height = SIDE // rows | 1
-        cv2.blur(light, (SIDE, height), dst=contrast)
-        cv2.subtract(light, contrast, dst=contrast)
+        cv2.blur(scan.light, (SIDE, height), dst=contrast)
+        cv2.subtract(scan.light, contrast, dst=contrast)
         cv2.dilate(contrast, np.ones((height, SIDE), np.uint8), dst=top)
         cv2.convertScaleAbs(top, dst=top, alpha=SHARE)
         lit = min(max(PEAK_SHARE * cv2.minMaxLoc(contrast)[1], CONTRAST[0]), CONTRAST[1])
@@ -125,21 +141,21 @@ class Scout:
             return ()
         return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
 
-    def _slim(
-        self, outlines: Sequence[np.ndarray], levels: np.ndarray, planes: Sequence[Sequence[np.ndarray]], rows: int
-    ) -> LitBars:
-        """The slim ones, in pixels of the first scale."""
-        bars, levels = measured(outlines, levels, [tinted[1:] for tinted in planes], rows)
+    def _slim(self, outlines: Sequence[np.ndarray], sources: np.ndarray, scans: Sequence[Scan], rows: int) -> LitBars:
+        """The slim ones, in pixels of the reduced image."""
+        bars, sources = measured(outlines, sources, scans, rows)
         slim = (bars.widths <= SLIM * bars.lengths) & (bars.axes[:, 1] > 0.5)  # within 60 degrees of upright
         chosen = []
-        for level, (shortest, longest) in enumerate(LENGTHS):
-            fits = slim & (levels == level) & (bars.lengths >= shortest) & (bars.lengths < longest)
+        for source, scan in enumerate(scans):
+            shortest, longest = LENGTHS[scan.halvings]
+            fits = slim & (sources == source) & (bars.lengths >= shortest) & (bars.lengths < longest)
             kept = np.flatnonzero(fits)
             if len(kept) > MAX_BARS:
                 kept = kept[np.argpartition(-bars.lengths[kept], MAX_BARS)[:MAX_BARS]]
             chosen.append(kept)
         kept = np.concatenate(chosen)
-        return bars.part(kept).enlarged(2.0 ** levels[kept])
+        sizes = np.array([2.0**scan.halvings for scan in scans])
+        return bars.part(kept).enlarged(sizes[sources[kept]])
 
 
 def _reduced(image: np.ndarray, halved: np.ndarray | None) -> tuple[np.ndarray, int]:
