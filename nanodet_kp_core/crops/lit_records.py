@@ -15,8 +15,7 @@ OTHER_LIGHT = PipelineConfig(
     gamma=(0.6, 1.7), brightness=0.12, contrast=(0.3, 2.0), saturation=(0.5, 1.4), hue=6.0, white_balance=(0.8, 1.25),
     motion_blur=0.15, noise=6.0, jpeg=0.2,
 )  # fmt: skip
-"""Dim, blown out, of another white balance, smeared: what cameras make of a scene that the generator exposes well.
-config/armor_s.yaml has the same values."""
+"""Dim, blown out, of another white balance, smeared: what cameras make of a scene that the generator exposes well."""
 
 
 @dataclass(kw_only=True)

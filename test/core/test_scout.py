@@ -10,7 +10,7 @@ from tiny_refiner import make_tiny_refiner
 
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.refinement import scout as scout_module
-from nanodet_kp_core.runtime.refinement.bar_pairs import MAX_GAP, LitBars, Scan, candidate_pairs, measured
+from nanodet_kp_core.runtime.refinement.bar_pairs import MAX_GAP, LitBars, Sight, candidate_pairs, measured
 from nanodet_kp_core.runtime.refinement.scout import MAX_PAIRS, Scout
 
 BLUE, RED = (255, 160, 60), (60, 90, 255)
@@ -205,27 +205,31 @@ def test_images_too_small_for_a_bar(shape):
 
 
 def test_no_bars_and_one_bar_make_no_pairs():
-    bars, sources = measured([], np.zeros(0, np.int64), [])
-    assert len(bars) == len(sources) == 0
+    bars, measurable = measured([])
+    assert len(bars) == len(measurable) == 0
     for count in (0, 1):
-        bars = LitBars(np.zeros((count, 2)), np.ones((count, 2)), np.ones(count), np.ones(count), np.zeros(count))
+        bars = LitBars(np.zeros((count, 2)), np.ones((count, 2)), np.ones(count), np.ones(count))
         assert [len(side) for side in candidate_pairs(bars)] == [0, 0]
 
 
-def test_a_bar_is_measured_along_its_axis():
-    """A rectangle of 31 x 5 pixels, turned by 20 degrees, blue on its outline; in the second of two scans."""
-    quad = cv2.boxPoints(((100, 80), (4, 30), 20))
-    mask = np.zeros((200, 200), np.uint8)
-    cv2.fillPoly(mask, [np.round(quad * 16).astype(np.int32)], 255, cv2.LINE_8, 4)
-    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    blue, red = mask // 5, np.zeros_like(mask)
-    scans = [Scan(0, mask, red, blue), Scan(0, mask, blue, red, 1.25)]
-    bars, sources = measured(outlines, np.ones(1, np.int64), scans)
-    assert sources.tolist() == [1]
-    assert bars.centers[0] == pytest.approx([100, 80], abs=0.6)
-    assert (bars.lengths[0], bars.widths[0]) == (pytest.approx(31, abs=1.5), pytest.approx(5, abs=1.5))
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_bar_is_measured_along_its_axis_and_tinted_at_its_sides(rows):
+    """A rectangle of 31 x 7 pixels, turned by 20 degrees, with a white core in a blue glow; and a speck before it."""
+    quad = cv2.boxPoints(((100, 80), (6, 30), 20))
+    core, glow = cv2.boxPoints(((100, 80), (2, 26), 20)), cv2.boxPoints(((100, 80), (12, 36), 20))
+    mask, blue, red = (np.zeros((200, 200), np.uint8) for _ in range(3))
+    for plane, points, level in ((mask, quad, 255), (blue, glow, 51), (blue, core, 255), (red, core, 255)):
+        cv2.fillPoly(plane, [np.round(points * 16).astype(np.int32)], level, cv2.LINE_8, 4)
+    outlines, _ = cv2.findContours(mask[::rows], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    bars, measurable = measured([np.zeros((1, 1, 2), np.int32), *outlines], rows)
+    assert measurable.tolist() == [1]
+    assert bars.centers[0] == pytest.approx([100, 80], abs=0.6 * rows)
+    assert (bars.lengths[0], bars.widths[0]) == (pytest.approx(31, abs=2), pytest.approx(7, abs=2))
     assert np.degrees(np.arctan2(*bars.axes[0])) == pytest.approx(-20, abs=2)
-    assert bars.tints[0] == pytest.approx(51 * 1.25)
+    blue, red = blue[::rows], red[::rows]
+    for first, last, gain, tint in ((blue, red, 1.0, 51), (red, blue, 1.0, -51), (blue, red, 1.25, 51 * 1.25)):
+        assert Sight(bars, mask[::rows], first, last, gain, rows, 1).tints() == pytest.approx(tint)
+    assert Sight(bars, mask[::rows], None, None, 1.0, rows, 1).tints().tolist() == [0]
 
 
 def test_the_detector_adds_what_the_network_does_not_propose(tmp_path):

@@ -12,8 +12,8 @@ from nanodet_kp_core.runtime.nms import nms
 
 NO_PAIRS = np.zeros((0, 4, 2), np.float32)
 
-WEIGHTS = np.array([-0.88, -2.16, -3.40, -0.09, -2.64, -0.84, 0.91, -1.48, 1.54, -1.72])
-"""Of `pair_features` in the logit that a pair is a plate: logistic regression on 51,223 pairs of rendered images, by
+WEIGHTS = np.array([-0.78, -2.10, -3.19, -0.09, -2.63, -0.93, 1.19, -1.29, 1.15, -1.88])
+"""Of `pair_features` in the logit that a pair is a plate: logistic regression on 51,236 pairs of rendered images, by
 `nanodet-kp fit-scout --images 800 --size 960x720`. They only rank."""
 
 LONGEST_OUTLINE = 160
@@ -26,6 +26,9 @@ BESIDE = np.array([[0.25, -0.7], [0.75, -0.7], [0.25, 0.7], [0.75, 0.7]])
 """Points of the panel above and below the sticker: share of the way from the left to the right bar, then lengths of a
 bar along it, [4, 2]."""
 
+SIDES = np.array([[-0.3, -1], [-0.3, 1], [0, -1], [0, 1], [0.3, -1], [0.3, 1]])
+"""Points of the sides of a bar: along it in lengths, across it in half widths, [6, 2]."""
+
 # Gates: what no plate that faces the camera exceeds. Lengths are those of the bars.
 MAX_LENGTH_RATIO = 2.4
 MIN_GAP, MAX_GAP = 0.7, 5.8  # distance of the bars in lengths
@@ -37,15 +40,13 @@ class LitBars:
     """N lights with an axis.
 
     centers: float64 [N, 2], pixels. axes: float64 [N, 2], unit vectors along the light, pointing down. lengths, widths:
-    float64 [N], pixels. tints: float64 [N], first minus last channel on the outline in gray levels, after the white
-    balance of the scan; 0 in gray images.
+    float64 [N], pixels.
     """
 
     centers: np.ndarray
     axes: np.ndarray
     lengths: np.ndarray
     widths: np.ndarray
-    tints: np.ndarray
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -57,64 +58,65 @@ class LitBars:
     def enlarged(self, factor: np.ndarray) -> LitBars:
         """The same in images that are `factor` [N] times as large."""
         centers = (self.centers + 0.5) * factor[:, None] - 0.5
-        return LitBars(centers, self.axes, self.lengths * factor, self.widths * factor, self.tints)
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One light of one scale: the reduced image, halved `halvings` times more.
-
-    light: uint8 [height, width], where bars are looked for. first, last: its first and last channel; None of a gray
-    image. gain: factor of the first channel and divisor of the last one that make gray what the camera sees on average.
-    """
-
-    halvings: int
-    light: np.ndarray
-    first: np.ndarray | None = None
-    last: np.ndarray | None = None
-    gain: float = 1.0
+        return LitBars(centers, self.axes, self.lengths * factor, self.widths * factor)
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What the scout sees of an image: bars in pixels of the reduced image; light: uint8, of every `rows`-th row of the
-    reduced image; shrunk: how many pixels of the image one of its pixels is wide."""
+    """What the scout sees of an image.
+
+    bars: in pixels of the reduced image. light: uint8 [height, width], of every `rows`-th row of the reduced image.
+    first, last: the same of its first and last channel; None of a gray image. gain: factor of the first channel and
+    divisor of the last one that make gray what the camera sees on average. shrunk: how many pixels of the image one of
+    the reduced image is wide.
+    """
 
     bars: LitBars
     light: np.ndarray
+    first: np.ndarray | None
+    last: np.ndarray | None
+    gain: float
     rows: int
     shrunk: int
 
-    def levels(self, points: np.ndarray) -> np.ndarray:
-        """Gray levels of the light at points [..., 2], float64 [...]; beyond the border those of the border."""
-        height, width = self.light.shape
+    def levels(self, plane: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Gray levels of a plane at points [..., 2], float64 [...]; beyond the border those of the border."""
+        height, width = plane.shape
         x = np.clip(points[..., 0] + 0.5, 0, width - 1).astype(np.intp)
         y = np.clip((points[..., 1] + 0.5) / self.rows, 0, height - 1).astype(np.intp)
-        return self.light[y, x].astype(np.float64)
+        return plane[y, x].astype(np.float64)
+
+    def tints(self) -> np.ndarray:
+        """Of each bar, float64 [N]: first minus last channel along its sides in gray levels, after the white balance; 0
+        in a gray image. The core of a bar may be blown out to white; its sides keep the color."""
+        bars = self.bars
+        if self.first is None or self.last is None:
+            return np.zeros(len(bars))
+        along, across = (SIDES[:, k, None, None] for k in (0, 1))
+        beside = np.stack([-bars.axes[:, 1], bars.axes[:, 0]], axis=1) * bars.widths[:, None] / 2
+        points = bars.centers + along * bars.axes * bars.lengths[:, None] + across * beside
+        return (self.gain * self.levels(self.first, points) - self.levels(self.last, points) / self.gain).mean(axis=0)
 
 
-def measured(
-    outlines: Sequence[np.ndarray], sources: np.ndarray, scans: Sequence[Scan], rows: int = 1
-) -> tuple[LitBars, np.ndarray]:
-    """Lights with an axis from their outlines, in pixels of their scan, and which scan each is of, int64 [N].
+def measured(outlines: Sequence[np.ndarray], rows: int = 1) -> tuple[LitBars, np.ndarray]:
+    """Lights with an axis from their outlines, in the pixels of these, and which outline each is of, int64 [N].
 
     Args:
         outlines: int [P, 1, 2] each, as cv2.findContours gives them. Those of one or two pixels
             are left out, and those of LONGEST_OUTLINE and more.
-        sources: int64 [outlines]: which of `scans` each comes from, ascending.
         rows: of how many rows of the image the outlines have seen one.
     """
     sizes = np.fromiter(map(len, outlines), np.int64, len(outlines))
     kept = np.flatnonzero((sizes > 2) & (sizes < LONGEST_OUTLINE))
-    sources, counts = sources[kept], sizes[kept]
     if not len(kept):
         flat, pairs = np.zeros(0), np.zeros((0, 2))
-        return LitBars(pairs, pairs, flat, flat, flat), sources
+        return LitBars(pairs, pairs, flat, flat), kept
+    counts = sizes[kept]
     pixels = np.concatenate([outlines[k] for k in kept.tolist()])[:, 0]
     starts = np.cumsum(counts) - counts
     first = pixels[starts]
     # From the first pixel of each outline on: the numbers stay small enough for float32.
-    x, y = (pixels - np.repeat(first, counts, axis=0)).T.astype(np.float32)
+    x, y = (pixels - np.repeat(first, counts, axis=0)).T.astype(np.float32, order="C")
     y *= rows
     sums = np.add.reduceat(np.stack([x, y, x * x - y * y, x * y]), starts, axis=1) / counts
     spread, mixed = sums[2] - sums[0] ** 2 + sums[1] ** 2, sums[3] - sums[0] * sums[1]
@@ -128,15 +130,7 @@ def measured(
     centers = first * (1, rows) + axes * along + np.stack([-axes[:, 1], axes[:, 0]], axis=1) * across
     lengths, widths = (high - low + 1).astype(np.float64)
     lengths += (rows - 1) * axes[:, 1]
-    tints = np.zeros(len(counts))
-    parts = [0, *np.searchsorted(sources, np.arange(1, len(scans))).tolist(), len(sources)]
-    for scan, begin, end in zip(scans, parts, parts[1:]):
-        if scan.first is not None and scan.last is not None and begin < end:
-            own = slice(starts[begin], starts[end] if end < len(starts) else None)
-            at = pixels[own, 1] * scan.first.shape[1] + pixels[own, 0]
-            tint = scan.gain * scan.first.reshape(-1).take(at) - scan.last.reshape(-1).take(at) / scan.gain
-            tints[begin:end] = np.add.reduceat(tint, starts[begin:end] - starts[begin]) / counts[begin:end]
-    return LitBars(centers, axes, lengths, widths, tints), sources
+    return LitBars(centers, axes, lengths, widths), kept
 
 
 def likeliest_pairs(sight: Sight, most: int) -> np.ndarray:
@@ -175,11 +169,11 @@ def pair_features(sight: Sight, left: np.ndarray, right: np.ndarray) -> np.ndarr
     axis /= np.hypot(axis[:, 0], axis[:, 1])[:, None]
     apart = gap / lengths
     shapes = bars.widths / bars.lengths
-    tints = np.tanh(bars.tints / 40)
-    cores = sight.levels(bars.centers)
+    tints = np.tanh(sight.tints() / 40)
+    cores = sight.levels(sight.light, bars.centers)
     first, second = cores[left], cores[right]
     points = (bars.centers[left] + between * BESIDE[:, :1, None]) + (axis * lengths[:, None]) * BESIDE[:, 1:, None]
-    around = sight.levels(points).mean(axis=0)
+    around = sight.levels(sight.light, points).mean(axis=0)
     return np.stack(
         [
             np.abs(np.log(bars.lengths[left] / bars.lengths[right])),

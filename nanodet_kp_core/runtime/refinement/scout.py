@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from nanodet_kp_core.runtime.refinement.bar_pairs import NO_PAIRS, LitBars, Scan, Sight, likeliest_pairs, measured
+from nanodet_kp_core.runtime.refinement.bar_pairs import NO_PAIRS, LitBars, Sight, likeliest_pairs, measured
 
 MAX_PIXELS = 500_000
 """An image with more pixels is halved first, as often as needed."""
@@ -87,50 +87,57 @@ class Scout:
         if min(image.shape[:2]) < SIDE:
             return None
         rows = 2 if shrunk == 1 and image.shape[0] * image.shape[1] > DENSE_PIXELS else 1
-        scans = self._scans(image[::rows])
-        outlines: list[np.ndarray] = []
-        sources: list[int] = []
-        for source, scan in enumerate(scans):
-            found = self._outlines(scan, rows)
-            outlines += found
-            sources += [source] * len(found)
-        bars = self._slim(outlines, np.array(sources, np.int64), scans, rows)
-        return Sight(bars, scans[0].light, rows, shrunk)
-
-    def _scans(self, image: np.ndarray) -> list[Scan]:
-        """What is looked at: brightness at both scales, and the color of a color image at the first one."""
+        image = image[::rows]
         if image.shape != self._shape:
             self._shape = image.shape
             sizes = [(image.shape[0] >> k, image.shape[1] >> k) for k in range(len(LENGTHS))]
             self._scratch = [[np.empty(size, np.uint8) for _ in range(8)] for size in sizes]
         if image.ndim == 2:
-            return [Scan(0, image), Scan(1, self._half(image, 3))]
+            bars = self._bars([(0, image), (1, self._half(image))], rows)
+            return Sight(bars, image, None, None, 1.0, rows, shrunk)
         first, middle, last, color, light = self._scratch[0][3:]
         cv2.split(image, [first, middle, last])
         cv2.max(first, last, color)
         cv2.addWeighted(color, 0.5, middle, 0.5, 0, dst=light)
         cv2.subtract(color, middle, dst=color)
-        half_light, half_first, half_last = (self._half(plane, 3 + k) for k, plane in enumerate((light, first, last)))
-        blue, red = (cv2.mean(plane)[0] + 8 for plane in (half_first, half_last))  # 8: a black image has no balance
-        gain = min(max(red / blue, 1 / MAX_GAIN), MAX_GAIN) ** 0.5
-        return [
-            Scan(0, light, first, last, gain),
-            Scan(0, color, first, last, gain),
-            Scan(1, half_light, half_first, half_last, gain),
-        ]
+        bars = self._bars([(0, light), (0, color), (1, self._half(light))], rows)
+        return Sight(bars, light, first, last, _gain(image), rows, shrunk)
 
-    def _half(self, plane: np.ndarray, at: int) -> np.ndarray:
-        """The plane at half its size, in the scratch memory `at`."""
-        room = self._scratch[1][at]
+    def _half(self, plane: np.ndarray) -> np.ndarray:
+        """The plane at half its size."""
+        room = self._scratch[1][3]
         height, width = room.shape
         return cv2.resize(plane[: 2 * height, : 2 * width], (width, height), dst=room, interpolation=cv2.INTER_AREA)
 
-    def _outlines(self, scan: Scan, rows: int) -> Sequence[np.ndarray]:
+    def _bars(self, scans: Sequence[tuple[int, np.ndarray]], rows: int) -> LitBars:
+        """The slim lights of all scans in pixels of the reduced image. A scan: the scale, and what is looked at."""
+        outlines: list[np.ndarray] = []
+        sources: list[int] = []
+        for source, (scale, light) in enumerate(scans):
+            found = self._outlines(scale, light, rows)
+            outlines += found
+            sources += [source] * len(found)
+        bars, measurable = measured(outlines, rows)
+        of_scan = np.array(sources, np.int64)[measurable]
+        slim = (bars.widths <= SLIM * bars.lengths) & (bars.axes[:, 1] > 0.5)  # within 60 degrees of upright
+        chosen = []
+        for source, (scale, _) in enumerate(scans):
+            shortest, longest = LENGTHS[scale]
+            fits = slim & (of_scan == source) & (bars.lengths >= shortest) & (bars.lengths < longest)
+            kept = np.flatnonzero(fits)
+            if len(kept) > MAX_BARS:
+                kept = kept[np.argpartition(-bars.lengths[kept], MAX_BARS)[:MAX_BARS]]
+            chosen.append(kept)
+        kept = np.concatenate(chosen)
+        sizes = np.array([2.0**scale for scale, _ in scans])
+        return bars.part(kept).enlarged(sizes[of_scan[kept]])
+
+    def _outlines(self, scale: int, light: np.ndarray, rows: int) -> Sequence[np.ndarray]:
         """Outlines of the lights of a scan, int [P, 1, 2] each; of every `rows`-th row of the image."""
-        mask, contrast, top = self._scratch[scan.halvings][:3]
+        mask, contrast, top = self._scratch[scale][:3]
         height = SIDE // rows | 1
-        cv2.blur(scan.light, (SIDE, height), dst=contrast)
-        cv2.subtract(scan.light, contrast, dst=contrast)
+        cv2.blur(light, (SIDE, height), dst=contrast)
+        cv2.subtract(light, contrast, dst=contrast)
         cv2.dilate(contrast, np.ones((height, SIDE), np.uint8), dst=top)
         cv2.convertScaleAbs(top, dst=top, alpha=SHARE)
         lit = min(max(PEAK_SHARE * cv2.minMaxLoc(contrast)[1], CONTRAST[0]), CONTRAST[1])
@@ -141,21 +148,11 @@ class Scout:
             return ()
         return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
 
-    def _slim(self, outlines: Sequence[np.ndarray], sources: np.ndarray, scans: Sequence[Scan], rows: int) -> LitBars:
-        """The slim ones, in pixels of the reduced image."""
-        bars, sources = measured(outlines, sources, scans, rows)
-        slim = (bars.widths <= SLIM * bars.lengths) & (bars.axes[:, 1] > 0.5)  # within 60 degrees of upright
-        chosen = []
-        for source, scan in enumerate(scans):
-            shortest, longest = LENGTHS[scan.halvings]
-            fits = slim & (sources == source) & (bars.lengths >= shortest) & (bars.lengths < longest)
-            kept = np.flatnonzero(fits)
-            if len(kept) > MAX_BARS:
-                kept = kept[np.argpartition(-bars.lengths[kept], MAX_BARS)[:MAX_BARS]]
-            chosen.append(kept)
-        kept = np.concatenate(chosen)
-        sizes = np.array([2.0**scan.halvings for scan in scans])
-        return bars.part(kept).enlarged(sizes[sources[kept]])
+
+def _gain(image: np.ndarray) -> float:
+    """Of the first channel; the last one is divided by it. Every eighth pixel tells the mean."""
+    blue, red = image[::8, ::8, ::2].mean(axis=(0, 1)) + 8  # 8: a black image has no balance
+    return float(min(max(red / blue, 1 / MAX_GAIN), MAX_GAIN) ** 0.5)
 
 
 def _reduced(image: np.ndarray, halved: np.ndarray | None) -> tuple[np.ndarray, int]:
