@@ -5,6 +5,7 @@ import numpy as np
 from nanodet_kp_core.runtime.refinement.bar_rules import LEAST_GAP, new_pairs, possible_plates, share_a_bar
 
 PLATE = np.array([[0, 0], [0, 20], [48, 20], [48, 0]], np.float32)
+SIZE = (640, 480)
 NONE = np.zeros((0, 4, 2), np.float32)
 
 
@@ -16,31 +17,45 @@ def between(first, second):
 def test_bars_too_near_to_each_other_are_no_plate():
     narrow = PLATE * ((LEAST_GAP - 0.05) * 20 / 48, 1)
     steep = PLATE * ((LEAST_GAP + 0.05) * 20 / 48, 1) + (100, 0)
-    assert possible_plates(np.stack([narrow, steep])).tolist() == [1]
+    assert possible_plates(np.stack([narrow, steep]), SIZE).tolist() == [1]
 
 
 def test_a_bar_belongs_to_the_better_plate():
     right = PLATE + (70, 0)
     middle = between(PLATE, right) + 1
-    assert possible_plates(np.stack([PLATE, right, middle])).tolist() == [0, 1]
-    assert possible_plates(np.stack([middle, PLATE, right])).tolist() == [0]  # both others have a bar of the best one
+    assert possible_plates(np.stack([PLATE, right, middle]), SIZE).tolist() == [0, 1]
+    # Both others have a bar of the best one.
+    assert possible_plates(np.stack([middle, PLATE, right]), SIZE).tolist() == [0]
 
 
 def test_a_plate_that_lost_takes_no_bar_from_others():
     right, far = PLATE + (70, 0), PLATE + (140, 0)
     chain = np.stack([PLATE, between(PLATE, right), between(right, far), far])
     # The second loses to the first; so its other bar is free, and the fourth takes the third's.
-    assert possible_plates(chain).tolist() == [0, 2]
+    assert possible_plates(chain, SIZE).tolist() == [0, 2]
 
 
 def test_neighboring_plates_of_one_robot_both_stay():
     neighbor = PLATE * (0.6, 1) + (48 + 0.45 * 20, 0)
-    assert possible_plates(np.stack([PLATE, neighbor])).tolist() == [0, 1]
+    assert possible_plates(np.stack([PLATE, neighbor]), SIZE).tolist() == [0, 1]
+
+
+def test_the_center_of_a_plate_lies_in_the_image():
+    """Half of the plate may lie beyond each border, and no more; a plate outside takes no bar from one inside."""
+    width, height = SIZE
+    for step, start in (
+        ((1, 0), (-24, 50)),
+        ((-1, 0), (width - 25, 50)),
+        ((0, 1), (50, -10)),
+        ((0, -1), (50, height - 11)),
+    ):
+        inside, outside = PLATE + start + step, PLATE + start - np.array(step) * 2
+        assert possible_plates(np.stack([outside, inside]), SIZE).tolist() == [1]
 
 
 def test_nothing_to_judge():
-    assert possible_plates(NONE).tolist() == []
-    assert possible_plates(PLATE[None]).tolist() == [0]
+    assert possible_plates(NONE, SIZE).tolist() == []
+    assert possible_plates(PLATE[None], SIZE).tolist() == [0]
     assert len(new_pairs(NONE, PLATE[None], np.ones(1))) == 0
     assert np.array_equal(new_pairs(PLATE[None], NONE, np.ones(0)), PLATE[None])
 

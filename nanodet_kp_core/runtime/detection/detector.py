@@ -255,7 +255,7 @@ class Detector:
         corners = found.corners
         if refiner.bars is not None:
             corners = refiner.bars(image, corners, channel_order, halved)
-        kept = possible_plates(corners) if refiner.metadata.light_bars else np.arange(len(corners))
+        kept = possible_plates(corners, image.shape[1::-1]) if refiner.metadata.light_bars else np.arange(len(corners))
         self.number_logits = found.number_logits[kept]
         return Detections(
             scores=found.scores[kept],

@@ -23,18 +23,21 @@ CLAIM_SCORE = 0.5
 """Score from which a proposal of the network claims its light bars: the scout's pairs with one of them are dropped."""
 
 
-def possible_plates(corners: np.ndarray) -> np.ndarray:
+def possible_plates(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Indices int64 [M] of the plates that the rules allow, in the order of `corners`.
 
-    The bars of a plate are at least LEAST_GAP apart. A bar belongs to one plate: of two plates with the same bar the
-    first stays.
+    The center of a plate lies in the image: of another one most corners are a guess. The bars of a plate are at least
+    LEAST_GAP apart. A bar belongs to one plate: of two plates with the same bar the first stays.
 
     Args:
-        corners: float [K, 4, 2], the best plate first.
+        corners: float [K, 4, 2], the best plate first, in pixels of an image of `size` (width, height).
     """
     ends = _ends(corners)
-    gaps = np.abs(ends[:, 1].mean(axis=1) - ends[:, 0].mean(axis=1))
-    kept = np.flatnonzero(gaps >= LEAST_GAP * _lengths(ends).mean(axis=1))
+    middles = ends.mean(axis=2)
+    centers = middles.mean(axis=1) + (0.5 + 0.5j)
+    inside = (centers.real >= 0) & (centers.real <= size[0]) & (centers.imag >= 0) & (centers.imag <= size[1])
+    gaps = np.abs(middles[:, 1] - middles[:, 0])
+    kept = np.flatnonzero(inside & (gaps >= LEAST_GAP * _lengths(ends).mean(axis=1)))
     if len(kept) < 2:
         return kept
     shares = share_a_bar(corners[kept], corners[kept], SHARED)
