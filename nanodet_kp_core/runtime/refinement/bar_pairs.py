@@ -12,15 +12,15 @@ from nanodet_kp_core.runtime.nms import nms
 
 NO_PAIRS = np.zeros((0, 4, 2), np.float32)
 
-WEIGHTS = np.array([-0.78, -2.10, -3.19, -0.09, -2.63, -0.93, 1.19, -1.29, 1.15, -1.88])
-"""Of `pair_features` in the logit that a pair is a plate: logistic regression on 51,236 pairs of rendered images, by
+WEIGHTS = np.array([-0.66, -2.17, -3.05, -0.09, -2.60, -0.92, 1.04, -1.33, 1.21, -1.85])
+"""Of `pair_features` in the logit that a pair is a plate: logistic regression on 46,737 pairs of rendered images, by
 `nanodet-kp fit-scout --images 800 --size 960x720`. They only rank."""
 
 LONGEST_OUTLINE = 160
-"""Pixels of the outline of a bar 60 pixels long; longer lights are lamps and strips, or near enough for the network."""
+"""Pixels of an outline; longer ones are those of lamps and strips, or of bars near enough for the network."""
 
 SAME_PAIR = 0.6
-"""IoU above which two pairs are one pair, seen at two scales."""
+"""IoU above which two pairs are one pair, seen in two lights."""
 
 BESIDE = np.array([[0.25, -0.7], [0.75, -0.7], [0.25, 0.7], [0.75, 0.7]])
 """Points of the panel above and below the sticker: share of the way from the left to the right bar, then lengths of a
@@ -54,11 +54,6 @@ class LitBars:
     def part(self, chosen: np.ndarray) -> LitBars:
         """Those with the indices `chosen`."""
         return LitBars(*(getattr(self, field.name)[chosen] for field in fields(self)))
-
-    def enlarged(self, factor: np.ndarray) -> LitBars:
-        """The same in images that are `factor` [N] times as large."""
-        centers = (self.centers + 0.5) * factor[:, None] - 0.5
-        return LitBars(centers, self.axes, self.lengths * factor, self.widths * factor)
 
 
 @dataclass(frozen=True)
@@ -98,26 +93,26 @@ class Sight:
         return (self.gain * self.levels(self.first, points) - self.levels(self.last, points) / self.gain).mean(axis=0)
 
 
-def measured(outlines: Sequence[np.ndarray], rows: int = 1) -> tuple[LitBars, np.ndarray]:
-    """Lights with an axis from their outlines, in the pixels of these, and which outline each is of, int64 [N].
+def measured(outlines: Sequence[np.ndarray], rows: np.ndarray) -> tuple[LitBars, np.ndarray]:
+    """Lights with an axis from their outlines, in pixels of the reduced image, and which outline each is of, int64 [N].
 
     Args:
         outlines: int [P, 1, 2] each, as cv2.findContours gives them. Those of one or two pixels
             are left out, and those of LONGEST_OUTLINE and more.
-        rows: of how many rows of the image the outlines have seen one.
+        rows: int64 [outlines]: of how many rows of the reduced image each has seen one.
     """
     sizes = np.fromiter(map(len, outlines), np.int64, len(outlines))
     kept = np.flatnonzero((sizes > 2) & (sizes < LONGEST_OUTLINE))
     if not len(kept):
         flat, pairs = np.zeros(0), np.zeros((0, 2))
         return LitBars(pairs, pairs, flat, flat), kept
-    counts = sizes[kept]
+    counts, rows = sizes[kept], rows[kept]
     pixels = np.concatenate([outlines[k] for k in kept.tolist()])[:, 0]
     starts = np.cumsum(counts) - counts
     first = pixels[starts]
     # From the first pixel of each outline on: the numbers stay small enough for float32.
     x, y = (pixels - np.repeat(first, counts, axis=0)).T.astype(np.float32, order="C")
-    y *= rows
+    y *= np.repeat(rows, counts)
     sums = np.add.reduceat(np.stack([x, y, x * x - y * y, x * y]), starts, axis=1) / counts
     spread, mixed = sums[2] - sums[0] ** 2 + sums[1] ** 2, sums[3] - sums[0] * sums[1]
     angles = 0.5 * np.arctan2(2 * mixed, spread - 1e-3)  # a disc stands upright
@@ -127,7 +122,11 @@ def measured(outlines: Sequence[np.ndarray], rows: int = 1) -> tuple[LitBars, np
     sides = np.stack([x * axis_x + y * axis_y, y * axis_x - x * axis_y])  # along and across
     low, high = np.minimum.reduceat(sides, starts, axis=1), np.maximum.reduceat(sides, starts, axis=1)
     along, across = (low + high)[:, :, None] / 2
-    centers = first * (1, rows) + axes * along + np.stack([-axes[:, 1], axes[:, 0]], axis=1) * across
+    centers = (
+        first * np.stack([np.ones_like(rows), rows], axis=1)
+        + axes * along
+        + np.stack([-axes[:, 1], axes[:, 0]], axis=1) * across
+    )
     lengths, widths = (high - low + 1).astype(np.float64)
     lengths += (rows - 1) * axes[:, 1]
     return LitBars(centers, axes, lengths, widths), kept

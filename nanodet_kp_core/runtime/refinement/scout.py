@@ -2,7 +2,7 @@
 
 The detector sees a reduced image, in which a far plate is a few pixels wide. A lit bar is bright and slim at any
 distance, and the two bars of a plate are alike. A pair of such bars need not be a plate: the second stage decides. The
-scout makes one pass over the image at two scales and works on all bars and all pairs at once.
+scout makes one pass over the image and works on all bars and all pairs at once.
 
 In a color image it looks at brightness and at color. In brightness the white core of a bar that is blown out stands out
 from the halo of its color. In color a dim bar stands out beside a bright one, and from what is white.
@@ -24,6 +24,9 @@ DENSE_PIXELS = 150_000
 """In an image with more pixels that was not halved, the scout looks at every second row: that takes three quarters of
 the time. Lens and color filter spread every bar over more than one row, so each one still shows."""
 
+COLOR_ROWS = 2
+"""Of so many rows the scout looks at the color of one: all rows show no more."""
+
 SIDE = 15
 """Side in pixels of the square that counts as the surroundings of a pixel."""
 
@@ -37,19 +40,19 @@ PEAK_SHARE = 0.2
 SHARE = 0.5
 """A lit pixel has more than this share of the highest contrast around it: a halo is no part of a bar."""
 
-LENGTHS = ((3.0, 28.0), (11.0, np.inf))
-"""Lengths in pixels of the bars that each scale looks for; the second scale has half the size. A bar much longer than
-SIDE loses its middle: the surroundings of a pixel there are the bar itself."""
+LENGTHS = (3.0, 45.0)
+"""Lengths in pixels of the bars that are looked for. The network finds plates with longer ones; a look at half the size
+for them finds no other plate."""
 
 SLIM = 1.6
 """A light wider than this times its length is no bar."""
 
 MAX_RUNS = 10_000
-"""Upright runs of lit pixels in one scan. A scan with more, such as noise or a screen, is left out. This bounds the
+"""Upright runs of lit pixels in one light. A light with more, such as noise or a screen, is left out. This bounds the
 number of outlines, and so the scout's time."""
 
 MAX_BARS = 48
-"""Bars of one scan that are paired, the longest first."""
+"""Bars of one light that are paired, the longest first."""
 
 MAX_PAIRS = 8
 """Proposals of one image, the likeliest first."""
@@ -64,7 +67,7 @@ class Scout:
 
     def __init__(self) -> None:
         self._shape: tuple[int, ...] = ()
-        self._scratch: list[list[np.ndarray]] = []
+        self._scratch: list[np.ndarray] = []
 
     def __call__(self, image: np.ndarray, halved: np.ndarray | None = None) -> np.ndarray:
         """Pairs of lit bars of an image.
@@ -90,51 +93,40 @@ class Scout:
         image = image[::rows]
         if image.shape != self._shape:
             self._shape = image.shape
-            sizes = [(image.shape[0] >> k, image.shape[1] >> k) for k in range(len(LENGTHS))]
-            self._scratch = [[np.empty(size, np.uint8) for _ in range(8)] for size in sizes]
+            self._scratch = [np.empty(image.shape[:2], np.uint8) for _ in range(8)]
         if image.ndim == 2:
-            bars = self._bars([(0, image), (1, self._half(image))], rows)
-            return Sight(bars, image, None, None, 1.0, rows, shrunk)
-        first, middle, last, color, light = self._scratch[0][3:]
+            return Sight(self._bars([(image, rows)]), image, None, None, 1.0, rows, shrunk)
+        first, middle, last, color, light = self._scratch[3:]
         cv2.split(image, [first, middle, last])
         cv2.max(first, last, color)
         cv2.addWeighted(color, 0.5, middle, 0.5, 0, dst=light)
-        cv2.subtract(color, middle, dst=color)
-        bars = self._bars([(0, light), (0, color), (1, self._half(light))], rows)
-        return Sight(bars, light, first, last, _gain(image), rows, shrunk)
+        thinned = slice(None, None, COLOR_ROWS // rows)
+        color = cv2.subtract(color[thinned], middle[thinned], dst=color[: len(color[thinned])])
+        return Sight(self._bars([(light, rows), (color, COLOR_ROWS)]), light, first, last, _gain(image), rows, shrunk)
 
-    def _half(self, plane: np.ndarray) -> np.ndarray:
-        """The plane at half its size."""
-        room = self._scratch[1][3]
-        height, width = room.shape
-        return cv2.resize(plane[: 2 * height, : 2 * width], (width, height), dst=room, interpolation=cv2.INTER_AREA)
-
-    def _bars(self, scans: Sequence[tuple[int, np.ndarray]], rows: int) -> LitBars:
-        """The slim lights of all scans in pixels of the reduced image. A scan: the scale, and what is looked at."""
+    def _bars(self, lights: Sequence[tuple[np.ndarray, int]]) -> LitBars:
+        """The slim bars of all lights. A light: the plane, and of how many rows of the reduced image it has one."""
         outlines: list[np.ndarray] = []
-        sources: list[int] = []
-        for source, (scale, light) in enumerate(scans):
-            found = self._outlines(scale, light, rows)
+        counts = []
+        for light, rows in lights:
+            found = self._outlines(light, rows)
             outlines += found
-            sources += [source] * len(found)
-        bars, measurable = measured(outlines, rows)
-        of_scan = np.array(sources, np.int64)[measurable]
-        slim = (bars.widths <= SLIM * bars.lengths) & (bars.axes[:, 1] > 0.5)  # within 60 degrees of upright
+            counts.append(len(found))
+        bars, measurable = measured(outlines, np.repeat([rows for _, rows in lights], counts))
+        of_light = np.repeat(np.arange(len(lights)), counts)[measurable]
+        fits = (bars.lengths >= LENGTHS[0]) & (bars.lengths < LENGTHS[1]) & (bars.widths <= SLIM * bars.lengths)
+        fits &= bars.axes[:, 1] > 0.5  # within 60 degrees of upright
         chosen = []
-        for source, (scale, _) in enumerate(scans):
-            shortest, longest = LENGTHS[scale]
-            fits = slim & (of_scan == source) & (bars.lengths >= shortest) & (bars.lengths < longest)
-            kept = np.flatnonzero(fits)
+        for k in range(len(lights)):
+            kept = np.flatnonzero(fits & (of_light == k))
             if len(kept) > MAX_BARS:
                 kept = kept[np.argpartition(-bars.lengths[kept], MAX_BARS)[:MAX_BARS]]
             chosen.append(kept)
-        kept = np.concatenate(chosen)
-        sizes = np.array([2.0**scale for scale, _ in scans])
-        return bars.part(kept).enlarged(sizes[of_scan[kept]])
+        return bars.part(np.concatenate(chosen))
 
-    def _outlines(self, scale: int, light: np.ndarray, rows: int) -> Sequence[np.ndarray]:
-        """Outlines of the lights of a scan, int [P, 1, 2] each; of every `rows`-th row of the image."""
-        mask, contrast, top = self._scratch[scale][:3]
+    def _outlines(self, light: np.ndarray, rows: int) -> Sequence[np.ndarray]:
+        """Outlines of what is lit, int [P, 1, 2] each; `light` is every `rows`-th row of the reduced image."""
+        mask, contrast, top = (plane[: len(light)] for plane in self._scratch[:3])
         height = SIDE // rows | 1
         cv2.blur(light, (SIDE, height), dst=contrast)
         cv2.subtract(light, contrast, dst=contrast)
