@@ -93,15 +93,16 @@ class Scout:
         image = image[::rows]
         if image.shape != self._shape:
             self._shape = image.shape
-            self._scratch = [np.empty(image.shape[:2], np.uint8) for _ in range(8)]
+            self._scratch = [np.empty(image.shape[:2], np.uint8) for _ in range(9)]
         if image.ndim == 2:
             return Sight(self._bars([(image, rows)]), image, None, None, 1.0, rows, shrunk)
-        first, middle, last, color, light = self._scratch[3:]
+        first, middle, last, outer, light, color = self._scratch[3:]
         cv2.split(image, [first, middle, last])
-        cv2.max(first, last, color)
-        cv2.addWeighted(color, 0.5, middle, 0.5, 0, dst=light)
+        cv2.max(first, last, outer)
+        cv2.addWeighted(outer, 0.5, middle, 0.5, 0, dst=light)
         thinned = slice(None, None, COLOR_ROWS // rows)
-        color = cv2.subtract(color[thinned], middle[thinned], dst=color[: len(color[thinned])])
+        color = color[: len(outer[thinned])]
+        cv2.subtract(outer[thinned], middle[thinned], dst=color)
         return Sight(self._bars([(light, rows), (color, COLOR_ROWS)]), light, first, last, _gain(image), rows, shrunk)
 
     def _bars(self, lights: Sequence[tuple[np.ndarray, int]]) -> LitBars:
@@ -142,9 +143,9 @@ class Scout:
 
 
 def _gain(image: np.ndarray) -> float:
-    """Of the first channel; the last one is divided by it. Every eighth pixel tells the mean."""
-    blue, red = image[::8, ::8, ::2].mean(axis=(0, 1)) + 8  # 8: a black image has no balance
-    return float(min(max(red / blue, 1 / MAX_GAIN), MAX_GAIN) ** 0.5)
+    """Factor of the first channel and divisor of the last one that bring their means together."""
+    first, last = image[::8, ::8, ::2].mean(axis=(0, 1)) + 8  # a black image has no balance
+    return float(min(max(last / first, 1 / MAX_GAIN), MAX_GAIN) ** 0.5)
 
 
 def _reduced(image: np.ndarray, halved: np.ndarray | None) -> tuple[np.ndarray, int]:
