@@ -138,7 +138,8 @@ class CropTraining(ABC):
 
 def changed_light(images: Tensor, random: torch.Generator) -> Tensor:
     """Crops uint8 [N, height, width, 3] under another light: gamma, exposure, white balance, haze, noise; float [N, 3,
-    height, width]. Half of them change little; the others are dimmer, in haze, or of other colors."""
+    height, width]. Half of them change little; the others are dimmer, blown out, in haze, or of
+    other colors."""
 
     def draw(low: float, high: float, channels: int = 1) -> Tensor:
         return torch.empty(len(images), channels, 1, 1).uniform_(low, high, generator=random)

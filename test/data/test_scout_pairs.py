@@ -51,6 +51,6 @@ def test_the_script_prints_the_line_to_copy():
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     line = done.stdout.splitlines()[-1]
-    assert line.startswith("WEIGHTS = np.array([") and line.endswith("])")
-    weights = np.fromstring(line[len("WEIGHTS = np.array([") : -2], sep=",")
+    assert line.startswith("WEIGHTS = np.array([-") and line.endswith("])")
+    weights = np.array(line[len("WEIGHTS = np.array([") : -2].split(","), float)
     assert weights.shape == WEIGHTS.shape and (weights[[1, 2, 4]] < 0).all()  # shifted, turned, close together

@@ -88,7 +88,7 @@ class Sight:
         if self.first is None or self.last is None:
             return np.zeros(len(bars))
         along, across = (SIDES[:, k, None, None] for k in (0, 1))
-        beside = np.stack([-bars.axes[:, 1], bars.axes[:, 0]], axis=1) * bars.widths[:, None] / 2
+        beside = _turned(bars.axes) * bars.widths[:, None] / 2
         points = bars.centers + along * bars.axes * bars.lengths[:, None] + across * beside
         return (self.gain * self.levels(self.first, points) - self.levels(self.last, points) / self.gain).mean(axis=0)
 
@@ -108,11 +108,11 @@ def measured(outlines: Sequence[np.ndarray], rows: np.ndarray) -> tuple[LitBars,
         return LitBars(pairs, pairs, flat, flat), kept
     counts, rows = sizes[kept], rows[kept]
     pixels = np.concatenate([outlines[k] for k in kept.tolist()])[:, 0]
+    pixels[:, 1] *= np.repeat(rows, counts)
     starts = np.cumsum(counts) - counts
     first = pixels[starts]
     # From the first pixel of each outline on: the numbers stay small enough for float32.
     x, y = (pixels - np.repeat(first, counts, axis=0)).T.astype(np.float32, order="C")
-    y *= np.repeat(rows, counts)
     sums = np.add.reduceat(np.stack([x, y, x * x - y * y, x * y]), starts, axis=1) / counts
     spread, mixed = sums[2] - sums[0] ** 2 + sums[1] ** 2, sums[3] - sums[0] * sums[1]
     angles = 0.5 * np.arctan2(2 * mixed, spread - 1e-3)  # a disc stands upright
@@ -122,11 +122,7 @@ def measured(outlines: Sequence[np.ndarray], rows: np.ndarray) -> tuple[LitBars,
     sides = np.stack([x * axis_x + y * axis_y, y * axis_x - x * axis_y])  # along and across
     low, high = np.minimum.reduceat(sides, starts, axis=1), np.maximum.reduceat(sides, starts, axis=1)
     along, across = (low + high)[:, :, None] / 2
-    centers = (
-        first * np.stack([np.ones_like(rows), rows], axis=1)
-        + axes * along
-        + np.stack([-axes[:, 1], axes[:, 0]], axis=1) * across
-    )
+    centers = first + axes * along + _turned(axes) * across
     lengths, widths = (high - low + 1).astype(np.float64)
     lengths += (rows - 1) * axes[:, 1]
     return LitBars(centers, axes, lengths, widths), kept
@@ -195,6 +191,11 @@ def corners_of_pairs(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.n
     half = bars.axes * (bars.lengths[:, None] / 2)
     ends = np.stack([bars.centers - half, bars.centers + half], axis=1)
     return np.concatenate([ends[left], ends[right][:, ::-1]], axis=1)
+
+
+def _turned(axes: np.ndarray) -> np.ndarray:
+    """The unit vectors [N, 2] across these."""
+    return np.stack([-axes[:, 1], axes[:, 0]], axis=1)
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
