@@ -22,12 +22,12 @@ LONGEST_OUTLINE = 160
 SAME_PAIR = 0.6
 """IoU above which two pairs are one pair, seen in two lights."""
 
-BESIDE = np.array([[0.25, -0.7], [0.75, -0.7], [0.25, 0.7], [0.75, 0.7]])
+BESIDE = np.array([[0.25, 0.75, 0.25, 0.75], [-0.7, -0.7, 0.7, 0.7]])[..., None]
 """Points of the panel above and below the sticker: share of the way from the left to the right bar, then lengths of a
-bar along it, [4, 2]."""
+bar along it, [2, 4, 1]."""
 
-SIDES = np.array([[-0.3, -1], [-0.3, 1], [0, -1], [0, 1], [0.3, -1], [0.3, 1]])
-"""Points of the sides of a bar: along it in lengths, across it in half widths, [6, 2]."""
+SIDES = np.array([[-0.3, -0.3, 0, 0, 0.3, 0.3], [-1, 1, -1, 1, -1, 1]])[..., None]
+"""Points of the sides of a bar: along it in lengths, across it in half widths, [2, 6, 1]."""
 
 # Gates: what no plate that faces the camera exceeds. Lengths are those of the bars.
 MAX_LENGTH_RATIO = 2.4
@@ -37,9 +37,9 @@ MAX_TURN = 0.45  # sine of the angle between the bars
 
 @dataclass(frozen=True)
 class LitBars:
-    """N lights with an axis.
+    """N lights with an axis. Points and directions are complex numbers x + iy: a distance or a turn is one operation.
 
-    centers: float64 [N, 2], pixels. axes: float64 [N, 2], unit vectors along the light, pointing down. lengths, widths:
+    centers: complex128 [N], pixels. axes: complex128 [N], unit vectors along the light, pointing down. lengths, widths:
     float64 [N], pixels.
     """
 
@@ -75,10 +75,10 @@ class Sight:
     shrunk: int
 
     def levels(self, plane: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Gray levels of a plane at points [..., 2], float64 [...]; beyond the border those of the border."""
+        """Gray levels of a plane at points, complex [...]: float64 [...]; beyond the border those of the border."""
         height, width = plane.shape
-        x = np.clip(points[..., 0] + 0.5, 0, width - 1).astype(np.intp)
-        y = np.clip((points[..., 1] + 0.5) / self.rows, 0, height - 1).astype(np.intp)
+        x = np.clip(points.real + 0.5, 0, width - 1).astype(np.intp)
+        y = np.clip((points.imag + 0.5) / self.rows, 0, height - 1).astype(np.intp)
         return plane[y, x].astype(np.float64)
 
     def tints(self) -> np.ndarray:
@@ -87,9 +87,7 @@ class Sight:
         bars = self.bars
         if self.first is None or self.last is None:
             return np.zeros(len(bars))
-        along, across = (SIDES[:, k, None, None] for k in (0, 1))
-        beside = _turned(bars.axes) * bars.widths[:, None] / 2
-        points = bars.centers + along * bars.axes * bars.lengths[:, None] + across * beside
+        points = bars.centers + bars.axes * (SIDES[0] * bars.lengths + SIDES[1] * (0.5j * bars.widths))
         return (self.gain * self.levels(self.first, points) - self.levels(self.last, points) / self.gain).mean(axis=0)
 
 
@@ -97,35 +95,33 @@ def measured(outlines: Sequence[np.ndarray], rows: np.ndarray) -> tuple[LitBars,
     """Lights with an axis from their outlines, in pixels of the reduced image, and which outline each is of, int64 [N].
 
     Args:
-        outlines: int [P, 1, 2] each, as cv2.findContours gives them. Those of one or two pixels
+        outlines: int32 [P, 1, 2] each, as cv2.findContours gives them. Those of one or two pixels
             are left out, and those of LONGEST_OUTLINE and more.
         rows: int64 [outlines]: of how many rows of the reduced image each has seen one.
     """
     sizes = np.fromiter(map(len, outlines), np.int64, len(outlines))
     kept = np.flatnonzero((sizes > 2) & (sizes < LONGEST_OUTLINE))
     if not len(kept):
-        flat, pairs = np.zeros(0), np.zeros((0, 2))
-        return LitBars(pairs, pairs, flat, flat), kept
+        return LitBars(np.zeros(0, complex), np.zeros(0, complex), np.zeros(0), np.zeros(0)), kept
     counts, rows = sizes[kept], rows[kept]
-    pixels = np.concatenate([outlines[k] for k in kept.tolist()])[:, 0]
-    pixels[:, 1] *= np.repeat(rows, counts)
+    points = np.concatenate([outlines[k] for k in kept.tolist()]).astype(np.float32).view(np.complex64).ravel()
+    points.imag *= np.repeat(rows, counts)
     starts = np.cumsum(counts) - counts
-    first = pixels[starts]
     # From the first pixel of each outline on: the numbers stay small enough for float32.
-    x, y = (pixels - np.repeat(first, counts, axis=0)).T.astype(np.float32, order="C")
-    sums = np.add.reduceat(np.stack([x, y, x * x - y * y, x * y]), starts, axis=1) / counts
-    spread, mixed = sums[2] - sums[0] ** 2 + sums[1] ** 2, sums[3] - sums[0] * sums[1]
-    angles = 0.5 * np.arctan2(2 * mixed, spread - 1e-3)  # a disc stands upright
-    axes = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    axes[axes[:, 1] < 0] *= -1
-    axis_x, axis_y = np.repeat(axes.astype(np.float32), counts, axis=0).T
-    sides = np.stack([x * axis_x + y * axis_y, y * axis_x - x * axis_y])  # along and across
+    first = points[starts]
+    points -= np.repeat(first, counts)
+    means = np.add.reduceat(points, starts) / counts
+    # The variance of complex numbers points along twice the angle of their axis. A disc stands upright.
+    axes = np.sqrt(np.add.reduceat(points * points, starts) / counts - means**2 - 1e-3)
+    axes /= np.abs(axes)
+    axes[axes.imag < 0] *= -1
+    points *= np.repeat(axes.conj().astype(np.complex64), counts)
+    sides = np.stack([points.real, points.imag])  # along and across
     low, high = np.minimum.reduceat(sides, starts, axis=1), np.maximum.reduceat(sides, starts, axis=1)
-    along, across = (low + high)[:, :, None] / 2
-    centers = first + axes * along + _turned(axes) * across
+    along, across = (low + high) / 2
     lengths, widths = (high - low + 1).astype(np.float64)
-    lengths += (rows - 1) * axes[:, 1]
-    return LitBars(centers, axes, lengths, widths), kept
+    lengths += (rows - 1) * axes.imag
+    return LitBars(first + axes * (along + 1j * across), axes, lengths, widths), kept
 
 
 def likeliest_pairs(sight: Sight, most: int) -> np.ndarray:
@@ -142,14 +138,13 @@ def likeliest_pairs(sight: Sight, most: int) -> np.ndarray:
 
 def candidate_pairs(bars: LitBars) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the left and of the right bar of all pairs inside the gates, int64 [K] each."""
-    x, y = bars.centers.T
+    x, y, half = (side.astype(np.float32) for side in (bars.centers.real, bars.centers.imag, bars.lengths / 2))
     across, down = x - x[:, None], y - y[:, None]  # [left, right]
-    length = bars.lengths + bars.lengths[:, None]
-    gap = across**2 + down**2
-    fits = (across > 0.5 * np.abs(down)) & (gap > (MIN_GAP / 2 * length) ** 2) & (gap < (MAX_GAP / 2 * length) ** 2)
-    left, right = np.nonzero(fits)
+    gap, square = across**2 + down**2, (half + half[:, None]) ** 2
+    fits = (across > 0.5 * np.abs(down)) & (gap > MIN_GAP**2 * square) & (gap < MAX_GAP**2 * square)
+    left, right = np.divmod(np.flatnonzero(fits), max(len(bars), 1))
     ratio = bars.lengths[left] / bars.lengths[right]
-    turn = np.abs(_cross(bars.axes[left], bars.axes[right]))
+    turn = np.abs((bars.axes[left].conj() * bars.axes[right]).imag)
     alike = (ratio < MAX_LENGTH_RATIO) & (ratio > 1 / MAX_LENGTH_RATIO) & (turn < MAX_TURN)
     return left[alike], right[alike]
 
@@ -159,26 +154,26 @@ def pair_features(sight: Sight, left: np.ndarray, right: np.ndarray) -> np.ndarr
     bars = sight.bars
     lengths = (bars.lengths[left] + bars.lengths[right]) / 2
     between = bars.centers[right] - bars.centers[left]
-    gap = np.hypot(between[:, 0], between[:, 1])
+    gap = np.abs(between)
     axis = bars.axes[left] + bars.axes[right]
-    axis /= np.hypot(axis[:, 0], axis[:, 1])[:, None]
+    axis /= np.abs(axis)
     apart = gap / lengths
     shapes = bars.widths / bars.lengths
     tints = np.tanh(sight.tints() / 40)
     cores = sight.levels(sight.light, bars.centers)
     first, second = cores[left], cores[right]
-    points = (bars.centers[left] + between * BESIDE[:, :1, None]) + (axis * lengths[:, None]) * BESIDE[:, 1:, None]
+    points = bars.centers[left] + between * BESIDE[0] + axis * lengths * BESIDE[1]
     around = sight.levels(sight.light, points).mean(axis=0)
     return np.stack(
         [
             np.abs(np.log(bars.lengths[left] / bars.lengths[right])),
-            ((between * axis).sum(axis=1) / gap) ** 2,  # shifted against each other along the bars
-            np.abs(_cross(bars.axes[left], bars.axes[right])),
+            ((between * axis.conj()).real / gap) ** 2,  # shifted against each other along the bars
+            np.abs((bars.axes[left].conj() * bars.axes[right]).imag),
             apart**2,
             np.maximum(0, 1.5 - apart),
             np.abs(shapes[left] - shapes[right]),
             tints[left] * tints[right],
-            np.abs(between[:, 1]) / gap,
+            np.abs(between.imag) / gap,
             (first + second) / 510,  # what is lit is bright
             around / np.maximum(np.minimum(first, second), 20),  # the panel is darker, above and below the sticker
         ],
@@ -188,15 +183,7 @@ def pair_features(sight: Sight, left: np.ndarray, right: np.ndarray) -> np.ndarr
 
 def corners_of_pairs(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Corners float64 [K, 4, 2] of plates with these bars: the ends of the lights."""
-    half = bars.axes * (bars.lengths[:, None] / 2)
-    ends = np.stack([bars.centers - half, bars.centers + half], axis=1)
-    return np.concatenate([ends[left], ends[right][:, ::-1]], axis=1)
-
-
-def _turned(axes: np.ndarray) -> np.ndarray:
-    """The unit vectors [N, 2] across these."""
-    return np.stack([-axes[:, 1], axes[:, 0]], axis=1)
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    half = bars.axes * (bars.lengths / 2)
+    upper, lower = bars.centers - half, bars.centers + half
+    corners = np.stack([upper[left], lower[left], lower[right], upper[right]], axis=1)
+    return corners.view(np.float64).reshape(-1, 4, 2)

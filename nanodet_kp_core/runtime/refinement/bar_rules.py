@@ -33,14 +33,14 @@ def possible_plates(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         corners: float [K, 4, 2], the best plate first, in pixels of an image of `size` (width, height).
     """
     ends = _ends(corners)
-    middles = ends.mean(axis=2)
-    centers = middles.mean(axis=1) + (0.5 + 0.5j)
+    left, right = (ends[:, 0].sum(axis=1) / 2, ends[:, 1].sum(axis=1) / 2)
+    centers = (left + right) / 2 + (0.5 + 0.5j)
     inside = (centers.real >= 0) & (centers.real <= size[0]) & (centers.imag >= 0) & (centers.imag <= size[1])
-    gaps = np.abs(middles[:, 1] - middles[:, 0])
+    gaps = np.abs(right - left)
     kept = np.flatnonzero(inside & (gaps >= LEAST_GAP * _lengths(ends).mean(axis=1)))
     if len(kept) < 2:
         return kept
-    shares = share_a_bar(corners[kept], corners[kept], SHARED)
+    shares = _share(ends[kept], ends[kept], SHARED)
     stays = np.ones(len(kept), bool)
     for k in range(1, len(kept)):
         stays[k] = not (shares[k, :k] & stays[:k]).any()
@@ -52,11 +52,7 @@ def share_a_bar(first: np.ndarray, second: np.ndarray, tolerance: float) -> np.n
 
     tolerance: mean distance of the ends of one bar, in the length of the shorter one.
     """
-    ones, others = _ends(first).reshape(-1, 2), _ends(second).reshape(-1, 2)
-    apart = np.abs(ones[:, None] - others).sum(axis=2)
-    shorter = np.minimum(_lengths(ones)[:, None], _lengths(others))
-    same = apart < 2 * tolerance * shorter
-    return np.asarray(same.reshape(len(first), 2, len(second), 2).any(axis=(1, 3)))
+    return _share(_ends(first), _ends(second), tolerance)
 
 
 def new_pairs(pairs: np.ndarray, corners: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -80,6 +76,15 @@ def _ends(corners: np.ndarray) -> np.ndarray:
     points is then one operation, and a few plates take the time of the number of operations."""
     points = corners[:, [0, 1, 3, 2]].astype(np.float64)
     return (points[..., 0] + 1j * points[..., 1]).reshape(-1, 2, 2)
+
+
+def _share(first: np.ndarray, second: np.ndarray, tolerance: float) -> np.ndarray:
+    """The same of `_ends` [K, 2, 2] and [M, 2, 2]."""
+    ones, others = first.reshape(-1, 2), second.reshape(-1, 2)
+    apart = np.abs(ones[:, None] - others).sum(axis=2)
+    shorter = np.minimum(_lengths(ones)[:, None], _lengths(others))
+    same = apart < 2 * tolerance * shorter
+    return np.asarray(same.reshape(len(first), 2, len(second), 2).any(axis=(1, 3)))
 
 
 def _lengths(ends: np.ndarray) -> np.ndarray:

@@ -37,9 +37,6 @@ does not where something shines."""
 
 PEAK_SHARE = 0.2
 
-SHARE = 0.5
-"""A lit pixel has more than this share of the highest contrast around it: a halo is no part of a bar."""
-
 LENGTHS = (3.0, 45.0)
 """Lengths in pixels of the bars that are looked for. The network finds plates with longer ones; a look at half the size
 for them finds no other plate."""
@@ -103,7 +100,9 @@ class Scout:
         thinned = slice(None, None, COLOR_ROWS // rows)
         color = color[: len(outer[thinned])]
         cv2.subtract(outer[thinned], middle[thinned], dst=color)
-        return Sight(self._bars([(light, rows), (color, COLOR_ROWS)]), light, first, last, _gain(image), rows, shrunk)
+        return Sight(
+            self._bars([(light, rows), (color, COLOR_ROWS)]), light, first, last, _gain(first, last), rows, shrunk
+        )
 
     def _bars(self, lights: Sequence[tuple[np.ndarray, int]]) -> LitBars:
         """The slim bars of all lights. A light: the plane, and of how many rows of the reduced image it has one."""
@@ -116,7 +115,7 @@ class Scout:
         bars, measurable = measured(outlines, np.repeat([rows for _, rows in lights], counts))
         of_light = np.repeat(np.arange(len(lights)), counts)[measurable]
         fits = (bars.lengths >= LENGTHS[0]) & (bars.lengths < LENGTHS[1]) & (bars.widths <= SLIM * bars.lengths)
-        fits &= bars.axes[:, 1] > 0.5  # within 60 degrees of upright
+        fits &= bars.axes.imag > 0.5  # within 60 degrees of upright
         chosen = []
         for k in range(len(lights)):
             kept = np.flatnonzero(fits & (of_light == k))
@@ -132,7 +131,7 @@ class Scout:
         cv2.blur(light, (SIDE, height), dst=contrast)
         cv2.subtract(light, contrast, dst=contrast)
         cv2.dilate(contrast, np.ones((height, SIDE), np.uint8), dst=top)
-        cv2.convertScaleAbs(top, dst=top, alpha=SHARE)
+        np.right_shift(top, 1, out=top)  # lit is what has more than half of the highest contrast around it: no halo
         lit = min(max(PEAK_SHARE * cv2.minMaxLoc(contrast)[1], CONTRAST[0]), CONTRAST[1])
         cv2.max(top, lit, dst=top)  # type: ignore[call-overload]  # np.maximum of a number takes 130 us
         cv2.compare(contrast, top, cv2.CMP_GT, dst=mask)
@@ -142,10 +141,10 @@ class Scout:
         return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
 
 
-def _gain(image: np.ndarray) -> float:
+def _gain(first: np.ndarray, last: np.ndarray) -> float:
     """Factor of the first channel and divisor of the last one that bring their means together."""
-    first, last = image[::8, ::8, ::2].mean(axis=(0, 1)) + 8  # a black image has no balance
-    return float(min(max(last / first, 1 / MAX_GAIN), MAX_GAIN) ** 0.5)
+    ratio = (cv2.mean(last[::8])[0] + 8) / (cv2.mean(first[::8])[0] + 8)  # a black image has no balance
+    return float(min(max(ratio, 1 / MAX_GAIN), MAX_GAIN) ** 0.5)
 
 
 def _reduced(image: np.ndarray, halved: np.ndarray | None) -> tuple[np.ndarray, int]:
