@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, or source an installation")
 
+from nanodet_kp_ros import slot as slot_module
 from nanodet_kp_ros.slot import Slot
 from nanodet_kp_ros.worker import Worker
 
@@ -27,6 +28,21 @@ def test_taking_waits_for_an_item():
     slot.put("image")
     thread.join(DEADLINE_S)
     assert taken == ["image"]
+
+
+def test_who_waits_has_the_item_when_putting_returns(monkeypatch):
+    monkeypatch.setattr(slot_module, "HAND_OVER_S", DEADLINE_S)
+    slot, taken = Slot(), []
+    thread = threading.Thread(target=lambda: taken.append(slot.take()))
+    thread.start()
+    while not slot._waiting:
+        time.sleep(0.001)
+    slot.put("image")
+    assert not slot.clear()
+    thread.join(DEADLINE_S)
+    assert taken == ["image"]
+    assert slot.put("nobody waits for this one") is False  # would take a minute if it waited
+    assert slot.clear()
 
 
 def test_a_closed_slot_gives_nothing_and_lets_go():
