@@ -55,7 +55,7 @@ check:
 	  exit 2; }
 	@"$(PYTHON)" tools/check_python.py --venv $(VENV) $(CHOSEN)
 
-$(STAMPS)/wheels: $(WHEELS) requirements/bags.txt requirements/runtime.txt tools/patch_wheels.py | check
+$(STAMPS)/wheels: $(WHEELS) requirements/bags.txt requirements/jpeg.txt requirements/runtime.txt tools/patch_wheels.py | check
 	@echo "building $(VENV): wheels of ROS 2 $(ROS), numpy, OpenCV, onnxruntime"
 	@test -x $(PY) || "$(PYTHON)" -m venv $(VENV)
 	@$(PIP) -r $(WHEELS) -r requirements/runtime.txt

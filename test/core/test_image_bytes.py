@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from image_fields import FUZZ_EXAMPLES, CompressedImage, encoded, jpeg_of_size, picture, png_of_size
 
 from nanodet_kp_core.errors import ImageError
-from nanodet_kp_core.runtime.images.image_bytes import image_size, refusal
+from nanodet_kp_core.runtime.images import image_bytes
+from nanodet_kp_core.runtime.images.image_bytes import decode_image, image_size, refusal
 from nanodet_kp_core.runtime.images.image_message import from_compressed
 
 
@@ -28,6 +29,35 @@ def test_size_of_a_jpeg(options):
     data = encoded(".jpg", None, *options)
     assert image_size(np.frombuffer(data, np.uint8)) == (50, 30)
     assert from_compressed(message(data)).shape == (30, 50, 3)
+
+
+@pytest.mark.parametrize("sampling", [0x111111, 0x211111, 0x221111, 0x411111])
+@pytest.mark.parametrize("quality", [30, 95])
+@pytest.mark.parametrize(("width", "height"), [(50, 30), (51, 33)])
+def test_simplejpeg_gives_the_pixels_of_opencv(sampling, quality, width, height, monkeypatch):
+    """Whole, of progressive scans, gray, and cut off in the middle."""
+    pytest.importorskip("simplejpeg", reason="an option: requirements/jpeg.txt")
+    options = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling)
+    whole = encoded(".jpg", picture(width, height), *options)
+    others = (
+        encoded(".jpg", picture(width, height), *options, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        encoded(".jpg", picture(width, height)[..., 0], cv2.IMWRITE_JPEG_QUALITY, quality),
+    )
+    parts = [np.frombuffer(data, np.uint8) for data in (whole, *others, whole[: -len(whole) // 3])]
+    decoded = [decode_image(part) for part in parts]
+    monkeypatch.setattr(image_bytes, "simplejpeg", None)
+    for part, image in zip(parts, decoded, strict=True):
+        np.testing.assert_array_equal(image, decode_image(part))
+
+
+def test_a_jpeg_that_simplejpeg_refuses_goes_to_opencv(monkeypatch):
+    class Refusing:
+        @staticmethod
+        def decode_jpeg(*_, **__):
+            raise ValueError("Unsupported color conversion request")
+
+    monkeypatch.setattr(image_bytes, "simplejpeg", Refusing)
+    assert from_compressed(message(encoded(".jpg"))).shape == (30, 50, 3)
 
 
 def test_a_jpeg_with_a_preview_in_it_has_its_own_size():
