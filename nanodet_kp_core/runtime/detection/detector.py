@@ -32,9 +32,9 @@ RELOOK_SCORE = 0.05
 """Lowest score after the first refinement pass with which a proposal gets a second pass. Where its corners were off,
 the first pass corrects them, and only the second can judge it."""
 
-CONFIDENT_SCORE = 0.95
+CONFIDENT_SCORE = 0.85
 """Score after the first refinement pass from which the second pass is skipped when light bars are refined afterwards.
-0.95, 0.98 and 0.99 give the same corners (median error 0.43 to 0.44 px on rendered images)."""
+The second pass makes the corners of such plates no better, and the scores of some worse (docs/experiments.md)."""
 
 
 class InferenceSession(Protocol):

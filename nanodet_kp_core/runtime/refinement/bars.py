@@ -33,9 +33,9 @@ _ENTRY = JsonEntry("bars", version=1)
 END_SCALE = 4.0
 """Crop pixels of an output of 1."""
 
-LOOKS = 2
-"""At each bar. The second one, from where the first saw the ends, is 7 % nearer, for 0.1 ms a plate. Left out where the
-first moved the ends by less than a pixel of the crop, it brings a third of that."""
+MOVED = 0.5
+"""Crop pixels. A bar of which the first look moves an end by less is not looked at again: that leaves out a quarter of
+the second looks, and the median error of a corner grows by a hundredth."""
 
 AGREED = 1.0
 """Crop pixels. A second look that moves an end farther contradicts the first, which then counts."""
@@ -97,15 +97,20 @@ class Bars:
         """
         if not len(corners):
             return corners
-        ends = ends_of(corners)
-        reach = np.inf  # of the first look
         with np.errstate(invalid="ignore", over="ignore"):  # infinite ends are not usable
-            for _ in range(LOOKS):
-                transforms = bar_transforms(ends)
-                values = self.network(cut(image, transforms, BAR_SIZE, halved), channel_order)
-                offsets = END_SCALE * values.reshape(-1, 2, 2)
-                steady = np.abs(offsets).max(axis=(1, 2)) < reach
-                ends = np.where(steady[:, None, None], to_image(BAR_ENDS + offsets, transforms), ends)
-                reach = AGREED
+            ends, moved = self._look(image, ends_of(corners), channel_order, halved)
+            again = np.flatnonzero(moved >= MOVED)
+            if len(again):
+                better, moved = self._look(image, ends[again], channel_order, halved)
+                ends[again] = np.where((moved < AGREED)[:, None, None], better, ends[again])
             found = corners_of(ends).astype(np.float32)
             return np.where(are_usable(found)[:, None, None], found, corners)
+
+    def _look(
+        self, image: np.ndarray, ends: np.ndarray, channel_order: str, halved: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where bars with ends [N, 2, 2] end, float64 [N, 2, 2], and by how many crop pixels an end moved, [N]."""
+        transforms = bar_transforms(ends)
+        values = self.network(cut(image, transforms, BAR_SIZE, halved), channel_order)
+        offsets = END_SCALE * values.reshape(-1, 2, 2)
+        return to_image(BAR_ENDS + offsets, transforms), np.abs(offsets).max(axis=(1, 2))
