@@ -3,7 +3,8 @@
     nanodet-kp check --labels data/labels.json --images data/images
     nanodet-kp check --labels data/labels --images data/images --format py-label-robomaster --picture check.png
 
-Exit code 1 when there are errors. Warnings (corners outside the image, images that EXIF turns) may be meant.
+Exit code 1 when there are errors. Warnings (corners outside the image, images that EXIF turns, plates of another
+color than their class) may be meant.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import numpy as np
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.geometry import box_iou
 from nanodet_kp_core.labels import read_labels
+from nanodet_kp_core.labels.bar_colors import PlateColor, color_faults, plate_colors
 from nanodet_kp_core.labels.corner_order import corner_faults
 from nanodet_kp_core.labels.images import image_header
 from nanodet_kp_core.labels.labels import Fault, LabeledImage, Plate, fault_of, label_of, unknown_class
@@ -23,6 +24,14 @@ SAME_BOX = 0.85
 
 SAME_CORNERS = 0.1
 """Mean distance of the corners, in diagonals, below which they are."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """At an image: what is wrong with it, and the colors of its plates, none where its pixels were not read."""
+
+    faults: list[Fault]
+    colors: list[PlateColor] = field(default_factory=list)
 
 
 @dataclass
@@ -73,12 +82,12 @@ def check_dataset(
     labels: Path,
     class_names: Sequence[str] | None,
     pixels: bool = True,
-    progress: Callable[[Iterable[list[Fault]], int], Iterable[list[Fault]]] = lambda found, _: found,
+    progress: Callable[[Iterable[Look], int], Iterable[Look]] = lambda looks, _: looks,
 ) -> Report:
     """Check a data set in format `name` (as in data.name).
 
     class_names: None accepts any class. pixels: decode every image, else only read its head. progress: wraps the
-    iteration over the images (their faults and their number), as tqdm does.
+    iteration over the images (a look at each, and their number), as tqdm does.
     Raises DataError when the data set cannot be read at all.
     """
     report = Report()
@@ -95,9 +104,12 @@ def check_dataset(
         report.diagonals += [_diagonal(plate) for plate in plates]
         report.faults += _plate_faults(image, plates, class_names)
     report.faults += _cornerless(report, labeled, str(labels))
+    colors: list[PlateColor] = []
     with ThreadPoolExecutor() as pool:
-        for faults in progress(pool.map(lambda image: _image_faults(image, pixels), labeled), len(labeled)):
-            report.faults += faults
+        for look in progress(pool.map(lambda image: _look_at(image, pixels), labeled), len(labeled)):
+            report.faults += look.faults
+            colors += look.colors
+    report.faults[:0] = color_faults(colors, str(labels))  # first, for it is about the set
     return report
 
 
@@ -164,15 +176,17 @@ def _repeated(plates: list[Plate]) -> list[Fault]:
     return faults
 
 
-def _image_faults(image: LabeledImage, pixels: bool) -> list[Fault]:
+def _look_at(image: LabeledImage, pixels: bool) -> Look:
+    colors: list[PlateColor] = []
     try:
         header = image_header(image.path)
         size = (header.width, header.height)
         if pixels:
-            shape = read_pixels(image.path).shape
-            size = (shape[1], shape[0])
+            shown = read_pixels(image.path)
+            size = (shown.shape[1], shown.shape[0])
+            colors = plate_colors(shown, image.plates)
     except DataError as error:
-        return [fault_of(error)]
+        return Look([fault_of(error)])
     faults = []
     if size != (image.width, image.height):
         text = f"expected an image of {image.width}x{image.height} as labeled, got {size[0]}x{size[1]}: {image.path}"
@@ -180,7 +194,7 @@ def _image_faults(image: LabeledImage, pixels: bool) -> list[Fault]:
     if header.orientation != 1:
         text = "expected an upright image, got one that EXIF turns; its labels must fit the image as it is shown turned"
         faults.append(Fault(str(image.path), text, "warning"))
-    return faults
+    return Look(faults, colors)
 
 
 def _diagonal(plate: Plate) -> float:

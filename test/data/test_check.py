@@ -17,6 +17,7 @@ from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.geometry import CORNER_NAMES, MIRROR_LEFT_RIGHT
 from nanodet_kp_core.labels import read_labels, read_records, write_labels, written_paths
+from nanodet_kp_core.labels.bar_colors import color_faults, plate_colors
 from nanodet_kp_core.labels.check import check_dataset
 from nanodet_kp_core.labels.corner_order import corner_faults, crossed, signed_area, tilt
 from nanodet_kp_core.labels.draw_labels import BOX_COLOR, HIDDEN_COLOR, IGNORE_COLOR, draw_labels
@@ -183,6 +184,53 @@ def test_faults_of_images(spoil, sentence, tmp_path):
 def jpeg():
     noise = np.random.default_rng(0).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
     return cv2.imencode(".jpg", noise)[1].tobytes()
+
+
+def colored(color, shift=0.0):
+    """An image of a plate whose bars glow in a BGR color around a core that is blown out."""
+    image = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
+    for top, bottom in ((GOOD[0], GOOD[1]), (GOOD[3], GOOD[2])):
+        ends = [(round(x + shift), round(y)) for x, y in (top, bottom)]
+        cv2.line(image, *ends, color, 5)
+        cv2.line(image, *ends, (255, 255, 255), 1)
+    return image
+
+
+BLUE, RED, PURPLE, DARK = (250, 120, 40), (40, 60, 250), (220, 60, 220), (40, 40, 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "colors", "others"),
+    [("B_3", [BLUE] * 4, 0), ("R_3", [RED] * 4, 0), ("B_3", [RED] * 4, 4), ("R_3", [BLUE, BLUE, RED, DARK, BLUE], 3),
+     ("B_3", [RED, RED, BLUE, DARK, DARK], 0), ("N_3", [DARK] * 4, 0), ("N_3", [BLUE] * 4, 4), ("P_3", [PURPLE] * 4, 0),
+     ("P_3", [RED] * 4, 4)],
+)  # fmt: skip
+def test_plates_that_look_of_another_color_are_told(tmp_path, name, colors, others):
+    """From three of them on, where they are half of those whose color is clear."""
+    found = [color for pixels in colors for color in plate_colors(colored(pixels), [plate(name=name)])]
+    faults = color_faults(found, "labels")
+    assert [fault.level for fault in faults] == ["warning"] * (others > 0)
+    if others:
+        clear = sum(color.is_clear for color in found)
+        assert f"got {others} of {clear} that look of another one" in str(faults[0])
+
+
+def test_the_checker_looks_at_the_colors_of_the_pixels(tmp_path):
+    """Class ids of another tool: red plates with the ids of blue ones."""
+    (tmp_path / "in").mkdir()
+    for index in range(4):
+        cv2.imwrite(str(tmp_path / f"in/{index}.png"), colored(RED))
+    images = labeled(tmp_path / "in", {f"{index}.png": [plate(name="B_G")] for index in range(4)})
+    write_labels("CocoDataset", tmp_path / "out", images, ARMOR_CLASSES)
+    place = ("CocoDataset", *written_paths("CocoDataset", tmp_path / "out"))
+    (warning,) = check_dataset(*place, ARMOR_CLASSES).warnings
+    assert "got 4 of 4 that look of another one" in str(warning)
+    assert check_dataset(*place, ARMOR_CLASSES, pixels=False).warnings == []
+
+
+def test_only_plates_with_corners_and_a_color_are_looked_at():
+    plates = [plate(name="left"), plate(ignore=True), plate(visible=(2, 2, 2, 0))]
+    assert plate_colors(colored(RED), plates) == []
 
 
 def test_the_real_set_has_no_errors(shared_dir):
