@@ -14,6 +14,7 @@ from nanodet_kp_core.config import TrainConfig
 from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.model.detector import OneStageDetector
+from nanodet_kp_core.runtime.models.foreign import foreign_kind
 from nanodet_kp_core.transfer.carry import carry_over
 from nanodet_kp_core.transfer.channels import class_rows
 from nanodet_kp_core.transfer.class_start import other_coordinates, output_tensors, say_kept
@@ -35,6 +36,17 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+def unreadable(path: Path, error: Exception) -> str:
+    """What a file is that torch could not read, in one line; else what torch said about it."""
+    try:
+        kind = foreign_kind(path.read_bytes())
+    except OSError:
+        kind = None
+    if kind is not None and "nanodet-kp export" not in kind:  # which is the way out for models alone
+        return kind
+    return f"what torch cannot read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+
+
 def load_checkpoint(path: Path, resume: bool = False) -> dict[str, Any]:
     """State written by save_checkpoint, with KEYS, and RESUME_KEYS where a training is to go on.
 
@@ -46,8 +58,8 @@ def load_checkpoint(path: Path, resume: bool = False) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on bytes that are no checkpoint the unpickler fails in any way it likes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: expected a checkpoint written by nanodet-kp train, got: {reason}") from None
+        reason = unreadable(path, error)
+        raise ModelError(f"{path}: expected a checkpoint written by nanodet-kp train, got {reason}") from None
     missing = [key for key in KEYS if not isinstance(state, dict) or key not in state]
     if missing:
         raise ModelError(f"{path}: expected a checkpoint written by nanodet-kp train, got one without {missing}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from rclpy.clock import Clock
 
+from nanodet_kp_core.classes import factors
 from nanodet_kp_core.errors import ImageError
 from nanodet_kp_core.runtime.detection.detector import Detections
 from nanodet_kp_core.runtime.images.image_bytes import dark_sentence
@@ -24,7 +25,11 @@ from nanodet_kp_ros.recorder import Recorder
 from nanodet_kp_ros.stamp_monitor import plausible_age_ms
 from nanodet_kp_ros.throttled_log import ThrottledLog
 
-_BITS_PERIOD_S = 60.0
+_KIND_PERIOD_S = 60.0
+_GRAY = (
+    "images are gray: the color of a plate is a guess, and so is its label; let the camera driver publish color "
+    "images, such as bgr8"
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Pipeline:
         converted = time.monotonic()
         if image.bits is not None:
             self._look_at_bits(image.bits)
+        if image.is_gray and factors(engine.detector.metadata.class_names) is not None:
+            self.log.warning("gray", _GRAY, _KIND_PERIOD_S)
         found = engine(image)
         self.image = image
         detected = time.monotonic()
@@ -109,7 +116,7 @@ class Pipeline:
         self._bits = max(self._bits, bits)
         sentence = dark_sentence(self._bits)
         if sentence is not None:
-            self.log.warning("bits", sentence, _BITS_PERIOD_S)
+            self.log.warning("bits", sentence, _KIND_PERIOD_S)
 
     def _solve(
         self, detections: Detections, width: int, height: int, stamp_s: float, mounting: Mounting

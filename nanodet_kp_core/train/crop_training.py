@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nanodet_kp_core.checkpoint import save_checkpoint
+from nanodet_kp_core.checkpoint import save_checkpoint, unreadable
 from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.model.crop_networks import CropNet
 from nanodet_kp_core.train.ema import WeightAverage
@@ -190,8 +190,7 @@ def load_crop_state(path: Path, kind: str) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on bytes that are no checkpoint the unpickler fails in any way it likes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: expected {wanted}, got: {reason}") from None
+        raise ModelError(f"{path}: expected {wanted}, got {unreadable(path, error)}") from None
     if not isinstance(state, dict) or state.get("kind") != kind:
         raise ModelError(f"{path}: expected {wanted}, got another file")
     return state

@@ -150,3 +150,21 @@ def test_only_pictures_that_leave_the_upper_bits_unused_are_told():
     assert "only 12 are used" in dark_sentence(12)
     assert dark_sentence(14) is not None
     assert dark_sentence(16) is None
+
+
+@pytest.mark.parametrize(
+    ("form", "image", "gray"),
+    [
+        ("jpeg", colors(), False),
+        ("jpeg", colors()[..., 0], True),
+        ("bayer_rggb8; jpeg compressed ", colors()[..., 0], False),
+    ],
+)
+def test_what_was_compressed_from_one_channel_is_gray(form, image, gray):
+    """But for a Bayer pattern, which has colors."""
+    assert view_compressed(message(form, ".jpg", image)).is_gray == gray
+
+
+def test_a_raw_image_of_one_channel_is_gray():
+    assert view_image(Image(height=1, width=2, encoding="mono8", step=2, data=array.array("B", [1, 2]))).is_gray
+    assert not view_image(Image(height=1, width=1, encoding="rgb8", step=3, data=array.array("B", [1, 2, 3]))).is_gray

@@ -202,6 +202,14 @@ def test_a_pattern_stands_for_its_images(tmp_path, pattern, names):
     assert [frame.name for frame in open_source(str(tmp_path / pattern))] == names
 
 
+@pytest.mark.parametrize("pattern", ["zz*.png", "*.mp4", "img_%04d.jpg"])
+def test_a_pattern_that_nothing_fits_says_so(tmp_path, pattern):
+    _write(tmp_path / "img_0001.png")
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    with pytest.raises(SourceError, match="that fit this pattern, got none; videos are named one by one"):
+        open_source(str(tmp_path / pattern))
+
+
 def test_a_name_that_looks_like_a_pattern_is_a_name_first(tmp_path):
     _write(tmp_path / "a[1].png")
     _write(tmp_path / "a1.png")
@@ -219,8 +227,8 @@ def test_a_device_is_a_camera(monkeypatch):
     ("source", "words"),
     [
         ("http://127.0.0.1:9/none.mjpg", "source http://127.0.0.1:9/none.mjpg: expected a stream that OpenCV can open"),
-        ("own_%04d.png", "got no such file"),
-        ("*.png", "got no such file"),
+        ("own_%04d.png", "that fit this pattern, got none"),
+        ("*.png", "that fit this pattern, got none"),
         ("gopher://host/a", "got a URL (gopher), which is not read here"),
     ],
 )

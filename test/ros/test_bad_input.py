@@ -135,6 +135,7 @@ def test_bits_that_nobody_shifted(start, image_model):
             assert len(peer.ask(sent).armors) == 2
         output = node.wait_for("of which only 12 are used so far")
         assert output.count("of which only") == 1
+        assert node.wait_for("images are gray: the color of a plate is a guess").count("images are gray") == 1
     finally:
         peer.close()
 

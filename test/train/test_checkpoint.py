@@ -6,6 +6,7 @@ import torch
 from nanodet_kp_core import files
 from nanodet_kp_core.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from nanodet_kp_core.errors import ModelError, TrainingError
+from nanodet_kp_core.train.crop_training import load_crop_state
 from nanodet_kp_core.train.run import Run
 
 
@@ -13,8 +14,16 @@ def test_checkpoints_that_are_none(tmp_path):
     with pytest.raises(ModelError, match="no such file"):
         load_checkpoint(tmp_path / "none.pt")
     (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(ModelError, match="expected a checkpoint"):
+    with pytest.raises(
+        ModelError, match="expected a checkpoint written by nanodet-kp train, got what torch cannot read: "
+    ):
         load_checkpoint(tmp_path / "text.pt")
+    (tmp_path / "pointer.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    for load in (load_checkpoint, lambda path: load_crop_state(path, "bars")):
+        with pytest.raises(
+            ModelError, match="got a Git LFS pointer, which stands for the file itself; run `git lfs pull`"
+        ):
+            load(tmp_path / "pointer.pt")
     torch.save({"model": {}}, tmp_path / "part.pt")
     with pytest.raises(ModelError, match="without"):
         load_checkpoint(tmp_path / "part.pt")

@@ -79,12 +79,13 @@ def unpack_compressed(message: CompressedBytes) -> ImageView:
     bits = None
     if deep:
         image, bits = upper_byte(image)
-    if is_mosaic(message) and (is_gray(data) or _same_channels(image)):
+    mosaic = is_mosaic(message)
+    if mosaic and (is_gray(data) or _same_channels(image)):
         colored = demosaic(np.ascontiguousarray(image[..., 0]), encoding)
         if colored is None:
             raise _colorless(message)
         image = colored
-    return ImageView(image, "bgr", bits)
+    return ImageView(image, "bgr", bits, single_channel=not mosaic and is_gray(data))
 
 
 def from_compressed(message: CompressedBytes) -> np.ndarray:

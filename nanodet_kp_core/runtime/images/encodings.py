@@ -14,11 +14,18 @@ class ImageView:
 
     For bgr8, rgb8 and mono8 they are a view of the message's bytes, with gaps where its rows have padding.
     bits: that the brightest value of an image of 16 bits has, 8 to 16; None for one of 8 bits.
+    single_channel: whether the three channels of `pixels` were one when the image was compressed.
     """
 
     pixels: np.ndarray
     order: str
     bits: int | None = None
+    single_channel: bool = False
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether the image has no colors by its kind."""
+        return self.single_channel or self.order == "mono"
 
     @property
     def bgr(self) -> np.ndarray:

@@ -194,6 +194,11 @@ def open_source(source: str) -> Source:
     matching = [] if found == FILE else _matching(path)
     if matching:
         return ImageSource(path.parent, matching)
+    if found != FILE and _is_pattern(path):
+        raise SourceError(
+            f"source {brief(source)!r}: expected images ({' '.join(IMAGE_EXTENSIONS)}) that fit this pattern, got "
+            "none; videos are named one by one"
+        )
     if found != FILE:
         raise SourceError(
             f"source {brief(source)!r}: expected an image, a folder, a video or a camera index, got {found}; "
@@ -209,9 +214,13 @@ def open_source(source: str) -> Source:
     return VideoSource(str(path))
 
 
+def _is_pattern(path: Path) -> bool:
+    return re.search(r"%0?\d*d|[*?\[]", path.name) is not None and what_is(path.parent) == FOLDER
+
+
 def _matching(path: Path) -> list[str]:
     """Names of the images that a pattern such as img_%04d.png or *.png stands for; none for a usual name."""
-    if not re.search(r"%0?\d*d|[*?\[]", path.name) or what_is(path.parent) != FOLDER:
+    if not _is_pattern(path):
         return []
     numbered = re.search(r"%(0?)(\d*)d", path.name)
     if numbered:
