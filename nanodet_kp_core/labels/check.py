@@ -17,7 +17,8 @@ from nanodet_kp_core.labels.bar_colors import PlateColor, color_faults, plate_co
 from nanodet_kp_core.labels.corner_order import corner_faults
 from nanodet_kp_core.labels.images import image_header
 from nanodet_kp_core.labels.labels import Fault, LabeledImage, Plate, fault_of, label_of, unknown_class
-from nanodet_kp_core.labels.pixels import read_pixels
+from nanodet_kp_core.labels.pixels import read_pixels, used_bits
+from nanodet_kp_core.runtime.images.image_bytes import dark_sentence
 
 SAME_BOX = 0.85
 """IoU above which two boxes of one image are one plate labeled twice."""
@@ -28,10 +29,12 @@ SAME_CORNERS = 0.1
 
 @dataclass(frozen=True)
 class Look:
-    """At an image: what is wrong with it, and the colors of its plates, none where its pixels were not read."""
+    """At an image: what is wrong with it. Where its pixels were read, the colors of its plates, and how many bits its
+    brightest value has where it is one of 16 bits."""
 
     faults: list[Fault]
     colors: list[PlateColor] = field(default_factory=list)
+    bits: int | None = None
 
 
 @dataclass
@@ -105,11 +108,17 @@ def check_dataset(
         report.faults += _plate_faults(image, plates, class_names)
     report.faults += _cornerless(report, labeled, str(labels))
     colors: list[PlateColor] = []
+    bits: list[int] = []
     with ThreadPoolExecutor() as pool:
         for look in progress(pool.map(lambda image: _look_at(image, pixels), labeled), len(labeled)):
             report.faults += look.faults
             colors += look.colors
-    report.faults[:0] = color_faults(colors, str(labels))  # first, for it is about the set
+            bits += [] if look.bits is None else [look.bits]
+    about_all = color_faults(colors, str(labels))
+    dark = dark_sentence(max(bits, default=16))
+    if dark is not None:
+        about_all.append(Fault(str(images), dark, "warning"))
+    report.faults[:0] = about_all  # before those of single images
     return report
 
 
@@ -177,14 +186,14 @@ def _repeated(plates: list[Plate]) -> list[Fault]:
 
 
 def _look_at(image: LabeledImage, pixels: bool) -> Look:
-    colors: list[PlateColor] = []
+    colors, bits = [], None
     try:
         header = image_header(image.path)
         size = (header.width, header.height)
         if pixels:
             shown = read_pixels(image.path)
             size = (shown.shape[1], shown.shape[0])
-            colors = plate_colors(shown, image.plates)
+            colors, bits = plate_colors(shown, image.plates), used_bits(image.path)
     except DataError as error:
         return Look([fault_of(error)])
     faults = []
@@ -194,7 +203,7 @@ def _look_at(image: LabeledImage, pixels: bool) -> Look:
     if header.orientation != 1:
         text = "expected an upright image, got one that EXIF turns; its labels must fit the image as it is shown turned"
         faults.append(Fault(str(image.path), text, "warning"))
-    return Look(faults, colors)
+    return Look(faults, colors, bits)
 
 
 def _diagonal(plate: Plate) -> float:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.runtime.images.image_bytes import decode_file, refusal
+from nanodet_kp_core.runtime.images.image_bytes import decode_file, is_deep, refusal, upper_byte
 
 
 def read_pixels(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
@@ -26,3 +26,12 @@ def read_pixels(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
         reason = refusal(data) or "expected a readable image, got a missing or broken file"
         raise DataError(f"{path}: {reason}")
     return image
+
+
+def used_bits(path: Path) -> int | None:
+    """How many bits the brightest value of a PNG of 16 bits has, at least 8; None for every other image."""
+    data = np.fromfile(path, np.uint8)
+    if not is_deep(data):
+        return None
+    image = decode_file(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    return None if image is None or image.dtype != np.uint16 else upper_byte(image)[1]

@@ -228,6 +228,16 @@ def test_the_checker_looks_at_the_colors_of_the_pixels(tmp_path):
     assert check_dataset(*place, ARMOR_CLASSES, pixels=False).warnings == []
 
 
+@pytest.mark.parametrize(("bits", "told"), [(12, True), (16, False)])
+def test_images_of_16_bits_that_leave_the_upper_ones_unused_are_told(tmp_path, bits, told):
+    (tmp_path / "in").mkdir()
+    deep = np.linspace(0, 2**bits - 1, SIZE[0] * SIZE[1]).reshape(SIZE[1], SIZE[0]).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "in/a.png"), deep)
+    write_labels("CocoDataset", tmp_path / "out", labeled(tmp_path / "in", {"a.png": [plate()]}), ARMOR_CLASSES)
+    report = check_dataset("CocoDataset", *written_paths("CocoDataset", tmp_path / "out"), ARMOR_CLASSES)
+    assert ["only 12 are used so far" in str(warning) for warning in report.warnings] == [True] * told
+
+
 def test_only_plates_with_corners_and_a_color_are_looked_at():
     plates = [plate(name="left"), plate(ignore=True), plate(visible=(2, 2, 2, 0))]
     assert plate_colors(colored(RED), plates) == []
