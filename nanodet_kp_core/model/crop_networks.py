@@ -46,8 +46,8 @@ class CropNet(nn.Module):
         init_convolutions(self)
 
     def forward(self, crops: Tensor) -> Tensor:
-        # The square root is near the eye's scale: stickers in the dark keep their contrast.
-        x = torch.sqrt(crops.float() / 255) * 2 - 1
+        # -1 to 1. The square root is near the eye's scale: stickers in the dark keep their contrast.
+        x = torch.sqrt(crops.float() * (4 / 255)) - 1
         return self.output(self.join(self.features(x)))
 
 
