@@ -25,7 +25,7 @@ if [ ! -x "$VENV/bin/python" ]; then
     sed 's/^opencv-python/opencv-python-headless/' requirements/runtime.txt >"$VENV/runtime.txt"
     # shellcheck disable=SC2086  # PIP_ARGS are several words
     "$VENV/bin/pip" install -qq --disable-pip-version-check ${PIP_ARGS:-} -r "$VENV/runtime.txt" -r requirements/bags.txt \
-        'pytest>=8,<10' 'hypothesis>=6.100,<7' 'onnx>=1.15,<2' 'pydantic>=2.5,<3' "$@"
+        'pytest>=8,<10' 'hypothesis>=6.100,<7' 'onnx>=1.15,<2' 'pydantic>=2.5,<3' 'tqdm>=4.60,<5' "$@"
 fi
 "$VENV/bin/python" -c 'import sys, numpy, cv2, onnxruntime
 print("python", sys.version.split()[0], "numpy", numpy.__version__, "OpenCV", cv2.__version__,

@@ -27,6 +27,8 @@ def flush_denormals() -> bool:
 
     Returns whether denormals are zero now. False where the process already had a session without the option.
     """
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)  # numpy 1 looks for the smallest denormal once, and warns where that is zero by then
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
