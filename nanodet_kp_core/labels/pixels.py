@@ -30,8 +30,7 @@ def read_pixels(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
 
 def used_bits(path: Path) -> int | None:
     """How many bits the brightest value of a PNG of 16 bits has, at least 8; None for every other image."""
-    data = np.fromfile(path, np.uint8)
-    if not is_deep(data):
+    if not is_deep(np.fromfile(path, np.uint8, count=32)):  # its head says so
         return None
-    image = decode_file(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    image = decode_file(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     return None if image is None or image.dtype != np.uint16 else upper_byte(image)[1]

@@ -186,11 +186,11 @@ def jpeg():
     return cv2.imencode(".jpg", noise)[1].tobytes()
 
 
-def colored(color, shift=0.0):
+def colored(color):
     """An image of a plate whose bars glow in a BGR color around a core that is blown out."""
     image = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
     for top, bottom in ((GOOD[0], GOOD[1]), (GOOD[3], GOOD[2])):
-        ends = [(round(x + shift), round(y)) for x, y in (top, bottom)]
+        ends = [(round(x), round(y)) for x, y in (top, bottom)]
         cv2.line(image, *ends, color, 5)
         cv2.line(image, *ends, (255, 255, 255), 1)
     return image
@@ -205,7 +205,7 @@ BLUE, RED, PURPLE, DARK = (250, 120, 40), (40, 60, 250), (220, 60, 220), (40, 40
      ("B_3", [RED, RED, BLUE, DARK, DARK], 0), ("N_3", [DARK] * 4, 0), ("N_3", [BLUE] * 4, 4), ("P_3", [PURPLE] * 4, 0),
      ("P_3", [RED] * 4, 4)],
 )  # fmt: skip
-def test_plates_that_look_of_another_color_are_told(tmp_path, name, colors, others):
+def test_plates_that_look_of_another_color_are_told(name, colors, others):
     """From three of them on, where they are half of those whose color is clear."""
     found = [color for pixels in colors for color in plate_colors(colored(pixels), [plate(name=name)])]
     faults = color_faults(found, "labels")

@@ -70,7 +70,8 @@ def unpack_compressed(message: CompressedBytes) -> ImageView:
     """The decoded image of a message that `check_compressed` has accepted. Raises ImageError as `view_compressed`."""
     data = np.frombuffer(message.data, dtype=np.uint8)
     encoding = stored_encoding(message.format)
-    if is_gray(data) and encoding.lower().startswith(_NO_GREY):
+    gray = is_gray(data)
+    if gray and encoding.lower().startswith(_NO_GREY):
         raise _colorless(message)
     deep = is_deep(data)
     image = decode_image(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if deep else cv2.IMREAD_COLOR)
@@ -80,12 +81,12 @@ def unpack_compressed(message: CompressedBytes) -> ImageView:
     if deep:
         image, bits = upper_byte(image)
     mosaic = is_mosaic(message)
-    if mosaic and (is_gray(data) or _same_channels(image)):
+    if mosaic and (gray or _same_channels(image)):
         colored = demosaic(np.ascontiguousarray(image[..., 0]), encoding)
         if colored is None:
             raise _colorless(message)
         image = colored
-    return ImageView(image, "bgr", bits, single_channel=not mosaic and is_gray(data))
+    return ImageView(image, "bgr", bits, single_channel=gray and not mosaic)
 
 
 def from_compressed(message: CompressedBytes) -> np.ndarray:

@@ -33,7 +33,7 @@ def possible_plates(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         corners: float [K, 4, 2], the best plate first, in pixels of an image of `size` (width, height).
     """
     ends = _ends(corners)
-    left, right = (ends[:, 0].sum(axis=1) / 2, ends[:, 1].sum(axis=1) / 2)
+    left, right = ends[:, 0].sum(axis=1) / 2, ends[:, 1].sum(axis=1) / 2
     centers = (left + right) / 2 + (0.5 + 0.5j)
     inside = (centers.real >= 0) & (centers.real <= size[0]) & (centers.imag >= 0) & (centers.imag <= size[1])
     gaps = np.abs(right - left)
