@@ -86,13 +86,13 @@ def choose(judged: Mapping[str, Judged]) -> Choice:
 def _rendered_fault(start: Standing, new: Standing, scoring: Scoring) -> str:
     plates = start.score.plates
     lost = {
-        "finds fewer plates at the same precision": (start.recall_fixed - new.recall_fixed) * plates,
+        "finds fewer plates at the same precision": (start.mean_recall - new.mean_recall) * plates,
         "finds fewer plates or has more false alarms at score 0.5": _net(start) - _net(new),
         "has more wrong numbers and colors": new.wrong - start.wrong,
     }
     for what, count in lost.items():
-        if count > round(scoring.tolerance * plates) + 1e-6:  # plates are counted whole
-            return f"it {what} among rendered images (by {count:.0f} of {plates} plates)"
+        if count > round(scoring.tolerance * plates) + 1e-6:
+            return f"it {what} among rendered images (by {count:.3g} of {plates} plates)"
     if _finite(new.score.err) > scoring.corner_tolerance * _finite(start.score.err):
         return f"its corners are worse among rendered images ({start.score.err:.4f} to {new.score.err:.4f} diagonals)"
     return ""

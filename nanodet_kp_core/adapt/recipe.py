@@ -63,14 +63,12 @@ class DetectorStage:
 class Scoring:
     """How candidates are compared.
 
-    judged: rendered images to compare on, fewer below `quick` minutes. precision: of the recall at a fixed precision.
-    tolerance: share of the rendered plates that a candidate may lose, in each figure of decide.judge. corner_tolerance:
-    factor of the corner error on rendered plates.
+    judged: rendered images to compare on, fewer below `quick` minutes. tolerance: share of the rendered plates that a
+    candidate may lose, in each figure of decide.judge. corner_tolerance: factor of the corner error on rendered plates.
     """
 
-    judged: int = 400
+    judged: int = 800
     quick: float = 5.0
-    precision: float = 0.97
     tolerance: float = 0.01
     corner_tolerance: float = 1.05
 

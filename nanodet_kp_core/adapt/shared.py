@@ -86,5 +86,5 @@ class Adaptation:
         for kind, records in (("own", self.split.validation), ("rendered", self.judged)):
             found = kept_predictions(self.work / "scores" / f"{name}_{kind}.json", model, records)
             source_of = self.split.source_of if kind == "own" else {record.name: kind for record in records}
-            made.append(Standing(records, found, self.start.class_names, source_of, self.recipe.scoring.precision))
+            made.append(Standing(records, found, self.start.class_names, source_of))
         return made[0], made[1]

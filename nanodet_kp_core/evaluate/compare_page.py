@@ -11,7 +11,7 @@ from nanodet_kp_core.evaluate.gallery import GalleryImage, Shown, make_gallery
 from nanodet_kp_core.evaluate.groups import KINDS
 from nanodet_kp_core.evaluate.html_report import document, number, pictures, report_parts, table
 from nanodet_kp_core.evaluate.report import build_report
-from nanodet_kp_core.evaluate.standing import LOWEST, Standing
+from nanodet_kp_core.evaluate.standing import LOWEST, MEAN_RECALL, Standing
 from nanodet_kp_core.files import write_atomically
 
 Pair = tuple[Standing, Standing]
@@ -69,11 +69,11 @@ def _figures(name: str, pair: Pair, names: tuple[str, str]) -> str:
     for standing, model in zip(pair, names):
         s = standing.score
         rows.append([
-            model, *map(number, (s.precision, s.recall, standing.recall_fixed, s.err, s.number, s.color)),
+            model, *map(number, (s.precision, s.recall, standing.mean_recall, s.err, s.number, s.color)),
             str(s.hits), str(s.false_alarms), str(standing.wrong),
         ])  # fmt: skip
     heads = [
-        "model", "precision", "recall", f"recall at precision {pair[0].precision:g}", "corner error (diagonals)",
+        "model", "precision", "recall", MEAN_RECALL, "corner error (diagonals)",
         "number", "color", "found", "false alarms", "wrong number or color",
     ]  # fmt: skip
     count = f"{pair[0].score.images} images, {pair[0].score.plates} plates, score 0.5."

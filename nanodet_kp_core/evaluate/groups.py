@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -93,12 +93,19 @@ def recall_at(matches: Matches, precision: float) -> tuple[float, float]:
 
     (0, 1) where none does, and where nothing is labeled. The matches must hold low scores as well.
     """
+    return recalls_at(matches, (precision,))[0]
+
+
+def recalls_at(matches: Matches, precisions: Sequence[float]) -> list[tuple[float, float]]:
+    """As recall_at, for each of the precisions."""
     scores = np.array([h.prediction.score for h in matches.hits] + [p.score for _, p in matches.false_alarms])
     hit = np.arange(len(scores)) < len(matches.hits)
     order = np.argsort(-scores, kind="stable")
     scores, hits = scores[order], hit[order].cumsum()
     last = np.append(scores[1:] < scores[:-1], True)[: len(scores)]  # equal scores pass a threshold together
-    good = np.flatnonzero(last & (hits >= precision * np.arange(1, len(scores) + 1)))
-    if not len(good) or not matches.plates:
-        return 0.0, 1.0
-    return float(hits[good[-1]] / matches.plates), float(scores[good[-1]])
+    found = []
+    for precision in precisions:
+        good = np.flatnonzero(last & (hits >= precision * np.arange(1, len(scores) + 1)))
+        reached = len(good) and matches.plates
+        found.append((float(hits[good[-1]] / matches.plates), float(scores[good[-1]])) if reached else (0.0, 1.0))
+    return found

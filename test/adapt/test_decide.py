@@ -1,5 +1,6 @@
 """Points, the choice between candidates, and the sentence at the end."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ from nanodet_kp_core.adapt.recipe import Scoring
 from nanodet_kp_core.adapt.story import by_group, story, what_to_label
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.evaluate.changes import changes, doubts
-from nanodet_kp_core.evaluate.groups import recall_at
+from nanodet_kp_core.evaluate.groups import recall_at, recalls_at
 from nanodet_kp_core.evaluate.metrics import Prediction
 from nanodet_kp_core.evaluate.points import Gain, gain
 from nanodet_kp_core.evaluate.standing import Standing, predictions_text, read_predictions
@@ -106,7 +107,18 @@ def test_recall_at_a_precision(make_record):
     everything = Standing(made, predictions, ARMOR_CLASSES, {}).everything
     assert recall_at(everything, 1.0) == (0.25, 0.9)
     assert recall_at(everything, 0.75) == (1.0, pytest.approx(0.6))
+    assert recalls_at(everything, (1.0, 0.75)) == [recall_at(everything, 1.0), recall_at(everything, 0.75)]
     assert recall_at(standing(made).everything, 0.5) == (0.0, 1.0)
+
+
+def test_mean_recall_is_that_of_precisions_from_95_to_99_percent(make_record):
+    made = records(make_record, 100)
+    found = standing(made, range(100), alarms=range(3))
+    for k, name in enumerate(found.predictions):  # the last plate comes after three false alarms
+        found.predictions[name][0] = replace(found.predictions[name][0], score=0.6 if k == 99 else 0.9)
+    # With all plates precision is 100 of 103, 0.971; without the last one it is 1.
+    assert found.mean_recall == pytest.approx((21 * 1.0 + 20 * 0.99) / 41)
+    assert standing(made, range(80)).mean_recall == pytest.approx(0.8)
 
 
 def test_the_sentence_names_groups_and_what_to_do(make_record, field):
