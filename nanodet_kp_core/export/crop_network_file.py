@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,17 +59,20 @@ def export_crop_network(
     return worst
 
 
-def shift_refiner(path: Path, offset: float, number_temperature: float | None = None) -> RefinerMetadata:
+def shift_refiner(
+    path: Path, offset: float, number_temperature: float | None = None, weights: Mapping[str, float] | None = None
+) -> RefinerMetadata:
     """Add `offset` to that in the file of a refiner, and set the temperature where one is given.
 
-    path: of the refiner, also inside a model's file (MODEL/REFINER). Returns the new metadata. Raises ModelError when
-    the file is no refiner.
+    path: of the refiner, also inside a model's file (MODEL/REFINER). weights: other values of RefinerMetadata to set.
+    Returns the new metadata. Raises ModelError when the file is no refiner, or for values that are none.
     """
     holder = path.parent if path.parent.is_file() else None
     inside = {} if holder is None else load_session(holder, 1).files
     metadata = Refiner(path, inside).metadata
     temperature = metadata.number_temperature if number_temperature is None else round(number_temperature, 4)
-    metadata = replace(metadata, offset=round(metadata.offset + offset, 4), number_temperature=temperature)
+    offset = round(metadata.offset + offset, 4)
+    metadata = replace(metadata, offset=offset, number_temperature=temperature, **(weights or {}))  # type: ignore[arg-type]
     proto = onnx.load(path) if holder is None else onnx.load_from_string(inside[path.name])
     _entry(proto, REFINER_KEY).value = metadata.to_json()
     data = proto.SerializeToString()

@@ -13,7 +13,7 @@ from tiny_refiner import make_tiny_refiner, name_refiner
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.detection.detector import FIRST_SHARE, Detector
 from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata
 from nanodet_kp_core.runtime.refinement.crops import (
@@ -30,7 +30,14 @@ from nanodet_kp_core.runtime.refinement.crops import (
     to_crop,
     to_image,
 )
-from nanodet_kp_core.runtime.refinement.refiner import REFINER_KEY, Refiner, RefinerMetadata, number_scores
+from nanodet_kp_core.runtime.refinement.refiner import (
+    REFINER_KEY,
+    USUAL_SIZE,
+    Refiner,
+    RefinerMetadata,
+    number_scores,
+    scores_of_looks,
+)
 
 HALF = np.full(2, 0.5, np.float32)
 QUAD = np.array([[10, 20], [10, 36], [46, 36], [46, 20]], np.float32)
@@ -123,6 +130,35 @@ def test_a_plate_without_light_needs_more(tmp_path, label, expected):
     refiner = Refiner(make_tiny_refiner(tmp_path / "r.onnx", label, logit=1.0, metadata=text))
     (score,) = refiner(np.zeros((64, 64, 3), np.uint8), QUAD[None], HALF[:1]).scores
     assert np.log(score / (1 - score)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_large_plate_needs_more(tmp_path):
+    text = RefinerMetadata(ARMOR_CLASSES, 0.2, size_weight=-0.8).to_json()
+    refiner = Refiner(make_tiny_refiner(tmp_path / "r.onnx", logit=1.0, metadata=text))
+    quads = np.stack([QUAD, 2 * QUAD])
+    factors = np.hypot(*(QUAD[2] - QUAD[0])) * np.array([1, 2]) / USUAL_SIZE
+    scores = refiner(np.zeros((64, 64, 3), np.uint8), quads, HALF).scores
+    assert np.log(scores / (1 - scores)) == pytest.approx(1 - 0.8 * np.log(factors), abs=1e-3)
+
+
+def test_both_looks_count_for_the_score():
+    first, second = np.array([0.5, 0.9, 1.0, 0.9]), np.array([0.9, 0.9, 0.0, 1.0])
+    scores = scores_of_looks(first, second, 0.25)
+    assert scores.dtype == np.float32
+    assert np.log(scores[0] / (1 - scores[0])) == pytest.approx(0.75 * np.log(9), abs=1e-5)
+    assert scores[1:3].tolist() == pytest.approx([0.9, 0.0])
+    assert 0.999 < scores[3] <= 1
+
+
+def test_the_first_look_stays_in_the_score(model, tmp_path):
+    """It sees nothing; the second sees the blue that it has moved to."""
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[:, 50:, 0] = 200
+    make_tiny_refiner(tmp_path / "refiner.onnx", shift=(8.0, 0.0), per_blue=0.08, logit=-1.0)
+    refiner = Refiner(tmp_path / "refiner.onnx")
+    first, second = (refiner(image, QUAD[None] + (x, 0), HALF[:1]).scores for x in (0, 8))
+    assert second > first + 0.1
+    assert Detector(model)(image).scores == pytest.approx(scores_of_looks(first, second, FIRST_SHARE), abs=1e-4)
 
 
 def test_a_correction_that_breaks_the_corners_is_no_plate(tmp_path):
@@ -252,6 +288,7 @@ GOOD = json.loads(RefinerMetadata(ARMOR_CLASSES, 0.2).to_json())
     [
         (json.dumps({**GOOD, "class_names": ["a", "a"]}), r"class_names: expected different names, got \('a', 'a'\)"),
         (json.dumps({**GOOD, "class_names": []}), "class_names: expected different names"),
+        (json.dumps({**GOOD, "size_weight": 11}), r"size_weight: expected a number in -10\.\.10, got 11"),
         (json.dumps({**GOOD, "light_bars": 1}), "light_bars: expected true or false, got 1"),
         ("no json", "refiner: expected a JSON object"),
         ("[1]", "refiner: the entry: expected a JSON object"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -24,17 +25,27 @@ from nanodet_kp_core.runtime.models.session import load_session, usable_cores
 from nanodet_kp_core.runtime.nms import merge_corners, nms
 from nanodet_kp_core.runtime.refinement.bar_pairs import NO_PAIRS
 from nanodet_kp_core.runtime.refinement.bar_rules import new_pairs, possible_plates
-from nanodet_kp_core.runtime.refinement.refiner import MOST_PROPOSALS, Refinements, Refiner, number_scores
+from nanodet_kp_core.runtime.refinement.refiner import (
+    MOST_PROPOSALS,
+    Refinements,
+    Refiner,
+    number_scores,
+    scores_of_looks,
+)
 from nanodet_kp_core.runtime.refinement.scout import Scout
 from nanodet_kp_core.runtime.second_thread import SecondThread
 
-RELOOK_SCORE = 0.05
+RELOOK_SCORE = 0.03
 """Lowest score after the first refinement pass with which a proposal gets a second pass. Where its corners were off,
 the first pass corrects them, and only the second can judge it."""
 
 CONFIDENT_SCORE = 0.85
 """Score after the first refinement pass from which the second pass is skipped when light bars are refined afterwards.
 The second pass makes the corners of such plates no better, and the scores of some worse (docs/experiments.md)."""
+
+
+FIRST_SHARE = 0.22
+"""Weight of the first pass in the logit of a proposal that had two: from other corners it has seen other pixels."""
 
 
 class InferenceSession(Protocol):
@@ -59,6 +70,7 @@ class Detector:
             beside the network. Empty before the first.
         number_logits: float32 [K, numbers] of the last image's detections, for calibration: what the second stage says
             of their numbers before the temperature. [0, 0] without one.
+        proposed: float32 [K] of the same, for calibration: their scores when they were proposed to the second stage.
         clock: what `times` are taken from; `time.process_time` tells the work apart from a busy machine's waiting.
 
     An instance serves one thread at a time.
@@ -106,7 +118,7 @@ class Detector:
             self.refiner.check_classes(self.model_path, self.metadata.class_names)
         self.scout = Scout() if scout and self.refiner is not None and self.refiner.metadata.light_bars else None
         self._second = SecondThread() if overlap and self.scout is not None and usable_cores() > 1 else None
-        self.number_logits = np.zeros((0, 0), np.float32)
+        self.number_logits, self.proposed = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
         self.times: dict[str, float] = {}
         self.clock: Callable[[], float] = time.perf_counter
 
@@ -241,7 +253,7 @@ class Detector:
         network. Then each light bar is refined alone; where that follows, confident plates skip the second pass.
         """
         refiner = self.refiner
-        self.number_logits = np.zeros((0, 0), np.float32)
+        self.number_logits, self.proposed = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
         if refiner is None or not len(proposals):
             return proposals
         found = refiner(image, proposals.corners, proposals.scores, channel_order, halved)
@@ -250,13 +262,15 @@ class Detector:
         again = np.flatnonzero(found.scores < confident)
         if len(again):
             corners, proposed = found.corners[again], found.proposed[again]
-            found.replace(again, refiner(image, corners, proposed, channel_order, halved))
+            second = refiner(image, corners, proposed, channel_order, halved)
+            scores = scores_of_looks(found.scores[again], second.scores, FIRST_SHARE)
+            found.replace(again, replace(second, scores=scores))
             found = found.part(_suppressed(found, options.score_threshold, options))
         corners = found.corners
         if refiner.bars is not None:
             corners = refiner.bars(image, corners, channel_order, halved)
         kept = possible_plates(corners, image.shape[1::-1]) if refiner.metadata.light_bars else np.arange(len(corners))
-        self.number_logits = found.number_logits[kept]
+        self.number_logits, self.proposed = found.number_logits[kept], found.proposed[kept]
         return Detections(
             scores=found.scores[kept],
             class_ids=found.class_ids[kept],
@@ -268,11 +282,12 @@ class Detector:
         )
 
     def _selected(self, detections: Detections, options: DetectOptions) -> Detections:
-        """Those of wanted classes; number_logits follow."""
+        """Those of wanted classes; number_logits and proposed follow."""
         rows = options.select(detections)
         if len(rows) == len(detections):
             return detections
-        self.number_logits = self.number_logits[rows] if len(self.number_logits) else self.number_logits
+        if len(self.proposed):
+            self.number_logits, self.proposed = self.number_logits[rows], self.proposed[rows]
         return detections[rows]
 
 

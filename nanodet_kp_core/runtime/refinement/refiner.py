@@ -15,6 +15,7 @@ import numpy as np
 
 from nanodet_kp_core.classes import UNLIT, brief, class_factors
 from nanodet_kp_core.errors import ModelError, shown
+from nanodet_kp_core.geometry import diagonals
 from nanodet_kp_core.numerics import logit, sigmoid
 from nanodet_kp_core.runtime.models.json_entry import JsonEntry, field_defaults, field_names
 from nanodet_kp_core.runtime.models.metadata import is_file_name
@@ -37,7 +38,14 @@ _ENTRY = JsonEntry("refiner", version=2)  # 1: crops cut with perspective
 _RANGES = (
     ("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100), ("scout_score", 0, 1),
     ("number_temperature", 0.01, 100), ("unlit_offset", -100, 100),
+    ("size_weight", -10, 10),
 )  # fmt: skip
+
+USUAL_SIZE = 64.0
+"""Diagonal in pixels of a plate to whose score `size_weight` adds nothing."""
+
+SURE = 1e-6
+"""Distance from 0 and 1 at which scores count as equally sure when logits are computed from them."""
 
 CORNER_SCALE = 4.0
 """Crop pixels of a corner output of 1."""
@@ -61,6 +69,8 @@ class RefinerMetadata:
     scout_score: stands for the detector's score of what only the scout (runtime.refinement.scout) proposes, in 0..1.
     unlit_offset: added to the final logit of plates whose lights are off (color N). Among rendered images they are
         more frequent than on a field.
+    size_weight: added to the final logit for each factor e by which the plate's diagonal is longer than USUAL_SIZE.
+        What is large shows clearly whether it is a plate; what is small cannot, and is one more often than it looks.
     light_bars: whether the left and right sides of a target are lit bars, as those of armor plates: only then the scout
         proposes pairs of bars, and the rules of runtime.refinement.bar_rules hold.
     Raises ModelError for other values.
@@ -75,6 +85,7 @@ class RefinerMetadata:
     number_temperature: float = 1.0
     scout_score: float = 0.3
     unlit_offset: float = 0.0
+    size_weight: float = 0.0
     light_bars: bool = True
 
     def __post_init__(self) -> None:
@@ -187,8 +198,8 @@ class Refiner:
         found = read_values(values, self._colors, self._numbers)
         refined = to_image(found.corners, transforms).astype(np.float32)
         usable &= are_usable(refined)
-        before = logit(np.clip(proposed.astype(np.float64), 1e-6, 1 - 1e-6))
-        logits = found.logits + self.metadata.detector_weight * before + self.metadata.offset
+        logits = found.logits + self.metadata.detector_weight * _clipped_logit(proposed) + self.metadata.offset
+        logits += self.metadata.size_weight * np.log(np.maximum(diagonals(refined), 1) / USUAL_SIZE)
         logits += self.metadata.unlit_offset * (found.class_ids // self._numbers == self._unlit)
         return Refinements(
             scores=np.where(usable, sigmoid(logits), 0).astype(np.float32),
@@ -197,6 +208,17 @@ class Refiner:
             proposed=proposed,
             number_logits=found.number_logits,
         )
+
+
+def scores_of_looks(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """Scores float32 [K] of proposals that were looked at twice: the logit of the first look has the weight `share`,
+    that of the second the rest. What the second look could not turn upright scores 0."""
+    logits = share * _clipped_logit(first) + (1 - share) * _clipped_logit(second)
+    return np.where(second > 0, sigmoid(logits), 0).astype(np.float32)
+
+
+def _clipped_logit(scores: np.ndarray) -> np.ndarray:
+    return logit(np.clip(scores.astype(np.float64), SURE, 1 - SURE))
 
 
 @dataclass(frozen=True)
