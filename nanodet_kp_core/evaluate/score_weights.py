@@ -97,8 +97,8 @@ def fit_score_weights(evidence: Evidence, scout_score: float) -> ScoreWeights:
     plate = evidence.plate
     if min(plate.sum(), (~plate).sum()) < LEAST:
         raise DataError(
-            f"labels: expected {LEAST} plates and as many false candidates to fit weights on, got {plate.sum()} and "
-            f"{(~plate).sum()}; label more images"
+            f"--weights: expected {LEAST} plates found in the images of --labels and as many false candidates, "
+            f"got {plate.sum()} and {(~plate).sum()}; label more images"
         )
     of_scout = np.isclose(evidence.proposed, scout_score)
     proposed = np.where(of_scout, 0, _finite_logit(evidence.proposed))

@@ -1,10 +1,10 @@
 """What the bundled models find on rendered images: a floor, so that no change breaks them unseen.
 
 Measured over 400 images of 640x480 with plates of 20 px and more (seeds 0 to 399, generator 8), all of them and the
-worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.85 / 0.87, worst 0.72 / 0.76; precision 1.00 /
-1.00, worst 0.97 / 0.97; median corner error 0.42 / 0.45 px, worst 0.59 / 0.62; number 0.98 / 0.98, worst 0.90 / 0.86;
-color 0.99 / 0.99, worst 0.90 / 0.92. Another generator or a model trained anew draws another group. The group of this
-test has 0.87 / 0.84, 1.00 / 1.00, 0.46 / 0.47 px, 0.92 / 0.91 and 1.00 / 1.00.
+worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.87 / 0.90, worst 0.75 / 0.78; precision 0.99 /
+0.99, worst 0.96 / 0.94; median corner error 0.43 / 0.46 px, worst 0.68 / 0.67; number 0.98 / 0.98, worst 0.86 / 0.86;
+color 0.99 / 0.99, worst 0.92 / 0.92. Another generator or a model trained anew draws another group. The group of this
+test has 0.92 / 0.92, 1.00 / 1.00, 0.48 / 0.51 px, 0.92 / 0.91 and 1.00 / 1.00.
 """
 
 from dataclasses import replace
@@ -31,7 +31,7 @@ MOST_ERROR_PX = 1.0
 LEAST_NUMBER = 0.75
 LEAST_COLOR = 0.85
 MOST_BIAS_PX = 0.3
-"""Of the mean offset over all corners: 0.11 px at most on these images."""
+"""Of the mean offset over all corners: 0.13 px at most on these images."""
 
 
 def rendered(seed):

@@ -40,7 +40,7 @@ def test_what_the_detector_said_against_the_truth_counts_nothing():
 @pytest.mark.parametrize("plates", [0, 49, 1000 - 49])
 def test_too_few_of_a_kind(plates):
     evidence = Evidence(np.zeros(1000), np.full(1000, 0.5), np.zeros(1000), np.arange(1000) < plates)
-    with pytest.raises(DataError, match=f"expected 50 plates and as many false .* got {plates} and {1000 - plates}"):
+    with pytest.raises(DataError, match=f"expected 50 plates .* as many false .* got {plates} and {1000 - plates}"):
         fit_score_weights(evidence, 0.3)
 
 

@@ -35,7 +35,7 @@ from nanodet_kp_core.runtime.refinement.refiner import (
 from nanodet_kp_core.runtime.refinement.scout import Scout
 from nanodet_kp_core.runtime.second_thread import SecondThread
 
-RELOOK_SCORE = 0.03
+RELOOK_SCORE = 0.05
 """Lowest score after the first refinement pass with which a proposal gets a second pass. Where its corners were off,
 the first pass corrects them, and only the second can judge it."""
 
