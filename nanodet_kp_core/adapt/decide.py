@@ -93,8 +93,9 @@ def _rendered_fault(start: Standing, new: Standing, scoring: Scoring) -> str:
     for what, count in lost.items():
         if count > round(scoring.tolerance * plates) + 1e-6:
             return f"it {what} among rendered images (by {count:.3g} of {plates} plates)"
-    if _finite(new.score.err) > scoring.corner_tolerance * _finite(start.score.err):
-        return f"its corners are worse among rendered images ({start.score.err:.4f} to {new.score.err:.4f} diagonals)"
+    before, after = _corner_errors(start, new)
+    if after > scoring.corner_tolerance * before:
+        return f"its corners are worse among rendered images ({before:.4f} to {after:.4f} diagonals)"
     return ""
 
 
@@ -103,5 +104,14 @@ def _net(standing: Standing) -> int:
     return standing.score.hits - standing.score.false_alarms
 
 
-def _finite(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
+def _corner_errors(start: Standing, new: Standing) -> tuple[float, float]:
+    """Mean corner errors in diagonals on the plates that both find; 0 where these are none. A plate that only one finds
+    is a hard one, and would make its mean worse."""
+    before, after = (
+        {(hit.record.name, hit.plate): hit.err for hit in standing.matches.hits if not math.isnan(hit.err)}
+        for standing in (start, new)
+    )
+    both = before.keys() & after.keys()
+    if not both:
+        return 0.0, 0.0
+    return sum(before[plate] for plate in both) / len(both), sum(after[plate] for plate in both) / len(both)

@@ -64,7 +64,8 @@ class Scoring:
     """How candidates are compared.
 
     judged: rendered images to compare on, fewer below `quick` minutes. tolerance: share of the rendered plates that a
-    candidate may lose, in each figure of decide.judge. corner_tolerance: factor of the corner error on rendered plates.
+    candidate may lose, in each figure of decide.judge. corner_tolerance: factor of the corner error on
+    rendered plates that both find.
     """
 
     judged: int = 800

@@ -88,6 +88,17 @@ def test_why_a_candidate_is_not_taken(field, own, rendered, fault):
     assert choose({"a": result}).taken == "start"
 
 
+def test_a_hard_plate_that_only_the_candidate_finds_does_not_make_its_corners_worse(field):
+    start, new = (standing(field.rendered, found, shift=0.5) for found in (range(80), range(82)))
+    hard = [field.rendered[k].name for k in (80, 81)]
+    for name in hard:
+        new.predictions[name][0] = replace(new.predictions[name][0], corners=QUAD + 20 + (8, 0))
+    assert new.score.err > 1.05 * start.score.err
+    assert judge(field.own_start, standing(field.own, range(16)), start, new, Scoring()).fault == ""
+    worse = standing(field.rendered, range(82), shift=0.55)
+    assert "corners are worse" in judge(field.own_start, field.own_start, start, worse, Scoring()).fault
+
+
 def test_the_best_of_those_without_a_fault_is_taken():
     results = {
         "a": Judged(Gain(9.0, 1.0), "worse"), "b": Judged(Gain(2.0, 1.0), ""), "c": Judged(Gain(3.0, 1.0), "")
