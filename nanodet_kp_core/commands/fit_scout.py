@@ -12,8 +12,9 @@ import argparse
 
 from nanodet_kp_core.commands._sizes import size
 from nanodet_kp_core.crops.lit_records import lit_records
-from nanodet_kp_core.crops.scout_pairs import average_precision, fit, pairs_of
+from nanodet_kp_core.crops.scout_pairs import average_precision, pairs_of
 from nanodet_kp_core.errors import DataError
+from nanodet_kp_core.numerics import logistic_weights
 from nanodet_kp_core.runtime.refinement.bar_pairs import WEIGHTS
 
 
@@ -39,7 +40,7 @@ def main() -> int:
         raise DataError(
             f"--images: expected pairs of both kinds, plates and others, got {plates.sum()} plates of {len(plates)}"
         )
-    weights = fit(features, plates)
+    weights = logistic_weights(features, plates)
     print(f"{len(plates)} pairs, {int(plates.sum())} of them plates")
     print(f"average precision: {average_precision(features @ WEIGHTS, plates):.4f} with WEIGHTS of today")
     print(f"average precision: {average_precision(features @ weights, plates):.4f} with these:")

@@ -8,7 +8,6 @@ import numpy as np
 
 from nanodet_kp_core.geometry import diagonals
 from nanodet_kp_core.labels.sample import Sample
-from nanodet_kp_core.numerics import sigmoid
 from nanodet_kp_core.runtime.refinement.bar_pairs import WEIGHTS, candidate_pairs, corners_of_pairs, pair_features
 from nanodet_kp_core.runtime.refinement.scout import Scout
 
@@ -34,20 +33,6 @@ def pairs_of(samples: Iterable[Sample]) -> tuple[np.ndarray, np.ndarray]:
         features.append(pair_features(sight, left[told], right[told]))
         plates.append(distances[told] < POSITIVE_DISTANCE)
     return np.concatenate(features), np.concatenate(plates)
-
-
-def fit(features: np.ndarray, plates: np.ndarray) -> np.ndarray:
-    """Weights float64 [10] of the features in the logit that a pair is a plate: logistic regression by Newton's method
-    on standardized features, with a ridge of a thousandth that keeps separable data finite."""
-    mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-9
-    inputs = np.column_stack([(features - mean) / spread, np.ones(len(features))])
-    weights = np.zeros(inputs.shape[1])
-    for _ in range(30):
-        chances = sigmoid(inputs @ weights)
-        slopes = inputs * (chances * (1 - chances) + 1e-6)[:, None]
-        curvature = slopes.T @ inputs / len(inputs) + 1e-3 * np.eye(len(weights))
-        weights -= np.linalg.solve(curvature, inputs.T @ (chances - plates) / len(inputs) + 1e-3 * weights)
-    return weights[:-1] / spread
 
 
 def average_precision(scores: np.ndarray, plates: np.ndarray) -> float:

@@ -1,9 +1,5 @@
 """The weights with which the final score of the second stage tells plates from what is none: those of the detector's
-score, of the scout's pairs and of the size.
-
-A logistic regression on what the detector makes of labeled images, solved by Newton's method. Source: Hastie et al.,
-The Elements of Statistical Learning, 2009, section 4.4.1.
-"""
+score, of the scout's pairs and of the size. They come from what the detector makes of labeled images."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from nanodet_kp_core.evaluate.metrics import Prediction, match
 from nanodet_kp_core.evaluate.torch_detector import to_predictions
 from nanodet_kp_core.geometry import diagonals
 from nanodet_kp_core.labels.sample import Record
-from nanodet_kp_core.numerics import logit, sigmoid
+from nanodet_kp_core.numerics import finite_logit, logistic_weights, sigmoid
 from nanodet_kp_core.runtime.detection.detections import Detections
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.refinement.refiner import USUAL_SIZE, Refiner
@@ -26,8 +22,9 @@ from nanodet_kp_core.runtime.refinement.refiner import USUAL_SIZE, Refiner
 LEAST = 50
 """Plates, and candidates that are none, below which weights would be chance."""
 
-RIDGE = 1e-3
-"""Weight of the squared coefficients: without it what tells all candidates apart would grow for ever."""
+
+RIDGE = 1e-5
+"""A larger one shrinks the logit of the looks, by which the other weights are divided, more than these."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ def _parts(found: Detections, proposed: np.ndarray, refiner: Refiner) -> np.ndar
     """[K, 3]: logit of the looks, score of the detector, size."""
     known = refiner.metadata
     sizes = np.log(np.maximum(diagonals(found.corners), 1) / USUAL_SIZE)
-    logits = _finite_logit(found.scores) - known.offset - known.detector_weight * _finite_logit(proposed)
+    logits = finite_logit(found.scores) - known.offset - known.detector_weight * finite_logit(proposed)
     logits -= known.size_weight * sizes + known.unlit_offset * _unlit(found)
     return np.stack([logits, proposed, sizes], axis=1)
 
@@ -82,10 +79,6 @@ def _unlit(found: Detections) -> np.ndarray:
     if UNLIT not in colors:
         return np.zeros(len(found), bool)
     return np.asarray(found.class_ids // len(numbers) == colors.index(UNLIT))
-
-
-def _finite_logit(scores: np.ndarray) -> np.ndarray:
-    return logit(np.clip(scores.astype(np.float64), 1e-6, 1 - 1e-6))
 
 
 def fit_score_weights(evidence: Evidence, scout_score: float) -> ScoreWeights:
@@ -101,23 +94,12 @@ def fit_score_weights(evidence: Evidence, scout_score: float) -> ScoreWeights:
             f"got {plate.sum()} and {(~plate).sum()}; label more images"
         )
     of_scout = np.isclose(evidence.proposed, scout_score)
-    proposed = np.where(of_scout, 0, _finite_logit(evidence.proposed))
-    columns = np.stack([evidence.logits, proposed, of_scout, evidence.sizes, np.ones(len(plate))], axis=1)
-    looked, detector, scout, size, _ = _regression(columns, plate)
+    proposed = np.where(of_scout, 0, finite_logit(evidence.proposed))
+    columns = np.stack([evidence.logits, proposed, of_scout, evidence.sizes], axis=1)
+    looked, detector, scout, size = logistic_weights(columns, plate, RIDGE)
     detector = max(detector, 1e-3 * looked)
     return ScoreWeights(
         detector_weight=round(float(np.clip(detector / looked, 0, 10)), 3),
         scout_score=round(float(sigmoid(np.array(scout / detector))), 3),
         size_weight=round(float(np.clip(size / looked, -10, 10)), 3),
     )
-
-
-def _regression(columns: np.ndarray, truth: np.ndarray, steps: int = 30) -> np.ndarray:
-    """Coefficients [C] of columns [K, C] in the logit that the truth [K] holds."""
-    found = np.zeros(columns.shape[1])
-    for _ in range(steps):
-        chances = sigmoid(columns @ found)
-        slope = columns.T @ (truth - chances) - RIDGE * found
-        curve = (columns * (chances * (1 - chances))[:, None]).T @ columns + RIDGE * np.eye(len(found))
-        found = found + np.linalg.solve(curve, slope)
-    return found

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanodet_kp_core.crops.scout_pairs import average_precision, fit, pairs_of
+from nanodet_kp_core.crops.scout_pairs import average_precision, pairs_of
+from nanodet_kp_core.numerics import logistic_weights
 from nanodet_kp_core.runtime.refinement.bar_pairs import WEIGHTS
 from nanodet_kp_core.synthetic.generator import render
 
@@ -39,7 +40,7 @@ def test_a_fit_finds_the_weights_that_made_the_labels():
     features = rng.normal(size=(20000, 3)) * (1, 5, 0.1)
     true = np.array([1.0, -0.4, 8.0])
     plates = rng.random(20000) < 1 / (1 + np.exp(-features @ true))
-    assert fit(features, plates) == pytest.approx(true, rel=0.1)
+    assert logistic_weights(features, plates) == pytest.approx(true, rel=0.1)
 
 
 def test_average_precision_by_hand():

@@ -16,7 +16,7 @@ import numpy as np
 from nanodet_kp_core.classes import UNLIT, brief, class_factors
 from nanodet_kp_core.errors import ModelError, shown
 from nanodet_kp_core.geometry import diagonals
-from nanodet_kp_core.numerics import logit, sigmoid
+from nanodet_kp_core.numerics import finite_logit, sigmoid
 from nanodet_kp_core.runtime.models.json_entry import JsonEntry, field_defaults, field_names
 from nanodet_kp_core.runtime.models.metadata import is_file_name
 from nanodet_kp_core.runtime.refinement.bars import Bars
@@ -43,9 +43,6 @@ _RANGES = (
 
 USUAL_SIZE = 64.0
 """Diagonal in pixels of a plate to whose score `size_weight` adds nothing."""
-
-SURE = 1e-6
-"""Distance from 0 and 1 at which scores count as equally sure when logits are computed from them."""
 
 CORNER_SCALE = 4.0
 """Crop pixels of a corner output of 1."""
@@ -198,7 +195,7 @@ class Refiner:
         found = read_values(values, self._colors, self._numbers)
         refined = to_image(found.corners, transforms).astype(np.float32)
         usable &= are_usable(refined)
-        logits = found.logits + self.metadata.detector_weight * _clipped_logit(proposed) + self.metadata.offset
+        logits = found.logits + self.metadata.detector_weight * finite_logit(proposed) + self.metadata.offset
         logits += self.metadata.size_weight * np.log(np.maximum(diagonals(refined), 1) / USUAL_SIZE)
         logits += self.metadata.unlit_offset * (found.class_ids // self._numbers == self._unlit)
         return Refinements(
@@ -213,12 +210,8 @@ class Refiner:
 def scores_of_looks(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     """Scores float32 [K] of proposals that were looked at twice: the logit of the first look has the weight `share`,
     that of the second the rest. What the second look could not turn upright scores 0."""
-    logits = share * _clipped_logit(first) + (1 - share) * _clipped_logit(second)
+    logits = share * finite_logit(first) + (1 - share) * finite_logit(second)
     return np.where(second > 0, sigmoid(logits), 0).astype(np.float32)
-
-
-def _clipped_logit(scores: np.ndarray) -> np.ndarray:
-    return logit(np.clip(scores.astype(np.float64), SURE, 1 - SURE))
 
 
 @dataclass(frozen=True)
