@@ -8,20 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nanodet_kp_core.classes import UNLIT, class_factors
 from nanodet_kp_core.errors import DataError
 from nanodet_kp_core.evaluate.metrics import Prediction, match
 from nanodet_kp_core.evaluate.torch_detector import to_predictions
-from nanodet_kp_core.geometry import diagonals
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.numerics import finite_logit, logistic_weights, sigmoid
 from nanodet_kp_core.runtime.detection.detections import Detections
 from nanodet_kp_core.runtime.detection.detector import Detector
-from nanodet_kp_core.runtime.refinement.refiner import USUAL_SIZE, Refiner
+from nanodet_kp_core.runtime.refinement.refiner import Refiner, log_sizes
 
 LEAST = 50
 """Plates, and candidates that are none, below which weights would be chance."""
-
 
 RIDGE = 1e-5
 """A larger one shrinks the logit of the looks, by which the other weights are divided, more than these."""
@@ -39,7 +36,7 @@ class ScoreWeights:
 @dataclass(frozen=True)
 class Evidence:
     """What the final scores of K candidates are made of. logits: float64 [K] of the looks. proposed: float32 [K], the
-    scores of the detector. sizes: float64 [K], logarithms of the diagonals over USUAL_SIZE. plate: bool [K], the truth.
+    scores of the detector. sizes: float64 [K], see log_sizes. plate: bool [K], the truth.
     """
 
     logits: np.ndarray
@@ -67,25 +64,19 @@ def collected(records: Sequence[Record], detector: Detector) -> Evidence:
 def _parts(found: Detections, proposed: np.ndarray, refiner: Refiner) -> np.ndarray:
     """[K, 3]: logit of the looks, score of the detector, size."""
     known = refiner.metadata
-    sizes = np.log(np.maximum(diagonals(found.corners), 1) / USUAL_SIZE)
+    sizes = log_sizes(found.corners)
     logits = finite_logit(found.scores) - known.offset - known.detector_weight * finite_logit(proposed)
-    logits -= known.size_weight * sizes + known.unlit_offset * _unlit(found)
+    logits -= known.size_weight * sizes + known.unlit_offset * refiner.are_unlit(found.class_ids)
     return np.stack([logits, proposed, sizes], axis=1)
-
-
-def _unlit(found: Detections) -> np.ndarray:
-    """Which plates have their lights off, bool [K]."""
-    colors, numbers = class_factors(found.class_names)
-    if UNLIT not in colors:
-        return np.zeros(len(found), bool)
-    return np.asarray(found.class_ids // len(numbers) == colors.index(UNLIT))
 
 
 def fit_score_weights(evidence: Evidence, scout_score: float) -> ScoreWeights:
     """The weights under which the truth [K] is likeliest.
 
-    scout_score: with which the evidence was collected; it marks what only the scout has proposed.
-    Raises DataError where plates or others are fewer than LEAST.
+    scout_score: with which the evidence was collected; it marks what only the scout has proposed, and stays where that
+    is nothing.
+    Raises DataError where plates or others are fewer than LEAST, or where higher logits of the looks are no more often
+    plates.
     """
     plate = evidence.plate
     if min(plate.sum(), (~plate).sum()) < LEAST:
@@ -97,9 +88,15 @@ def fit_score_weights(evidence: Evidence, scout_score: float) -> ScoreWeights:
     proposed = np.where(of_scout, 0, finite_logit(evidence.proposed))
     columns = np.stack([evidence.logits, proposed, of_scout, evidence.sizes], axis=1)
     looked, detector, scout, size = logistic_weights(columns, plate, RIDGE)
+    if looked <= 0:
+        raise DataError(
+            "--weights: expected a second stage that tells plates from others in the images of --labels, got one whose "
+            "higher scores are no more often plates; train another one"
+        )
     detector = max(detector, 1e-3 * looked)
+    said = sigmoid(np.array(scout / detector)) if of_scout.any() else scout_score
     return ScoreWeights(
         detector_weight=round(float(np.clip(detector / looked, 0, 10)), 3),
-        scout_score=round(float(sigmoid(np.array(scout / detector))), 3),
+        scout_score=round(float(said), 3),
         size_weight=round(float(np.clip(size / looked, -10, 10)), 3),
     )

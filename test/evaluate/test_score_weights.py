@@ -34,7 +34,15 @@ def test_what_the_detector_said_against_the_truth_counts_nothing():
     rng = np.random.default_rng(4)
     logits, proposed = rng.normal(0, 2, 4000), rng.uniform(0.15, 0.9, 4000)
     truth = rng.uniform(size=4000) < sigmoid(logits - 0.5 * logit(proposed))
-    assert fit_score_weights(Evidence(logits, proposed, np.zeros(4000), truth), 0.3).detector_weight < 0.01
+    found = fit_score_weights(Evidence(logits, proposed, np.zeros(4000), truth), 0.3)
+    assert found.detector_weight < 0.01
+    assert found.scout_score == 0.3  # the scout has proposed nothing
+
+
+def test_a_second_stage_that_tells_nothing_is_refused():
+    logits = np.linspace(-3, 3, 400)
+    with pytest.raises(DataError, match="expected a second stage that tells plates from others"):
+        fit_score_weights(Evidence(logits, np.full(400, 0.5), np.zeros(400), logits < 0), 0.3)
 
 
 @pytest.mark.parametrize("plates", [0, 49, 1000 - 49])

@@ -43,7 +43,6 @@ CONFIDENT_SCORE = 0.85
 """Score after the first refinement pass from which the second pass is skipped when light bars are refined afterwards.
 The second pass makes the corners of such plates no better, and the scores of some worse (docs/experiments.md)."""
 
-
 FIRST_SHARE = 0.22
 """Weight of the first pass in the logit of a proposal that had two: from other corners it has seen other pixels."""
 

@@ -37,8 +37,7 @@ _ENTRY = JsonEntry("refiner", version=2)  # 1: crops cut with perspective
 
 _RANGES = (
     ("proposal_score", 0, 1), ("detector_weight", 0, 10), ("offset", -100, 100), ("scout_score", 0, 1),
-    ("number_temperature", 0.01, 100), ("unlit_offset", -100, 100),
-    ("size_weight", -10, 10),
+    ("number_temperature", 0.01, 100), ("unlit_offset", -100, 100), ("size_weight", -10, 10),
 )  # fmt: skip
 
 USUAL_SIZE = 64.0
@@ -66,8 +65,8 @@ class RefinerMetadata:
     scout_score: stands for the detector's score of what only the scout (runtime.refinement.scout) proposes, in 0..1.
     unlit_offset: added to the final logit of plates whose lights are off (color N). Among rendered images they are
         more frequent than on a field.
-    size_weight: added to the final logit for each factor e by which the plate's diagonal is longer than USUAL_SIZE.
-        What is large shows clearly whether it is a plate; what is small cannot, and is one more often than it looks.
+    size_weight: added to the final logit for each factor e by which the plate's diagonal is longer than 64 pixels. A
+        small plate shows little of itself and gets a low logit; a negative weight makes up for that.
     light_bars: whether the left and right sides of a target are lit bars, as those of armor plates: only then the scout
         proposes pairs of bars, and the rules of runtime.refinement.bar_rules hold.
     Raises ModelError for other values.
@@ -172,6 +171,10 @@ class Refiner:
                 f"one for {brief(own)}; train one for them with nanodet-kp train-refiner, or leave the second stage out"
             )
 
+    def are_unlit(self, class_ids: np.ndarray) -> np.ndarray:
+        """Which classes [K] are plates with their lights off, bool [K]."""
+        return np.asarray(class_ids // self._numbers == self._unlit)
+
     def __call__(
         self,
         image: np.ndarray,
@@ -196,8 +199,8 @@ class Refiner:
         refined = to_image(found.corners, transforms).astype(np.float32)
         usable &= are_usable(refined)
         logits = found.logits + self.metadata.detector_weight * finite_logit(proposed) + self.metadata.offset
-        logits += self.metadata.size_weight * np.log(np.maximum(diagonals(refined), 1) / USUAL_SIZE)
-        logits += self.metadata.unlit_offset * (found.class_ids // self._numbers == self._unlit)
+        logits += self.metadata.size_weight * log_sizes(refined)
+        logits += self.metadata.unlit_offset * self.are_unlit(found.class_ids)
         return Refinements(
             scores=np.where(usable, sigmoid(logits), 0).astype(np.float32),
             class_ids=found.class_ids,
@@ -205,6 +208,11 @@ class Refiner:
             proposed=proposed,
             number_logits=found.number_logits,
         )
+
+
+def log_sizes(corners: np.ndarray) -> np.ndarray:
+    """What `size_weight` is a factor of, [K]: the logarithm of the diagonal of corners [K, 4, 2] over USUAL_SIZE."""
+    return np.asarray(np.log(np.maximum(diagonals(corners), 1) / USUAL_SIZE))
 
 
 def scores_of_looks(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
