@@ -140,9 +140,9 @@ def test_the_best_of_the_wanted_classes(model):
 def test_times_of_the_last_call(model):
     detector = Detector(model, threads=1)
     assert detector.times == {}
-    detector.clock = iter([1.0, 1.25, 1.75, 2.75, 2.75, 2.75]).__next__
+    detector.clock = iter([1.0, 1.25, 1.5, 2.0, 3.0, 3.25, 3.25]).__next__
     detector(GREY)
-    assert detector.times == {"preprocess": 250, "network": 500, "decode": 1000, "scout": 0, "refiner": 0}
+    assert detector.times == {"preprocess": 250, "network": 500, "decode": 1000, "scout": 500, "refiner": 0}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The detector: one image in, its armor plates out.
 
-preprocess -> network -> decode and NMS -> scout -> refiner; each step has a file of its own.
+preprocess -> scout -> network -> decode and NMS -> refiner; each step has a file of its own.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -151,6 +150,7 @@ class Detector:
         prepared = self.clock()
         halved = self._preprocess.halved
         pairs = self._begun(image, halved)
+        begun = self.clock()
         output = self._session.run(blob)[0]
         computed = self.clock()
         detections = self._decode(output, placed, options)
@@ -162,9 +162,9 @@ class Detector:
         done = self.clock()
         self.times = {
             "preprocess": 1000 * (prepared - start),
-            "network": 1000 * (computed - prepared),
+            "network": 1000 * (computed - begun),
             "decode": 1000 * (decoded - computed),
-            "scout": 1000 * (scouted - decoded),
+            "scout": 1000 * (begun - prepared + scouted - decoded),
             "refiner": 1000 * (done - scouted),
         }
         return detections
@@ -220,12 +220,14 @@ class Detector:
         )
 
     def _begun(self, image: np.ndarray, halved: np.ndarray | None = None) -> Callable[[], np.ndarray]:
-        """What gives the scout's pairs: it works on the second thread from now on, or without one when it is asked."""
+        """What gives the scout's pairs: it works on the second thread from now on. Without one it is done first, while
+        the image is still in the processor's cache."""
         if self.scout is None:
             return lambda: NO_PAIRS
-        if self._second is None:
-            return partial(self.scout, image, halved)
-        return self._second.start(self.scout, image, halved).result
+        if self._second is not None:
+            return self._second.start(self.scout, image, halved).result
+        found = self.scout(image, halved)
+        return lambda: found
 
     def _with_scout(self, proposals: Detections, pairs_of_scout: Callable[[], np.ndarray]) -> Detections:
         """The proposals of the network and those of the scout that are new."""

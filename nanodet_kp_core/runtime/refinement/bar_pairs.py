@@ -74,12 +74,13 @@ class Sight:
     rows: int
     shrunk: int
 
-    def levels(self, plane: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Gray levels of a plane at points, complex [...]: float64 [...]; beyond the border those of the border."""
-        height, width = plane.shape
-        x = np.clip(points.real + 0.5, 0, width - 1).astype(np.intp)
-        y = np.clip((points.imag + 0.5) / self.rows, 0, height - 1).astype(np.intp)
-        return plane[y, x].astype(np.float64)
+    def pixels(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns, int64 [...] each, of the planes' pixels at points, complex [...]; beyond the border those
+        of the border."""
+        height, width = self.light.shape
+        x = np.minimum(np.maximum(points.real + 0.5, 0), width - 1)  # numpy's clip takes twice the time
+        y = np.minimum(np.maximum((points.imag + 0.5) / self.rows, 0), height - 1)
+        return y.astype(np.intp), x.astype(np.intp)
 
     def tints(self) -> np.ndarray:
         """Of each bar, float64 [N]: first minus last channel along its sides in gray levels, after the white balance; 0
@@ -88,7 +89,8 @@ class Sight:
         if self.first is None or self.last is None:
             return np.zeros(len(bars))
         points = bars.centers + bars.axes * (SIDES[0] * bars.lengths + SIDES[1] * (0.5j * bars.widths))
-        return (self.gain * self.levels(self.first, points) - self.levels(self.last, points) / self.gain).mean(axis=0)
+        pixels = self.pixels(points)
+        return (self.gain * self.first[pixels] - self.last[pixels] / self.gain).mean(axis=0)
 
 
 def measured(outlines: Sequence[np.ndarray], rows: np.ndarray) -> tuple[LitBars, np.ndarray]:
@@ -160,10 +162,10 @@ def pair_features(sight: Sight, left: np.ndarray, right: np.ndarray) -> np.ndarr
     apart = gap / lengths
     shapes = bars.widths / bars.lengths
     tints = np.tanh(sight.tints() / 40)
-    cores = sight.levels(sight.light, bars.centers)
+    cores = sight.light[sight.pixels(bars.centers)].astype(np.float64)
     first, second = cores[left], cores[right]
     points = bars.centers[left] + between * BESIDE[0] + axis * lengths * BESIDE[1]
-    around = sight.levels(sight.light, points).mean(axis=0)
+    around = sight.light[sight.pixels(points)].mean(axis=0)
     return np.stack(
         [
             np.abs(np.log(bars.lengths[left] / bars.lengths[right])),
