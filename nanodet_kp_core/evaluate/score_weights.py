@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanodet_kp_core.errors import DataError
-from nanodet_kp_core.evaluate.metrics import Prediction, match
-from nanodet_kp_core.evaluate.torch_detector import to_predictions
+from nanodet_kp_core.evaluate.torch_detector import matched_rows
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.numerics import finite_logit, logistic_weights, sigmoid
 from nanodet_kp_core.runtime.detection.detections import Detections
@@ -48,14 +47,9 @@ class Evidence:
 def collected(records: Sequence[Record], detector: Detector) -> Evidence:
     """Of what the detector, which has a second stage, finds at its score threshold; that must let low scores through.
     What lies in ignore boxes is left out."""
-    assert detector.refiner is not None
-    predictions: dict[str, list[Prediction]] = {}
-    rows: dict[int, np.ndarray] = {}
-    for record in records:
-        found = detector(record.load().image)
-        predictions[record.name] = to_predictions(detector, found)
-        rows.update(zip(map(id, predictions[record.name]), _parts(found, detector.proposed, detector.refiner)))
-    matches = match(records, predictions, detector.options.score_threshold)
+    refiner = detector.refiner
+    assert refiner is not None
+    matches, rows = matched_rows(detector, records, lambda found: _parts(found, detector.proposed, refiner))
     judged = [hit.prediction for hit in matches.hits] + [false for _, false in matches.false_alarms]
     logits, proposed, sizes = np.array([rows[id(one)] for one in judged]).reshape(-1, 3).T
     return Evidence(logits, proposed, sizes, np.arange(len(judged)) < len(matches.hits))

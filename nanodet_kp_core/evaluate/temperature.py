@@ -12,8 +12,7 @@ import numpy as np
 
 from nanodet_kp_core.classes import class_factors
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.evaluate.metrics import Prediction, match
-from nanodet_kp_core.evaluate.torch_detector import to_predictions
+from nanodet_kp_core.evaluate.torch_detector import matched_rows
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detector
 
@@ -30,13 +29,8 @@ def number_evidence(records: Sequence[Record], detector: Detector) -> tuple[np.n
     many = len(class_factors(detector.metadata.class_names)[1])
     if detector.refiner is None:
         raise ModelError(f"model {detector.model_path}: expected one that names a refiner, got one without")
-    predictions: dict[str, list[Prediction]] = {}
-    logits: dict[int, np.ndarray] = {}
-    for record in records:
-        predictions[record.name] = to_predictions(detector, detector(record.load().image))
-        logits.update(zip(map(id, predictions[record.name]), detector.number_logits))
-    threshold = detector.options.score_threshold
-    hits = [h for h in match(records, predictions, threshold).hits if h.record.number_known[h.plate]]
+    matches, logits = matched_rows(detector, records, lambda _: detector.number_logits)
+    hits = [hit for hit in matches.hits if hit.record.number_known[hit.plate]]
     numbers = np.array([hit.record.labels[hit.plate] % many for hit in hits], np.int64)
     return np.array([logits[id(hit.prediction)] for hit in hits]).reshape(-1, many), numbers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from nanodet_kp_core.config.describe import describe
 from nanodet_kp_core.data.dataset import read_dataset
 from nanodet_kp_core.evaluate.coco import coco_score
 from nanodet_kp_core.evaluate.full_score import full_score
-from nanodet_kp_core.evaluate.metrics import Prediction, Score, match
+from nanodet_kp_core.evaluate.metrics import Matches, Prediction, Score, match
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.runtime.detection.detector import Detections, Detector
 from nanodet_kp_core.runtime.detection.options import DetectOptions
@@ -75,6 +75,22 @@ def predict(
 ) -> dict[str, list[Prediction]]:
     """Detections of every record's image, by record name. options: as for a call of the detector."""
     return {record.name: to_predictions(detector, detector(record.load().image, options)) for record in records}
+
+
+def matched_rows(
+    detector: Detector, records: Iterable[Record], rows: Callable[[Detections], np.ndarray]
+) -> tuple[Matches, dict[int, np.ndarray]]:
+    """Matches of what the detector finds at its score threshold, and the row of each prediction by its id.
+
+    rows: gives [K, n] of the K detections of the image that was looked at last.
+    """
+    images, found = list(records), {}
+    by_id: dict[int, np.ndarray] = {}
+    for record in images:
+        detections = detector(record.load().image)
+        found[record.name] = to_predictions(detector, detections)
+        by_id.update(zip(map(id, found[record.name]), rows(detections)))
+    return match(images, found, detector.options.score_threshold), by_id
 
 
 def to_predictions(detector: Detector, detections: Detections) -> list[Prediction]:
