@@ -91,7 +91,8 @@ class CropTraining(ABC):
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Go on from a state. Raises TrainingError when it is of another network."""
+        self._check(state, "model")
         self.network.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.average.updates = state["average_updates"]
@@ -99,9 +100,21 @@ class CropTraining(ABC):
         self.step = state["step"]
 
     def start_from(self, state: dict[str, Any]) -> None:
-        """Begin anew with the averaged weights of another training."""
+        """Begin anew with the averaged weights of another training. Raises TrainingError when they are of another
+        network."""
+        self._check(state, "average")
         self.network.load_state_dict(state["average"])
         self.average.model.load_state_dict(state["average"])
+
+    def _check(self, state: dict[str, Any], key: str) -> None:
+        """Raises TrainingError unless the weights fit."""
+        given, own = ({k: tuple(v.shape) for k, v in of.items()} for of in (state[key], self.network.state_dict()))
+        if given != own:
+            layer = next(name for name in {**own, **given} if given.get(name) != own.get(name))
+            raise TrainingError(
+                f"{state.get('file', self.kind)}: expected weights of the {self.kind} of this version, got those of "
+                f"another network, which differ at {layer}; train anew, without them or in another folder"
+            )
 
     def train_step(self) -> float:
         """One batch, drawn from (seed, step) alone; returns the loss."""
@@ -185,7 +198,7 @@ def train_crops(training: CropTraining, checkpoint: Path, period: int = 500) -> 
 
 
 def load_crop_state(path: Path, kind: str) -> dict[str, Any]:
-    """A checkpoint. Raises ModelError when the file is none, or is that of another network."""
+    """A checkpoint, and its "file". Raises ModelError when it is none, or is that of another network."""
     wanted = f"a checkpoint of nanodet-kp {_COMMANDS.get(kind, kind)}"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -193,4 +206,4 @@ def load_crop_state(path: Path, kind: str) -> dict[str, Any]:
         raise ModelError(f"{path}: expected {wanted}, got {unreadable(path, error)}") from None
     if not isinstance(state, dict) or state.get("kind") != kind:
         raise ModelError(f"{path}: expected {wanted}, got another file")
-    return state
+    return state | {"file": str(path)}

@@ -92,6 +92,19 @@ def test_too_few_bars_and_files_of_others(crops, tmp_path):
         load_crop_state(tmp_path / "refiner.pt", "bars")
 
 
+def test_weights_of_another_network(crops, tmp_path):
+    """A start, and the checkpoint of a run that goes on."""
+    state = BarsTraining(crops, CropRecipe()).state()
+    layer = "features.2.pointwise.0.weight"
+    weights = {**state["average"], layer: torch.zeros(48, 32, 1, 1)}
+    torch.save(state | {"average": weights, "model": weights}, tmp_path / "bars.pt")
+    training = BarsTraining(crops, CropRecipe())
+    with pytest.raises(TrainingError, match=rf"bars\.pt: expected weights of the bars of this .* differ at {layer};"):
+        training.start_from(load_crop_state(tmp_path / "bars.pt", "bars"))
+    with pytest.raises(TrainingError, match=r"bars\.pt: expected weights of the bars of this version"):
+        train_crops(training, tmp_path / "bars.pt")
+
+
 def test_exported_bars_find_what_torch_finds(crops, tmp_path):
     torch.manual_seed(0)
     network = BarsNetwork().eval()
