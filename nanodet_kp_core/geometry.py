@@ -86,4 +86,5 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def diagonals(corners: np.ndarray) -> np.ndarray:
     """Mean of the two diagonals of each quadrilateral: [G, 4, 2] -> [G]."""
-    return np.asarray(np.linalg.norm(corners[:, :2] - corners[:, 2:], axis=2).mean(axis=1))
+    across = corners[:, :2] - corners[:, 2:]
+    return np.asarray(np.hypot(across[..., 0], across[..., 1]).mean(axis=1))

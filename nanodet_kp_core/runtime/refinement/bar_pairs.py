@@ -166,7 +166,7 @@ def pair_features(sight: Sight, left: np.ndarray, right: np.ndarray) -> np.ndarr
     first, second = cores[left], cores[right]
     points = bars.centers[left] + between * BESIDE[0] + axis * lengths * BESIDE[1]
     around = sight.light[sight.pixels(points)].mean(axis=0)
-    return np.stack(
+    return np.array(
         [
             np.abs(np.log(bars.lengths[left] / bars.lengths[right])),
             ((between * axis.conj()).real / gap) ** 2,  # shifted against each other along the bars
@@ -178,9 +178,8 @@ def pair_features(sight: Sight, left: np.ndarray, right: np.ndarray) -> np.ndarr
             np.abs(between.imag) / gap,
             (first + second) / 510,  # what is lit is bright
             around / np.maximum(np.minimum(first, second), 20),  # the panel is darker, above and below the sticker
-        ],
-        axis=1,
-    )
+        ]
+    ).T
 
 
 def corners_of_pairs(bars: LitBars, left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -113,4 +113,4 @@ class Bars:
         transforms = bar_transforms(ends)
         values = self.network(cut(image, transforms, BAR_SIZE, halved), channel_order)
         offsets = END_SCALE * values.reshape(-1, 2, 2)
-        return to_image(BAR_ENDS + offsets, transforms), np.abs(offsets).max(axis=(1, 2))
+        return to_image(BAR_ENDS + offsets, transforms), np.abs(offsets.reshape(-1, 4)).max(axis=1)
