@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def load_weights(model: OneStageDetector, path: Path) -> str:
         changing = output_tensors(own, shared_aux)
     theirs, ours = config.model.arch.backbone.name, type(model.backbone).__name__
     fault = None if theirs == ours else f"its backbone is {theirs} instead of {ours}"
-    fault = fault or _mismatch(own, keep, changing) or (other_coordinates(old, new) if changing else None)
+    fault = fault or mismatch(own, keep, changing) or (other_coordinates(old, new) if changing else None)
     if fault:
         raise TrainingError(f"{path}: expected weights of the configured model, got one of another: {fault}")
     if changing:
@@ -108,8 +109,9 @@ def _is_aux(name: str) -> bool:
     return name.startswith("aux_")
 
 
-def _mismatch(own: dict[str, Tensor], given: dict[str, Tensor], changing: set[str]) -> str | None:
-    """What is wrong, or None. changing: tensors whose shape may differ."""
+def mismatch(own: dict[str, Tensor], given: dict[str, Tensor], changing: Collection[str] = ()) -> str | None:
+    """What is wrong with the weights `given` for a network with the weights `own`, or None. changing: tensors whose
+    shape may differ."""
     for name, value in own.items():
         if name not in given:
             return f"it has no {name}"

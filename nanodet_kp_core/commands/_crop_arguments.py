@@ -16,7 +16,7 @@ from nanodet_kp_core.crops.lit_records import lit_records
 from nanodet_kp_core.labels.sample import Record
 from nanodet_kp_core.share import own_or_shared
 from nanodet_kp_core.synthetic.generator import VERSION
-from nanodet_kp_core.train.crop_training import CropRecipe, CropTraining, load_crop_state, train_crops
+from nanodet_kp_core.train.crop_training import CropRecipe, CropTraining, hand_over, train_crops
 
 
 def add_crop_arguments(parser: argparse.ArgumentParser, seed: int, side: int) -> None:
@@ -71,5 +71,5 @@ def train(training: CropTraining, args: argparse.Namespace) -> None:
     """To the end, from where OUT/KIND.pt or --start stands."""
     checkpoint = args.out / f"{training.kind}.pt"
     if args.start is not None and not checkpoint.exists():
-        training.start_from(load_crop_state(args.start, training.kind))
+        hand_over(args.start, training.kind, training.start_from)
     train_crops(training, checkpoint)

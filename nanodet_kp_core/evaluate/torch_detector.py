@@ -78,19 +78,19 @@ def predict(
 
 
 def matched_rows(
-    detector: Detector, records: Iterable[Record], rows: Callable[[Detections], np.ndarray]
+    detector: Detector, records: Sequence[Record], rows: Callable[[Detections], np.ndarray]
 ) -> tuple[Matches, dict[int, np.ndarray]]:
     """Matches of what the detector finds at its score threshold, and the row of each prediction by its id.
 
-    rows: gives [K, n] of the K detections of the image that was looked at last.
+    rows: called after each image with its K detections, gives [K, n].
     """
-    images, found = list(records), {}
+    predictions: dict[str, list[Prediction]] = {}
     by_id: dict[int, np.ndarray] = {}
-    for record in images:
-        detections = detector(record.load().image)
-        found[record.name] = to_predictions(detector, detections)
-        by_id.update(zip(map(id, found[record.name]), rows(detections)))
-    return match(images, found, detector.options.score_threshold), by_id
+    for record in records:
+        found = detector(record.load().image)
+        predictions[record.name] = to_predictions(detector, found)
+        by_id.update(zip(map(id, predictions[record.name]), rows(found)))
+    return match(records, predictions, detector.options.score_threshold), by_id
 
 
 def to_predictions(detector: Detector, detections: Detections) -> list[Prediction]:

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nanodet_kp_core.checkpoint import save_checkpoint, unreadable
+from nanodet_kp_core.checkpoint import mismatch, save_checkpoint, unreadable
 from nanodet_kp_core.errors import ModelError, TrainingError
 from nanodet_kp_core.model.crop_networks import CropNet
 from nanodet_kp_core.train.ema import WeightAverage
@@ -92,7 +93,7 @@ class CropTraining(ABC):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state. Raises TrainingError when it is of another network."""
-        self._check(state, "model")
+        self._check(state["model"])
         self.network.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.average.updates = state["average_updates"]
@@ -102,18 +103,16 @@ class CropTraining(ABC):
     def start_from(self, state: dict[str, Any]) -> None:
         """Begin anew with the averaged weights of another training. Raises TrainingError when they are of another
         network."""
-        self._check(state, "average")
+        self._check(state["average"])
         self.network.load_state_dict(state["average"])
         self.average.model.load_state_dict(state["average"])
 
-    def _check(self, state: dict[str, Any], key: str) -> None:
-        """Raises TrainingError unless the weights fit."""
-        given, own = ({k: tuple(v.shape) for k, v in of.items()} for of in (state[key], self.network.state_dict()))
-        if given != own:
-            layer = next(name for name in {**own, **given} if given.get(name) != own.get(name))
+    def _check(self, weights: dict[str, Tensor]) -> None:
+        fault = mismatch(self.network.state_dict(), weights)
+        if fault:
             raise TrainingError(
-                f"{state.get('file', self.kind)}: expected weights of the {self.kind} of this version, got those of "
-                f"another network, which differ at {layer}; train anew, without them or in another folder"
+                f"expected weights of the {self.kind} of this version, got those of another network: {fault}; "
+                "train anew, without them or in another folder"
             )
 
     def train_step(self) -> float:
@@ -193,12 +192,22 @@ class CropLog:
 def train_crops(training: CropTraining, checkpoint: Path, period: int = 500) -> None:
     """Train to the end, from where `checkpoint` stands if it is there; it is written every `period` steps."""
     if checkpoint.exists():
-        training.restore(load_crop_state(checkpoint, training.kind))
+        hand_over(checkpoint, training.kind, training.restore)
     run_steps(training, CropLog(training, checkpoint, period).stepped)
 
 
+def hand_over(path: Path, kind: str, take: Callable[[dict[str, Any]], None]) -> None:
+    """Load a checkpoint and give it to `take`, a training's `restore` or `start_from`. Raises ModelError as
+    load_crop_state, and TrainingError with the file's name."""
+    state = load_crop_state(path, kind)
+    try:
+        take(state)
+    except TrainingError as error:
+        raise TrainingError(f"{path}: {error}") from None
+
+
 def load_crop_state(path: Path, kind: str) -> dict[str, Any]:
-    """A checkpoint, and its "file". Raises ModelError when it is none, or is that of another network."""
+    """A checkpoint. Raises ModelError when the file is none, or is that of another network."""
     wanted = f"a checkpoint of nanodet-kp {_COMMANDS.get(kind, kind)}"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -206,4 +215,4 @@ def load_crop_state(path: Path, kind: str) -> dict[str, Any]:
         raise ModelError(f"{path}: expected {wanted}, got {unreadable(path, error)}") from None
     if not isinstance(state, dict) or state.get("kind") != kind:
         raise ModelError(f"{path}: expected {wanted}, got another file")
-    return state | {"file": str(path)}
+    return state
