@@ -1,10 +1,10 @@
 """What the bundled models find on rendered images: a floor, so that no change breaks them unseen.
 
 Measured over 400 images of 640x480 with plates of 20 px and more (seeds 0 to 399, generator 8), all of them and the
-worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.87 / 0.90, worst 0.75 / 0.78; precision 0.99 /
-0.99, worst 0.96 / 0.94; median corner error 0.43 / 0.46 px, worst 0.68 / 0.67; number 0.98 / 0.98, worst 0.86 / 0.86;
+worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.87 / 0.89, worst 0.75 / 0.81; precision 0.99 /
+0.99, worst 0.96 / 0.94; median corner error 0.43 / 0.44 px, worst 0.68 / 0.69; number 0.98 / 0.98, worst 0.86 / 0.91;
 color 0.99 / 0.99, worst 0.92 / 0.92. Another generator or a model trained anew draws another group. The group of this
-test has 0.92 / 0.92, 1.00 / 1.00, 0.48 / 0.51 px, 0.92 / 0.91 and 1.00 / 1.00.
+test has 0.92 / 0.92, 1.00 / 1.00, 0.48 / 0.45 px, 0.92 / 0.91 and 1.00 / 1.00.
 """
 
 from dataclasses import replace
@@ -12,15 +12,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nanodet_kp_core.evaluate.groups import recall_at
-from nanodet_kp_core.evaluate.metrics import FIXED_PRECISION, Prediction, match, score_matches
-from nanodet_kp_core.evaluate.standing import LOWEST
+from nanodet_kp_core.evaluate.groups import recalls_at
+from nanodet_kp_core.evaluate.metrics import Prediction, match, score_matches
+from nanodet_kp_core.evaluate.standing import LOWEST, PRECISIONS
 from nanodet_kp_core.evaluate.tables import plate_widths
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.models.bundled import bundled_model
 from nanodet_kp_core.synthetic.generator import render
 
-SEEDS = range(20)
+SEEDS, MANY_SEEDS = range(20), range(400)
 SIZE = (640, 480)
 LEAST_PX = 20.0
 """Width of a plate. Narrower ones count neither as found nor as missed."""
@@ -44,6 +44,12 @@ def rendered(seed):
 @pytest.fixture(scope="module")
 def samples():
     return [rendered(seed) for seed in SEEDS]
+
+
+@pytest.fixture(scope="module")
+def many_samples():
+    """Of 20 images one false alarm moves the recall at a precision by several plates."""
+    return [rendered(seed) for seed in MANY_SEEDS]
 
 
 def matched(detector, samples, threshold=0.5):
@@ -87,13 +93,13 @@ def test_a_bundled_model_finds_rendered_plates(samples, name):
 
 
 @pytest.mark.parametrize("name", ["armor_s.onnx", "armor_m.onnx"])
-def test_the_second_stage_finds_more_plates_at_the_same_precision(samples, name):
-    """Recall at precision 0.97: 0.95 / 0.92 with it, 0.47 / 0.63 without."""
-    both, alone = (
-        Detector(bundled_model(name), score_threshold=LOWEST, second_stage=second) for second in (True, False)
-    )
+def test_the_second_stage_finds_more_plates_at_the_same_precision(many_samples, name):
+    """Mean recall at precision 0.95 to 0.99: 0.90 / 0.91 with it, 0.55 / 0.64 without."""
     found, found_alone = (
-        recall_at(matched(detector, samples, LOWEST)[0], FIXED_PRECISION)[0] for detector in (both, alone)
+        np.mean([recall for recall, _ in recalls_at(matched(detector, many_samples, LOWEST)[0], PRECISIONS)])
+        for detector in (
+            Detector(bundled_model(name), score_threshold=LOWEST, second_stage=second) for second in (True, False)
+        )
     )
     assert found > 1.3 * found_alone > 0
 
