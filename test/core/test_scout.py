@@ -61,6 +61,29 @@ def test_bars_are_paired_in_every_size_and_light(size, level):
     assert [distance(found, corners) < 0.35 for corners in plates] == [True] * 3
 
 
+@pytest.mark.parametrize("size", [(320, 256), (640, 480), (1280, 1024)])
+def test_pairs_lie_where_the_bars_are_in_even_and_in_odd_rows(size):
+    """Two rows that are taken together lie around their middle."""
+    offsets = []
+    for shift in range(8):
+        image = room(30, size)
+        corners = plate(size[0] / 2, size[1] / 2 + shift, 24)
+        draw(image, corners, (255, 200, 60))
+        found = Scout()(image)
+        nearest = np.linalg.norm(found - corners, axis=2).mean(axis=1).argmin()
+        offsets.append((found[nearest] - corners).mean(axis=0))
+    assert np.abs(np.mean(offsets, axis=0)).max() < 0.3
+
+
+def test_a_far_plate_shows_in_even_and_in_odd_rows():
+    """Of 1280 columns half are left, and two rows are taken together: bars of four pixels, two of them in each row."""
+    for shift in range(4):
+        image = room(10, (1280, 1024))
+        corners = plate(640, 400 + shift, 9, 2.4)
+        draw(image, corners, (150, 110, 40), shrink=0)
+        assert distance(Scout()(image), corners) < 0.5
+
+
 @pytest.mark.parametrize(("light", "haze"), [(0.5, 0), (0.15, 0), (0.3, 60), (0.15, 120)])
 def test_a_dim_or_a_hazy_image_shows_its_bars_too(light, haze):
     image = room(60)

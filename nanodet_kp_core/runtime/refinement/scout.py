@@ -21,11 +21,11 @@ MAX_PIXELS = 500_000
 """An image with more pixels is halved first, as often as needed."""
 
 DENSE_PIXELS = 150_000
-"""In an image with more pixels that was not halved, the scout looks at every second row: that takes three quarters of
-the time. Lens and color filter spread every bar over more than one row, so each one still shows."""
+"""In an image with more pixels, the scout takes two rows together, the brighter pixel of both: bars stand upright, and
+a thin light stays as bright as it is."""
 
 COLOR_ROWS = 2
-"""Of so many rows the scout looks at the color of one: all rows show no more."""
+"""So many rows are taken together for the color in any image: each by itself shows no more."""
 
 SIDE = 15
 """Side in pixels of the square that counts as the surroundings of a pixel."""
@@ -65,6 +65,7 @@ class Scout:
     def __init__(self) -> None:
         self._shape: tuple[int, ...] = ()
         self._scratch: list[np.ndarray] = []
+        self._paired = np.empty(0, np.uint8)
 
     def __call__(self, image: np.ndarray, halved: np.ndarray | None = None) -> np.ndarray:
         """Pairs of lit bars of an image.
@@ -86,26 +87,29 @@ class Scout:
         image, shrunk = _reduced(image, halved)
         if min(image.shape[:2]) < SIDE:
             return None
-        rows = 2 if shrunk == 1 and image.shape[0] * image.shape[1] > DENSE_PIXELS else 1
-        image = image[::rows]
-        if image.shape != self._shape:
-            self._shape = image.shape
-            self._scratch = [np.empty(image.shape[:2], np.uint8) for _ in range(9)]
+        rows = 2 if image.shape[0] * image.shape[1] > DENSE_PIXELS else 1
+        shape = (image.shape[0] // rows, *image.shape[1:])
+        if shape != self._shape:
+            self._shape = shape
+            self._scratch = [np.empty(shape[:2], np.uint8) for _ in range(9)]
+            self._paired = np.empty(shape, np.uint8)
+        if rows == 2:
+            image = _pairs_of_rows(image, self._paired)
         if image.ndim == 2:
             return Sight(self._bars([(image, rows)]), image, None, None, 1.0, rows, shrunk)
         first, middle, last, outer, light, color = self._scratch[3:]
         cv2.split(image, [first, middle, last])
         cv2.max(first, last, outer)
         cv2.addWeighted(outer, 0.5, middle, 0.5, 0, dst=light)
-        thinned = slice(None, None, COLOR_ROWS // rows)
-        color = color[: len(outer[thinned])]
-        cv2.subtract(outer[thinned], middle[thinned], dst=color)
+        cv2.subtract(outer, middle, dst=color)
+        if rows < COLOR_ROWS:
+            color = _pairs_of_rows(color, outer[: len(color) // 2])
         return Sight(
             self._bars([(light, rows), (color, COLOR_ROWS)]), light, first, last, _gain(first, last), rows, shrunk
         )
 
     def _bars(self, lights: Sequence[tuple[np.ndarray, int]]) -> LitBars:
-        """The slim bars of all lights. A light: the plane, and of how many rows of the reduced image it has one."""
+        """The slim bars of all lights. A light: the plane, and of how many rows of the reduced image a row is made."""
         outlines: list[np.ndarray] = []
         counts = []
         for light, rows in lights:
@@ -125,7 +129,7 @@ class Scout:
         return bars.part(np.concatenate(chosen))
 
     def _outlines(self, light: np.ndarray, rows: int) -> Sequence[np.ndarray]:
-        """Outlines of what is lit, int [P, 1, 2] each; `light` is every `rows`-th row of the reduced image."""
+        """Outlines of what is lit, int [P, 1, 2] each; a row of `light` is `rows` rows of the reduced image."""
         mask, contrast, top = (plane[: len(light)] for plane in self._scratch[:3])
         height = SIDE // rows | 1
         cv2.blur(light, (SIDE, height), dst=contrast)
@@ -139,6 +143,12 @@ class Scout:
         if cv2.countNonZero(starts) > MAX_RUNS:
             return ()
         return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+
+
+def _pairs_of_rows(plane: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The brighter pixel of the rows 2k and 2k + 1, in `target`; an odd last row is left out."""
+    stop = 2 * len(target)
+    return np.asarray(cv2.max(plane[:stop:2], plane[1:stop:2], dst=target))
 
 
 def _gain(first: np.ndarray, last: np.ndarray) -> float:
