@@ -76,7 +76,7 @@ def test_pairs_lie_where_the_bars_are_in_even_and_in_odd_rows(size):
 
 
 def test_a_far_plate_shows_in_even_and_in_odd_rows():
-    """Of 1280 columns half are left, and two rows are taken together: bars of four pixels, two of them in each row."""
+    """Half of the 1280 columns are left, and two rows are taken together: a bar is lit in two or three of them."""
     for shift in range(4):
         image = room(10, (1280, 1024))
         corners = plate(640, 400 + shift, 9, 2.4)

@@ -108,7 +108,6 @@ def measured(outlines: Sequence[np.ndarray], rows: np.ndarray) -> tuple[LitBars,
     counts, rows = sizes[kept], rows[kept]
     points = np.concatenate([outlines[k] for k in kept.tolist()]).astype(np.float32).view(np.complex64).ravel()
     points.imag *= np.repeat(rows, counts)
-    points.imag += np.repeat((rows - 1) / 2, counts)
     starts = np.cumsum(counts) - counts
     # From the first pixel of each outline on: the numbers stay small enough for float32.
     first = points[starts]
@@ -124,7 +123,8 @@ def measured(outlines: Sequence[np.ndarray], rows: np.ndarray) -> tuple[LitBars,
     along, across = (low + high) / 2
     lengths, widths = (high - low + 1).astype(np.float64)
     lengths += (rows - 1) * axes.imag
-    return LitBars(first + axes * (along + 1j * across), axes, lengths, widths), kept
+    origin = first + 0.5j * (rows - 1)  # the middle of the rows that an outline's first row is made of
+    return LitBars(origin + axes * (along + 1j * across), axes, lengths, widths), kept
 
 
 def likeliest_pairs(sight: Sight, most: int) -> np.ndarray:

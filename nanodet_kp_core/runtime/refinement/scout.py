@@ -24,9 +24,6 @@ DENSE_PIXELS = 150_000
 """In an image with more pixels, the scout takes two rows together, the brighter pixel of both: bars stand upright, and
 a thin light stays as bright as it is."""
 
-COLOR_ROWS = 2
-"""So many rows are taken together for the color in any image: each by itself shows no more."""
-
 SIDE = 15
 """Side in pixels of the square that counts as the surroundings of a pixel."""
 
@@ -63,9 +60,8 @@ class Scout:
     """Finds pairs of lit bars. It keeps its scratch memory between images of one size; one thread at a time."""
 
     def __init__(self) -> None:
-        self._shape: tuple[int, ...] = ()
         self._scratch: list[np.ndarray] = []
-        self._paired = np.empty(0, np.uint8)
+        self._brighter = np.empty(0, np.uint8)
 
     def __call__(self, image: np.ndarray, halved: np.ndarray | None = None) -> np.ndarray:
         """Pairs of lit bars of an image.
@@ -89,12 +85,11 @@ class Scout:
             return None
         rows = 2 if image.shape[0] * image.shape[1] > DENSE_PIXELS else 1
         shape = (image.shape[0] // rows, *image.shape[1:])
-        if shape != self._shape:
-            self._shape = shape
+        if shape != self._brighter.shape:
             self._scratch = [np.empty(shape[:2], np.uint8) for _ in range(9)]
-            self._paired = np.empty(shape, np.uint8)
+            self._brighter = np.empty(shape, np.uint8)
         if rows == 2:
-            image = _pairs_of_rows(image, self._paired)
+            image = _brighter_rows(image, self._brighter)
         if image.ndim == 2:
             return Sight(self._bars([(image, rows)]), image, None, None, 1.0, rows, shrunk)
         first, middle, last, outer, light, color = self._scratch[3:]
@@ -102,11 +97,10 @@ class Scout:
         cv2.max(first, last, outer)
         cv2.addWeighted(outer, 0.5, middle, 0.5, 0, dst=light)
         cv2.subtract(outer, middle, dst=color)
-        if rows < COLOR_ROWS:
-            color = _pairs_of_rows(color, outer[: len(color) // 2])
-        return Sight(
-            self._bars([(light, rows), (color, COLOR_ROWS)]), light, first, last, _gain(first, last), rows, shrunk
-        )
+        if rows == 1:  # the color of each row by itself shows no more
+            color = _brighter_rows(color, outer[: len(color) // 2])
+        bars = self._bars([(light, rows), (color, 2)])
+        return Sight(bars, light, first, last, _gain(first, last), rows, shrunk)
 
     def _bars(self, lights: Sequence[tuple[np.ndarray, int]]) -> LitBars:
         """The slim bars of all lights. A light: the plane, and of how many rows of the reduced image a row is made."""
@@ -145,8 +139,8 @@ class Scout:
         return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
 
 
-def _pairs_of_rows(plane: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The brighter pixel of the rows 2k and 2k + 1, in `target`; an odd last row is left out."""
+def _brighter_rows(plane: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rows 2k and 2k + 1 taken together, in `target`: the brighter pixel of both. An odd last row is left out."""
     stop = 2 * len(target)
     return np.asarray(cv2.max(plane[:stop:2], plane[1:stop:2], dst=target))
 
