@@ -102,6 +102,7 @@ class SumPanConfig(Strict):
     out_channels: BlockWidth = 48  # channels of each level
     kernel_size: Literal[3, 5, 7] = 5  # side of its depthwise convolutions
     activation: Activation = "ReLU"  # activation of its layers
+    bottom_up: bool = True  # false: from coarse to fine only, as in FPN
 
 
 class NormConfig(Strict):

@@ -62,7 +62,7 @@ def _build_fpn(arch: ArchConfig, backbone: Backbone) -> Neck:
     if fpn.name == "PAN":
         return PAN(backbone.out_channels, fpn.out_channels)
     if fpn.name == "SumPAN":
-        return SumPAN(backbone.out_channels, fpn.out_channels, fpn.kernel_size, fpn.activation)
+        return SumPAN(backbone.out_channels, fpn.out_channels, fpn.kernel_size, fpn.activation, fpn.bottom_up)
     return GhostPAN(
         backbone.out_channels,
         fpn.out_channels,

@@ -66,11 +66,16 @@ class SumPAN(nn.Module):
     """Feature maps, fine to coarse -> as many maps of `out_channels`, from coarse to fine and back, all by sums.
 
     Each map must be exactly twice as wide and high as the next (input sides divisible by the coarsest backbone
-    stride).
+    stride). bottom_up: False leaves out the way back, and with it what the coarse maps learn from the fine ones.
     """
 
     def __init__(
-        self, in_channels: Sequence[int], out_channels: int = 48, kernel_size: int = 5, activation: str = "ReLU"
+        self,
+        in_channels: Sequence[int],
+        out_channels: int = 48,
+        kernel_size: int = 5,
+        activation: str = "ReLU",
+        bottom_up: bool = True,
     ) -> None:
         super().__init__()
         steps = len(in_channels) - 1
@@ -83,7 +88,7 @@ class SumPAN(nn.Module):
             ConvNormAct(width, out_channels, 1, activation=activation) for width in in_channels
         )
         self.blocks = nn.ModuleList(block(1) for _ in range(steps))
-        self.downsamples = nn.ModuleList(block(2) for _ in range(steps))
+        self.downsamples = nn.ModuleList(block(2) for _ in range(steps if bottom_up else 0))
         self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
         init_convolutions(self)
 
@@ -94,6 +99,8 @@ class SumPAN(nn.Module):
         for (lateral, x), block in zip(reversed(finer), reversed(self.blocks), strict=True):
             x = lateral(x, self.upsample(down[0]))
             down.insert(0, block(x, x))
+        if not self.downsamples:
+            return down
         up = [down[0]]
         for downsample, coarse in zip(self.downsamples, down[1:], strict=True):
             up.append(downsample(up[-1], coarse))

@@ -54,9 +54,10 @@ def test_a_residual_block_without_weights_is_the_identity():
         torch.testing.assert_close(stage(x), stage.down(x))
 
 
-def test_the_neck_sums_what_comes_from_both_sides():
+@pytest.mark.parametrize("bottom_up", [True, False])
+def test_the_neck_sums_what_comes_from_both_sides(bottom_up):
     torch.manual_seed(0)
-    neck = SumPAN((16, 32, 48), 16, kernel_size=3).eval()
+    neck = SumPAN((16, 32, 48), 16, kernel_size=3, bottom_up=bottom_up).eval()
     maps = [torch.randn(1, width, 32 // 2**k, 32 // 2**k) for k, width in enumerate((16, 32, 48))]
     fine, middle, coarse = (layer.bn(layer.conv(x)) for layer, x in zip(neck.laterals, maps, strict=True))
     coarse = F.relu(coarse)
@@ -64,8 +65,9 @@ def test_the_neck_sums_what_comes_from_both_sides():
     middle = neck.blocks[1](middle, middle)
     fine = F.relu(fine + F.interpolate(middle, scale_factor=2, mode="nearest"))
     fine = neck.blocks[0](fine, fine)
-    middle = neck.downsamples[0](fine, middle)
-    coarse = neck.downsamples[1](middle, coarse)
+    if bottom_up:
+        middle = neck.downsamples[0](fine, middle)
+        coarse = neck.downsamples[1](middle, coarse)
     with torch.no_grad():
         for got, expected in zip(neck(maps), (fine, middle, coarse), strict=True):
             torch.testing.assert_close(got, expected)
