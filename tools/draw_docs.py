@@ -170,7 +170,7 @@ def draw_misses(path: Path, measured: Measured) -> str:
 WEAK = (
     (16, 0, "missed", "far, 10 px wide"),
     (34, 0, "missed", "one bar hardly lit"),
-    (55, 3, "missed", "lights off"),
+    (55, 2, "missed", "lights off"),
     (94, 0, "missed", "smeared by motion"),
     (110, 0, "false alarm", "lone bar and wheel"),
     (19, 0, "wrong color", "purple, said red"),
