@@ -33,7 +33,7 @@ def short_config(folder, **changes):
         data |= part | {"input_size": [192, 160]}
     raw |= {"save_dir": "run", "class_names": list(CLASSES), "evaluator": {"save_key": "oks_mAP"}} | changes
     raw["model"]["weight_averager"]["decay"] = 0.9
-    raw["schedule"] |= {"load_model": str(ROOT / "models/armor_s.pt"), "total_epochs": 14, "val_intervals": 14}
+    raw["schedule"] |= {"load_model": str(ROOT / "models/armor_s.pt"), "total_epochs": 28, "val_intervals": 28}
     raw["schedule"]["warmup"]["steps"] = 5
     raw["device"] |= {"accelerator": "cpu", "workers_per_gpu": 0, "batchsize_per_gpu": 8, "threads": 1}
     raw["log"] |= {"tensorboard": False}
@@ -85,7 +85,7 @@ def test_what_the_training_says(trained):
 
 
 def test_the_plates_are_found(trained):
-    """Those that it learned from, after 42 steps: the point is that the whole way leads somewhere."""
+    """Those that it learned from, after 84 steps: the point is that the whole way leads somewhere."""
     folder, _ = trained
     records = read_records("CocoDataset", folder / "plates/images", folder / "plates/labels.json", CLASSES)
     detector = Detector(folder / "plates.onnx", score_threshold=0.05)
