@@ -11,7 +11,7 @@ from nanodet_kp_core.adapt.run import adapt
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.config.data import DataConfig
 from nanodet_kp_core.evaluate.metrics import Score, label_parts, match
-from nanodet_kp_core.evaluate.torch_detector import evaluate, to_predictions
+from nanodet_kp_core.evaluate.torch_detector import evaluate, predict
 from nanodet_kp_core.labels import read_records
 from nanodet_kp_core.runtime.detection.detector import Detector
 
@@ -38,16 +38,13 @@ def score(model: Path, labels: Path) -> Score:
 
 def numbers_read(model: Path, labels: Path) -> dict[tuple[str, int], bool]:
     """Of each plate that is found, by image and place in its labels: is its number, which can be read, said right?"""
-    detector, found = Detector(model), {}
     records = read_records("CocoDataset", labels.parent / "images", labels, ARMOR_CLASSES)
-    for record in records:
-        found[record.name] = to_predictions(detector, detector(record.load().image))
-    hits = [hit for hit in match(records, found, 0.5).hits if hit.record.number_known[hit.plate]]
-    return {
-        (hit.record.name, hit.plate): label_parts(hit.prediction.label)[1]
-        == label_parts(ARMOR_CLASSES[hit.record.labels[hit.plate]])[1]
-        for hit in hits
-    }
+    read = {}
+    for hit in match(records, predict(Detector(model), records), 0.5).hits:
+        if hit.record.number_known[hit.plate]:
+            _, number = label_parts(ARMOR_CLASSES[hit.record.labels[hit.plate]])
+            read[hit.record.name, hit.plate] = label_parts(hit.prediction.label)[1] == number
+    return read
 
 
 def test_own_labels_make_the_bundled_model_better_on_unseen_images_of_their_camera(tmp_path):
