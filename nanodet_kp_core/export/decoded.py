@@ -6,11 +6,12 @@ needs no knowledge of bins and priors: one threshold and NMS are left to do, in 
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nanodet_kp_core.geometry import BOX_CORNERS
+from nanodet_kp_core.layout import HeadLayout
 from nanodet_kp_core.model.codec import HeadCodec
 from nanodet_kp_core.model.detector import OneStageDetector
 from nanodet_kp_core.model.heads import Output
@@ -34,56 +35,88 @@ class DecodedNetwork(nn.Module):
     def __init__(self, model: OneStageDetector) -> None:
         super().__init__()
         self.model = model
-        self.codec = _GraphCodec(model.layout)
+        self.codec = GraphCodec(model.layout)
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
-        every = self.model.priors(int(height), int(width))
+        places = self.codec.places(self.model.priors(int(height), int(width)))
         levels = self.model.head.outputs(self.model.fpn(self.model.backbone(images)))
-        raw, priors, start = [], [], 0
+        raw, chosen, start = [], [], 0
         for level in levels:
-            count = int(level[0][0].shape[-2]) * int(level[0][0].shape[-1])
-            index = self._best(level[0], count)
-            raw.append(torch.cat([_at(index, output) for output in level], dim=1))
-            priors.append(every[start : start + count][index])
-            start += count
-        return self._decode(torch.cat(raw, dim=2).transpose(1, 2), torch.cat(priors, dim=1))
+            index = self._best(level[0])
+            columns = [_at(index, output) for output in level]
+            raw.append(columns[0] if len(columns) == 1 else torch.cat(columns, dim=2))
+            chosen.append(index + start if start else index)
+            start += int(level[0][0].shape[-2]) * int(level[0][0].shape[-1])
+        return self._decode(torch.cat(raw, dim=1), places[torch.cat(chosen, dim=1)])
 
-    def _best(self, output: Output, count: int) -> Tensor:
+    def _best(self, output: Output) -> Tensor:
         """Indices [N, K] of the cells with the best scores."""
         x, conv = output
         scores = self.model.layout.num_scores
         assert conv.bias is not None
         best = F.conv2d(x, conv.weight[:scores], conv.bias[:scores]).amax(dim=1, keepdim=True)
         beside = best < F.max_pool2d(best, 3, 1, 1)
-        rank = best - NEIGHBOUR_LOGITS * beside.to(best.dtype)
-        return rank.flatten(1).topk(min(ROWS_PER_LEVEL, count), sorted=False).indices
+        rank = (best - NEIGHBOUR_LOGITS * beside.to(best.dtype)).flatten(1)
+        return rank.topk(min(ROWS_PER_LEVEL, int(rank.shape[1])), sorted=False).indices
 
-    def _decode(self, raw: Tensor, priors: Tensor) -> Tensor:
-        """raw [N, K, C] at priors [N, K, 4] -> [N, K, DECODED_VALUES]."""
+    def _decode(self, raw: Tensor, places: Tensor) -> Tensor:
+        """raw [N, K, C] at places [N, K, 13] -> [N, K, DECODED_VALUES]."""
         layout = self.model.layout
         score, class_id = raw[..., : layout.num_scores].max(dim=-1, keepdim=True)
         if layout.num_numbers:
             number = raw[..., layout.num_scores : layout.num_logits].argmax(dim=-1, keepdim=True)
             class_id = class_id * layout.num_numbers + number
-        decoded = self.codec.decode(raw, priors)
-        return torch.cat([score.sigmoid(), class_id.to(raw.dtype), decoded.boxes, decoded.corners], dim=-1)
+        points = self.codec.points(raw[..., layout.num_logits :], places)
+        return torch.cat([score.sigmoid(), class_id.to(raw.dtype), points], dim=-1)
 
 
-class _GraphCodec(HeadCodec):
-    def _means(self, logits: Tensor, positions: Tensor) -> Tensor:
-        """Softmax and mean as one matrix product for all groups, with a column for the sum and one for the weighted
-        sum of each: kernels are slow at a softmax over a few bins, and at many products with a short vector."""
-        groups, bins = int(logits.shape[-1]) // positions.numel(), positions.numpy()
-        columns = [np.kron(np.eye(groups, dtype=np.float32), x[:, None]) for x in (np.ones_like(bins), bins)]
-        matrix = torch.from_numpy(np.concatenate(columns, axis=1))  # torch cannot export a kron
-        total, weighted = (logits.clamp(-REACH, REACH).exp() @ matrix).split(groups, dim=-1)
-        return weighted / total
+class GraphCodec:
+    """What HeadCodec.decode computes, in few nodes: each takes its time, however little there is to compute.
+
+    All coordinates of box and corners are one row of twelve. A softmax and its mean are one matrix product for all of
+    them, with a column for the sum and one for the weighted sum of each: kernels are slow at a softmax over a few bins,
+    and at many products with a short vector.
+    """
+
+    def __init__(self, layout: HeadLayout) -> None:
+        self.plain = HeadCodec(layout)
+        corners = layout.corner_signs().tolist() if layout.has_corners else []
+        self.turned = torch.diag(torch.tensor([-1.0, -1, 1, 1, *corners]))
+        """Distances of the head -> offsets from the prior, [4 or 12, 12]."""
+        if not corners:
+            self.turned = self.turned[:, [0, 1, 2, 3, *BOX_CORNERS]]
+        positions = [self.plain.box_positions] * 4 + [self.plain.corner_positions] * len(corners)
+        self.sums = torch.cat(
+            [
+                torch.block_diag(*(torch.ones(len(bins), 1) for bins in positions)) @ self.turned.abs(),
+                torch.block_diag(*(bins[:, None] for bins in positions)) @ self.turned,
+            ],
+            dim=1,
+        )
+        """Exponentials of the bins' logits -> twelve sums, then twelve weighted ones."""
+
+    def places(self, priors: Tensor) -> Tensor:
+        """Priors [P, 4] -> [P, 13]: x and y six times, as in a row of coordinates, and the stride."""
+        return torch.cat([priors[:, :2].repeat(1, 6), priors[:, 2:3]], dim=1)
+
+    def points(self, raw: Tensor, places: Tensor) -> Tensor:
+        """Box and corners [..., 12] in input pixels, of their raw channels and places [..., 13]."""
+        layout = self.plain.layout
+        if layout.is_direct:
+            sides, corners = self.plain.strides(raw[..., :4], raw[..., 4:])
+            offsets = (sides if corners is None else torch.cat([sides, corners], dim=-1)) @ self.turned
+        else:
+            total, weighted = (raw.clamp(-REACH, REACH).exp() @ self.sums).split(12, dim=-1)
+            offsets = weighted / total
+        return places[..., :12] + offsets * places[..., 12:]
 
 
 def _at(index: Tensor, output: Output) -> Tensor:
-    """The output's channels [N, C, K] at the cells index [N, K]."""
+    """The output's channels [N, K, C] at the cells index [N, K]."""
     x, conv = output
-    assert conv.bias is not None
-    columns = x.flatten(2).gather(2, index[:, None].expand(-1, x.shape[1], -1))
-    return conv.weight.flatten(1) @ columns + conv.bias[:, None]
+    count, cells = int(x.shape[0]), int(x.shape[2]) * int(x.shape[3])
+    if count > 1:
+        index = index + cells * torch.arange(count)[:, None]
+    rows = x.permute(0, 2, 3, 1).reshape(count * cells, -1)[index.flatten()]
+    return F.linear(rows, conv.weight.flatten(1), conv.bias).unflatten(0, (count, -1))

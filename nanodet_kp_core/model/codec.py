@@ -108,25 +108,21 @@ class HeadCodec(nn.Module):
         Without corner channels the corners are those of the box.
         """
         points, stride = priors[..., :2], priors[..., 2:3]
-        sides, offsets = self._strides(raw[..., self.layout.box_slice], raw[..., self.layout.corner_slice])
+        sides, offsets = self.strides(raw[..., self.layout.box_slice], raw[..., self.layout.corner_slice])
         boxes = distance2bbox(points, sides * stride)
         if offsets is None:
             return Decoded(boxes, boxes[..., list(BOX_CORNERS)])
         return Decoded(boxes, distance2corners(points, offsets * stride, self.corner_signs))
 
-    def _strides(self, box: Tensor, corner: Tensor) -> tuple[Tensor, Tensor | None]:
+    def strides(self, box: Tensor, corner: Tensor) -> tuple[Tensor, Tensor | None]:
         """Box sides [..., 4] and corner distances [..., 8] in strides, from their raw channels."""
         if self.layout.is_direct:
             sides = box.clamp(max=math.log(DIRECT_REACH)).exp()  # before exp: an infinity would have a NaN gradient
             offsets = corner.clamp(-DIRECT_REACH, DIRECT_REACH)
         else:
-            sides = self._means(box, self.box_positions)
-            offsets = self._means(corner, self.corner_positions) if self.layout.has_corners else corner
+            sides = integral(box, self.box_positions)
+            offsets = integral(corner, self.corner_positions) if self.layout.has_corners else corner
         return sides, offsets if self.layout.has_corners else None
-
-    def _means(self, logits: Tensor, positions: Tensor) -> Tensor:
-        """`integral`; export has another form of it."""
-        return integral(logits, positions)
 
     def box_bins(self, priors: Tensor, boxes: Tensor) -> Tensor:
         """Targets [K, 4] on the bin axis (0..reg_max - 0.1) of boxes [K, 4] at priors [K, 4]."""
