@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import TinyPlate, make_tiny_model, tiny_metadata
-from tiny_refiner import make_tiny_refiner, name_refiner
+from tiny_refiner import make_tiny_bars, make_tiny_refiner, name_refiner
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError
@@ -256,6 +256,14 @@ def test_a_proposal_beside_a_plate_gets_a_second_chance(model, tmp_path):
     for logit, moved, labels in ((-4.0, 8.0, ["R_3"]), (-4.0, 0.0, []), (-7.0, 8.0, [])):
         make_tiny_refiner(tmp_path / "refiner.onnx", shift=(moved, 0.0), per_blue=0.08, logit=logit)
         assert Detector(model)(image).labels == labels
+
+
+@pytest.mark.parametrize(("moved", "looks"), [(7.0, 1), (9.0, 2)])
+def test_a_sure_plate_gets_a_second_look_where_the_first_moved_far(model, tmp_path, moved, looks):
+    make_tiny_bars(tmp_path / "bars.onnx")
+    make_tiny_refiner(tmp_path / "refiner.onnx", shift=(moved, 0.0), logit=6.0, bars="bars.onnx")
+    (corners,) = Detector(model)(np.zeros((128, 128, 3), np.uint8)).corners
+    np.testing.assert_allclose(corners, QUAD + (looks * moved, 0), atol=0.2)
 
 
 def test_a_proposal_that_the_refiner_refuses(model, tmp_path):

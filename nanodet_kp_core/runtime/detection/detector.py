@@ -42,6 +42,9 @@ CONFIDENT_SCORE = 0.85
 """Score after the first refinement pass from which the second pass is skipped when light bars are refined afterwards.
 The second pass makes the corners of such plates no better, and the scores of some worse (docs/experiments.md)."""
 
+FAR = 8.0
+"""Crop pixels. What the first pass moves by more gets a second pass all the same: its corners become a fifth better."""
+
 FIRST_SHARE = 0.22
 """Weight of the first pass in the logit of a proposal that had two: from other corners it has seen other pixels."""
 
@@ -251,7 +254,8 @@ class Detector:
         """What the refiner makes of the proposals; they themselves without a refiner.
 
         It makes two passes: from corners that are nearly right it reads and corrects better than from those of the
-        network. Then each light bar is refined alone; where that follows, confident plates skip the second pass.
+        network. Then each light bar is refined alone; where that follows, confident plates that were proposed nearby
+        skip the second pass.
         """
         refiner = self.refiner
         self.number_logits, self.proposed = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
@@ -260,7 +264,7 @@ class Detector:
         found = refiner(image, proposals.corners, proposals.scores, channel_order, halved)
         found = found.part(_suppressed(found, min(RELOOK_SCORE, options.score_threshold), options))
         confident = np.inf if refiner.bars is None else max(CONFIDENT_SCORE, options.score_threshold)
-        again = np.flatnonzero(found.scores < confident)
+        again = np.flatnonzero((found.scores < confident) | (found.moved > FAR))
         if len(again):
             corners, proposed = found.corners[again], found.proposed[again]
             second = refiner(image, corners, proposed, channel_order, halved)

@@ -116,13 +116,15 @@ class RefinerMetadata:
 class Refinements:
     """What the refiner makes of K proposals: scores float32 [K] in 0..1 that each is a plate, class_ids int64 [K],
     corners float32 [K, 4, 2] in pixels of the image, number_logits float32 [K, numbers]. proposed: float32 [K], the
-    detector's scores."""
+    detector's scores. moved: float32 [K], how far the corners are from the proposed ones, the mean of
+    the four in pixels of the crop."""
 
     scores: np.ndarray
     class_ids: np.ndarray
     corners: np.ndarray
     proposed: np.ndarray
     number_logits: np.ndarray
+    moved: np.ndarray
 
     def part(self, chosen: np.ndarray) -> Refinements:
         """Those with the indices `chosen`."""
@@ -207,6 +209,7 @@ class Refiner:
             corners=np.where(usable[:, None, None], refined, corners),
             proposed=proposed,
             number_logits=found.number_logits,
+            moved=np.hypot(*(found.corners - CROP_CORNERS).transpose(2, 0, 1)).mean(axis=1),
         )
 
 
