@@ -116,8 +116,8 @@ class RefinerMetadata:
 class Refinements:
     """What the refiner makes of K proposals: scores float32 [K] in 0..1 that each is a plate, class_ids int64 [K],
     corners float32 [K, 4, 2] in pixels of the image, number_logits float32 [K, numbers]. proposed: float32 [K], the
-    detector's scores. moved: float32 [K], how far the corners are from the proposed ones, the mean of
-    the four in pixels of the crop."""
+    detector's scores. moved: float32 [K], how far the corners are from the proposed ones, the mean of the four in
+    pixels of the crop."""
 
     scores: np.ndarray
     class_ids: np.ndarray
