@@ -13,7 +13,8 @@ from tiny_refiner import make_tiny_bars, make_tiny_refiner, name_refiner
 
 from nanodet_kp_core.classes import ARMOR_CLASSES
 from nanodet_kp_core.errors import ModelError
-from nanodet_kp_core.runtime.detection.detector import FIRST_SHARE, Detector
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.detection.looks import FIRST_SHARE, scores_of_looks
 from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.runtime.models.metadata import METADATA_KEY, ModelMetadata
 from nanodet_kp_core.runtime.refinement.crops import (
@@ -36,7 +37,6 @@ from nanodet_kp_core.runtime.refinement.refiner import (
     Refiner,
     RefinerMetadata,
     number_scores,
-    scores_of_looks,
 )
 
 HALF = np.full(2, 0.5, np.float32)

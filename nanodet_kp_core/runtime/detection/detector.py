@@ -1,13 +1,12 @@
 """The detector: one image in, its armor plates out.
 
-preprocess -> scout -> network -> decode and NMS -> refiner; each step has a file of its own.
+preprocess -> scout -> network -> decode and NMS -> looks of the second stage; each step has a file of its own.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +15,7 @@ import numpy as np
 from nanodet_kp_core.geometry import boxes_of_corners
 from nanodet_kp_core.runtime.detection.decode import Decoder
 from nanodet_kp_core.runtime.detection.detections import Detections
+from nanodet_kp_core.runtime.detection.looks import refined
 from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.runtime.detection.preprocess import Letterbox, Preprocessor
 from nanodet_kp_core.runtime.models.bundled import bundled_model
@@ -23,30 +23,10 @@ from nanodet_kp_core.runtime.models.metadata import ModelMetadata
 from nanodet_kp_core.runtime.models.session import load_session, usable_cores
 from nanodet_kp_core.runtime.nms import merge_corners, nms
 from nanodet_kp_core.runtime.refinement.bar_pairs import NO_PAIRS
-from nanodet_kp_core.runtime.refinement.bar_rules import new_pairs, possible_plates
-from nanodet_kp_core.runtime.refinement.refiner import (
-    MOST_PROPOSALS,
-    Refinements,
-    Refiner,
-    number_scores,
-    scores_of_looks,
-)
+from nanodet_kp_core.runtime.refinement.bar_rules import new_pairs
+from nanodet_kp_core.runtime.refinement.refiner import MOST_PROPOSALS, Refiner, number_scores
 from nanodet_kp_core.runtime.refinement.scout import Scout
 from nanodet_kp_core.runtime.second_thread import SecondThread
-
-RELOOK_SCORE = 0.05
-"""Lowest score after the first refinement pass with which a proposal gets a second pass. Where its corners were off,
-the first pass corrects them, and only the second can judge it."""
-
-CONFIDENT_SCORE = 0.85
-"""Score after the first refinement pass from which the second pass is skipped when light bars are refined afterwards.
-The second pass makes the corners of such plates no better, and the scores of some worse (docs/experiments.md)."""
-
-FAR = 8.0
-"""Crop pixels. What the first pass moves by more gets a second pass all the same: its corners become a fifth better."""
-
-FIRST_SHARE = 0.22
-"""Weight of the first pass in the logit of a proposal that had two: from other corners it has seen other pixels."""
 
 
 class InferenceSession(Protocol):
@@ -190,8 +170,8 @@ class Detector:
             decoded = [self._decode(output, placed, options) for output in outputs[: len(part)]]
             for image, proposals, pairs_of_scout in zip(part, decoded, pairs):
                 proposals = self._with_scout(proposals, pairs_of_scout)
-                refined = self._refined(image, proposals, options, channel_order)
-                found.append(self._selected(refined, options))
+                plates = self._refined(image, proposals, options, channel_order)
+                found.append(self._selected(plates, options))
         return found
 
     def _decode(self, output: np.ndarray, placed: Letterbox, options: DetectOptions) -> Detections:
@@ -251,38 +231,20 @@ class Detector:
         channel_order: str,
         halved: np.ndarray | None = None,
     ) -> Detections:
-        """What the refiner makes of the proposals; they themselves without a refiner.
-
-        It makes two passes: from corners that are nearly right it reads and corrects better than from those of the
-        network. Then each light bar is refined alone; where that follows, confident plates that were proposed nearby
-        skip the second pass.
-        """
+        """What the second stage makes of the proposals; they themselves without a refiner."""
         refiner = self.refiner
         self.number_logits, self.proposed = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
         if refiner is None or not len(proposals):
             return proposals
-        found = refiner(image, proposals.corners, proposals.scores, channel_order, halved)
-        found = found.part(_suppressed(found, min(RELOOK_SCORE, options.score_threshold), options))
-        confident = np.inf if refiner.bars is None else max(CONFIDENT_SCORE, options.score_threshold)
-        again = np.flatnonzero((found.scores < confident) | (found.moved > FAR))
-        if len(again):
-            corners, proposed = found.corners[again], found.proposed[again]
-            second = refiner(image, corners, proposed, channel_order, halved)
-            scores = scores_of_looks(found.scores[again], second.scores, FIRST_SHARE)
-            found.replace(again, replace(second, scores=scores))
-            found = found.part(_suppressed(found, options.score_threshold, options))
-        corners = found.corners
-        if refiner.bars is not None:
-            corners = refiner.bars(image, corners, channel_order, halved)
-        kept = possible_plates(corners, image.shape[1::-1]) if refiner.metadata.light_bars else np.arange(len(corners))
-        self.number_logits, self.proposed = found.number_logits[kept], found.proposed[kept]
+        found = refined(refiner, image, proposals, options, channel_order, halved)
+        self.number_logits, self.proposed = found.number_logits, found.proposed
         return Detections(
-            scores=found.scores[kept],
-            class_ids=found.class_ids[kept],
-            boxes=boxes_of_corners(corners[kept]),
-            corners=corners[kept],
+            scores=found.scores,
+            class_ids=found.class_ids,
+            boxes=boxes_of_corners(found.corners),
+            corners=found.corners,
             class_names=self.metadata.class_names,
-            number_scores=number_scores(self.number_logits, refiner.metadata.number_temperature),
+            number_scores=number_scores(found.number_logits, refiner.metadata.number_temperature),
             number_threshold=options.number_threshold,
         )
 
@@ -294,10 +256,3 @@ class Detector:
         if len(self.proposed):
             self.number_logits, self.proposed = self.number_logits[rows], self.proposed[rows]
         return detections[rows]
-
-
-def _suppressed(found: Refinements, score: float, options: DetectOptions) -> np.ndarray:
-    """Indices of the refinements with at least this score that NMS keeps, best first."""
-    likely = np.flatnonzero(found.scores >= score)
-    boxes = boxes_of_corners(found.corners[likely])
-    return likely[nms(boxes, found.scores[likely], options.nms_threshold, options.max_unselected)]

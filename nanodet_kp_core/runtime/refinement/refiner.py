@@ -218,13 +218,6 @@ def log_sizes(corners: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(np.maximum(diagonals(corners), 1) / USUAL_SIZE))
 
 
-def scores_of_looks(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    """Scores float32 [K] of proposals that were looked at twice: the logit of the first look has the weight `share`,
-    that of the second the rest. What the second look could not turn upright scores 0."""
-    logits = share * finite_logit(first) + (1 - share) * finite_logit(second)
-    return np.where(second > 0, sigmoid(logits), 0).astype(np.float32)
-
-
 @dataclass(frozen=True)
 class Values:
     """The network's output in words: logits float64 [K], class_ids int64 [K], corners [K, 4, 2] of the crop,
