@@ -15,6 +15,7 @@ from nanodet_kp_core.synthetic.sensor import Exposure
 _MIN_FACING = 0.30  # seen flatter than about 72 degrees, a plate is neither plate nor background
 _MIN_BAR_PX = 3.0
 _MIN_WIDTH_PX = 7.0
+_MIN_ALONE_PX = 10.0  # of the only bar of a plate that can be seen
 _MIN_CONTRAST = 18  # gray levels between a bar and what is beside it
 _MOST_COVERED = 0.4  # of a bar
 _MOST_JOINED = 0.85  # of the distance between the bars that the patch of light of one may be wide
@@ -85,8 +86,10 @@ def _verdict(picture: np.ndarray, owner: np.ndarray, plate: PlateView, exposure:
         return "ignore"  # one patch of light, or the ends are anywhere
     if covered.mean(1).max() > _MOST_COVERED:
         return "ignore"
-    if plate.color == "N" and not _readable(plate, exposure):
-        return "ignore"  # with neither light nor sticker anything dark could be a plate
+    if plate.hidden is not None and bar_px < _MIN_ALONE_PX:
+        return "ignore"
+    if (plate.color == "N" or plate.hidden is not None) and not _readable(plate, exposure):
+        return "ignore"  # with neither light nor sticker anything dark could be a plate, with one bar any lamp
     return "plate" if _visible(picture, plate, at, blob) else "ignore"
 
 
@@ -107,15 +110,17 @@ def _touches(corners: np.ndarray, w: int, h: int) -> bool:
 
 
 def _visible(picture: np.ndarray, plate: PlateView, at: np.ndarray, blob: Blob) -> bool:
-    """Whether each bar stands out from what is beside it in the finished image; with strong blur, from the middle
-    between the bars."""
+    """Whether each bar that is not hidden stands out from what is beside it in the finished image; with strong blur,
+    from the middle between the bars."""
     c = plate.corners
     across = (c[3] + c[2] - c[0] - c[1]) / 2
     width = float(np.linalg.norm(across))
     reach = max(3.0, 0.14 * width, min(0.5 * width, 0.5 * blob.across + 0.05 * width))
     step = across / max(float(np.linalg.norm(across)), 1e-6) * reach
     h, w = picture.shape[:2]
-    for bar, sign in zip(at, (1, -1)):
+    for k, (bar, sign) in enumerate(zip(at, (1, -1))):
+        if k == plate.hidden:
+            continue
         beside = np.clip(np.round(bar + sign * step).astype(int), 0, (w - 1, h - 1))
         on = picture[bar[:, 1], bar[:, 0]].astype(float).mean(0)
         off = picture[beside[:, 1], beside[:, 0]].astype(float).mean(0)

@@ -24,6 +24,9 @@ SEEN_FLAT = 0.12
 _STEEP = 0.75
 """Cosine to the camera below which a housing hides a part of one bar more often than not."""
 
+_WALLED, _HIDDEN = 0.7, 0.25
+"""Cosine to the camera below which a housing with high walls hides the far bar, and how often it does."""
+
 
 @dataclass
 class PlateView:
@@ -38,6 +41,7 @@ class PlateView:
     owner: int
     facing: float  # cosine to the camera
     bars_lit: bool  # both bars shine or both are off; with one dead bar it is neither plate nor background
+    hidden: int | None = None  # the bar that its housing hides: 0 the left one, 1 the right one
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Look:
 @dataclass(frozen=True)
 class _Lamps:
     """State of a plate's lights: strength of the left and the right bar (0 off), whether they are alike enough, and
-    what the housing leaves free of a bar that it half hides (1: nothing is hidden)."""
+    what the housing leaves free of the far bar (1: nothing is hidden, 0: all of it)."""
 
     color: str
     strengths: tuple[float, float]
@@ -130,7 +134,9 @@ def _plate(
     else:  # nothing to read
         printed = replace(printed, style=replace(printed.style, kind="bare"))
     lamps = _lamps(rng, look.color, pose.facing())
-    seen = _seen(pose, 1.0 if look.exact else lamps.free)
+    far = int(pose.right[2] * np.sign(pose.center[2]) > 0)
+    free = 1.0 if look.exact else lamps.free
+    hidden = far if free == 0 else None
     black = int(encode(printed.black))
     holder: Code = look.housing or (black, black, black)
     housing_xy = corner_points(look.bars.thickness + look.holder, look.bars.length * 1.4)
@@ -139,9 +145,11 @@ def _plate(
     for k, sign in enumerate((-1, 1)):
         housing = pose.points(housing_xy + [sign * look.width / 2, 0.0])
         paint(canvas, camera.project(housing), holder, owner)
-        faces.append(bars.bar_points(pose, look.bars, look.width, sign, seen[k]))
+        faces.append(bars.bar_points(pose, look.bars, look.width, sign, _seen(k, free) if k == far else (0.0, 1.0)))
     quads = [camera.project(face) for face in faces]
     for k, (sign, strength) in enumerate(zip((-1, 1), lamps.strengths)):
+        if k == hidden:
+            continue
         if strength == 0:
             _unlit(canvas, quads[k], plain, owner)
             continue
@@ -152,7 +160,7 @@ def _plate(
     paint_before(rng, canvas, camera, pose, look.cover, look.width)
     corners = camera.project(bars.bar_ends(*faces))
     large = look.width == LARGE_WIDTH
-    return PlateView(corners, pose, lamps.color, look.number, large, printed, owner, pose.facing(), lamps.alike)
+    return PlateView(corners, pose, lamps.color, look.number, large, printed, owner, pose.facing(), lamps.alike, hidden)
 
 
 def _unlit(canvas: Canvas, face: np.ndarray, code: Code, owner: int) -> None:
@@ -164,19 +172,19 @@ def _unlit(canvas: Canvas, face: np.ndarray, code: Code, owner: int) -> None:
         paint(canvas, middle + (face - middle) * (0.9, 0.9) * 0.85, code, owner)
 
 
-def _seen(pose: PlatePose, free: float) -> tuple[tuple[float, float], tuple[float, float]]:
-    """What can be seen of the left and of the right bar's width: the far one loses its inner part."""
-    if free == 1:
-        return (0.0, 1.0), (0.0, 1.0)
-    if pose.right[2] * np.sign(pose.center[2]) > 0:  # the right bar is farther away
-        return (0.0, 1.0), (1 - free, 1.0)
-    return (0.0, free), (0.0, 1.0)
+def _seen(bar: int, free: float) -> tuple[float, float]:
+    """What can be seen of the far bar's width: it loses its inner part. A hidden bar keeps the ends of all of it."""
+    if free == 0:
+        return 0.0, 1.0
+    return (1 - free, 1.0) if bar else (0.0, free)
 
 
 def _lamps(rng: np.random.Generator, color: str, facing: float) -> _Lamps:
     """Lights of one plate of a robot; facing: cosine to the camera."""
     u, side, amount, sliver, hidden = (float(v) for v in rng.random(5))
     free = 0.2 + 0.5 * sliver if hidden < (0.25 if facing < _STEEP else 0.02) else 1.0
+    if facing < _WALLED and hidden > 1 - _HIDDEN:
+        free = 0.0
     if color == "N":
         return _Lamps(color, (0.0, 0.0), True, 1.0)
     strength, alike = (1.0, 1.0), True

@@ -9,7 +9,7 @@ from nanodet_kp_core.synthetic import cameras
 from nanodet_kp_core.synthetic.cameras import KINDS, MIXED, draw_exposure, usual_exposure
 from nanodet_kp_core.synthetic.generator import render_scene
 from nanodet_kp_core.synthetic.geometry import plate_pose
-from nanodet_kp_core.synthetic.labels import _readable, blob_reach
+from nanodet_kp_core.synthetic.labels import _readable, blob_reach, label
 from nanodet_kp_core.synthetic.plates import PlateView
 from nanodet_kp_core.synthetic.prints import draw_print, draw_style
 from nanodet_kp_core.synthetic.sensor import _aperture, _toned, compress
@@ -74,11 +74,15 @@ def test_a_broadcast_loses_detail_that_a_machines_camera_keeps():
     assert lost["broadcast"] > 15 and lost["machine-short"] == 0
 
 
-def test_scaling_and_jpeg_hide_numbers():
-    sharp = replace(
+def _sharp():
+    return replace(
         usual_exposure(np.random.default_rng(0), 1.0, MIXED), ambient=0.5, gamma=0.5, black=0.0, noise=0.0, blur=0.0,
         defocus=0.5, disc=0.0, shrink=1.0, quality=0,
     )  # fmt: skip
+
+
+def test_scaling_and_jpeg_hide_numbers():
+    sharp = _sharp()
     plate, faint = _plate_view(white=0.5), _plate_view(white=0.026)
     assert _readable(plate, sharp) and _readable(faint, sharp)
     assert not _readable(plate, replace(sharp, disc=12.0)) and not _readable(plate, replace(sharp, shrink=0.08))
@@ -90,6 +94,24 @@ def _plate_view(white):
     printed = replace(draw_print(rng, draw_style(rng, "3", exact=True)), white=white, black=0.01)
     pose = plate_pose(np.array([0.0, 0.0, 2.0]), 0.0, 0.2, 0.0)
     return PlateView(PLATE, pose, "B", "3", False, printed, 1, 1.0, True)
+
+
+def test_a_plate_with_one_hidden_bar_needs_a_legible_sticker():
+    sharp = _sharp()
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[20:45, 18:23] = 255  # the left bar
+    owner = np.ones((64, 96), np.uint8)
+    plate, blank = _plate_view(white=0.5), _plate_view(white=0.01)
+
+    def labeled(view):
+        sample, kept = label(picture, owner, [view], sharp, "one bar")
+        return len(kept), len(sample.ignore_boxes)
+
+    assert labeled(replace(plate, hidden=1)) == (1, 0)
+    assert labeled(replace(blank, hidden=1)) == (0, 1)
+    assert labeled(plate) == (0, 1) and labeled(replace(plate, hidden=0)) == (0, 1)
+    far = replace(plate, hidden=1, corners=PLATE[0] + (PLATE - PLATE[0]) * 0.38)
+    assert labeled(far) == (0, 1)  # its bar is 9 pixels long
 
 
 def test_blobs_grow_by_discs_and_by_motion_across_but_not_along():

@@ -139,7 +139,30 @@ def test_a_dim_bar_of_a_steep_plate_keeps_the_plate_lit():
     dim = [s for s in states if s.alike and s.color == "R" and min(s.strengths) < 0.34]
     assert 0.03 < len(dim) / len(states) < 0.09
     assert all(min(s.strengths) >= 0.09 for s in dim)
-    assert 0.15 < np.mean([s.free < 1 for s in states]) < 0.35
+    assert 0.15 < np.mean([0 < s.free < 1 for s in states]) < 0.35
+
+
+def test_a_hidden_far_bar_ends_where_it_would_be():
+    for yaw, far in ((0.9, 1), (-0.9, 0)):
+        whole, _ = _one(4, 1.0, yaw=yaw)
+        alone, canvas = _one(4, 0.0, yaw=yaw)
+        assert whole.hidden is None and alone.hidden == far
+        assert alone.corners == pytest.approx(whole.corners)
+        lit = [_light_at(canvas, alone.corners[ends].mean(0)) for ends in ([0, 1], [2, 3])]
+        assert lit[far] < 0.05 < 0.5 < lit[1 - far]
+
+
+def _light_at(canvas, point):
+    x, y = point.round().astype(int)
+    return float(canvas.emission[y, x].max())
+
+
+def test_only_steep_plates_have_a_hidden_bar():
+    steep, flat = (
+        np.mean([plates._lamps(np.random.default_rng(seed), "R", facing).free == 0 for seed in range(2000)])
+        for facing in (0.5, 0.9)
+    )
+    assert 0.2 < steep < 0.3 and flat == 0
 
 
 @pytest.mark.parametrize("exact", [False, True])
