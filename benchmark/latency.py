@@ -101,7 +101,7 @@ def main() -> int:
 
 
 def clip_pictures(size: str) -> list[np.ndarray]:
-    """Four images of the demo's clip, WIDTHxHEIGHT."""
+    """Four images of a clip like the demo's, WIDTHxHEIGHT."""
     width, height = (int(side) for side in size.split("x"))
     return list(clip_frames(1.0, 4, 5, (width, height)))
 

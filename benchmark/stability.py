@@ -1,6 +1,6 @@
 """How steady the detections of consecutive frames are: plates that blink, labels that change.
 
-    python benchmark/stability.py                                   # the clip of the demo, the bundled model
+    python benchmark/stability.py                                   # a clip like the demo's, the bundled model
     python benchmark/stability.py --source clip.mp4 frames/ --model a.onnx b.onnx
 
 A plate of frame t - 1 and one of frame t + 1 are the same when their middles are less than a diagonal apart and the
@@ -97,7 +97,9 @@ def sequences(source: str) -> dict[str, list[np.ndarray]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", nargs="+", default=["clip"], help="folders or videos; clip: the demo's (default)")
+    parser.add_argument(
+        "--source", nargs="+", default=["clip"], help="folders, videos; clip: like the demo's (default)"
+    )
     parser.add_argument("--model", nargs="+", default=[str(bundled_model())], help="default: the bundled one")
     parser.add_argument("--score", type=float, default=0.5)
     parser.add_argument("--without-scout", action="store_true", help="leave out the proposals from light bars")

@@ -22,7 +22,7 @@ SEEN_FLAT = 0.12
 """Cosine to the camera below which only the bars' sides can be seen, as two lights that make no plate."""
 
 _STEEP = 0.75
-"""Cosine to the camera below which a housing hides a part of one bar more often than not."""
+"""Cosine to the camera below which a housing often hides a part of the far bar."""
 
 _WALLED, _HIDDEN = 0.7, 0.25
 """Cosine to the camera below which a housing with high walls hides the far bar, and how often it does."""
@@ -145,7 +145,7 @@ def _plate(
     for k, sign in enumerate((-1, 1)):
         housing = pose.points(housing_xy + [sign * look.width / 2, 0.0])
         paint(canvas, camera.project(housing), holder, owner)
-        faces.append(bars.bar_points(pose, look.bars, look.width, sign, _seen(k, free) if k == far else (0.0, 1.0)))
+        faces.append(bars.bar_points(pose, look.bars, look.width, sign, _seen(k, far, free)))
     quads = [camera.project(face) for face in faces]
     for k, (sign, strength) in enumerate(zip((-1, 1), lamps.strengths)):
         if k == hidden:
@@ -172,9 +172,9 @@ def _unlit(canvas: Canvas, face: np.ndarray, code: Code, owner: int) -> None:
         paint(canvas, middle + (face - middle) * (0.9, 0.9) * 0.85, code, owner)
 
 
-def _seen(bar: int, free: float) -> tuple[float, float]:
-    """What can be seen of the far bar's width: it loses its inner part. A hidden bar keeps the ends of all of it."""
-    if free == 0:
+def _seen(bar: int, far: int, free: float) -> tuple[float, float]:
+    """What can be seen of a bar's width: the far one loses its inner part. A hidden bar ends where all of it would."""
+    if bar != far or free == 0:
         return 0.0, 1.0
     return (1 - free, 1.0) if bar else (0.0, free)
 

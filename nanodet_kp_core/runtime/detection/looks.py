@@ -24,7 +24,7 @@ corners of most such plates no better, and the scores of some worse (docs/experi
 
 RELOOK_MOVED = 8.0
 """Crop pixels. A plate whose corners the first look moves by more gets a second look whatever its score: they come
-nearer by a fifth."""
+nearer by a sixth to a third."""
 
 FIRST_SHARE = 0.22
 """Weight of the first look in the logit of a proposal that had two: from other corners it has seen other pixels."""
