@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from nanodet_kp_core.runtime.refinement.bar_rules import LEAST_GAP, new_pairs, possible_plates, share_a_bar
+from nanodet_kp_core.runtime.refinement.bar_rules import (
+    DEEPEST,
+    LEAST_GAP,
+    are_reflections,
+    new_pairs,
+    possible_plates,
+    share_a_bar,
+)
 
 PLATE = np.array([[0, 0], [0, 20], [48, 20], [48, 0]], np.float32)
 SIZE = (640, 480)
@@ -51,6 +58,36 @@ def test_the_center_of_a_plate_lies_in_the_image():
     ):
         inside, outside = PLATE + start + step, PLATE + start - np.array(step) * 2
         assert possible_plates(np.stack([outside, inside]), SIZE).tolist() == [1]
+
+
+LEANING = PLATE + ((3, -4), (3, 2), (-2, 8), (-2, 2))
+LENGTH = 26
+
+
+def mirrored(corners, floor):
+    """What a floor shows of a plate that hangs above it: upside down."""
+    return corners[[1, 0, 3, 2]] * (1, -1) + (0, 2 * floor)
+
+
+def reflected(*plates, nameless=(False, True), colors=(1, 1)):
+    return are_reflections(np.stack(plates), np.array(nameless), np.array(colors)).tolist()
+
+
+def test_what_a_floor_mirrors_is_no_plate():
+    for floor in (30, 50, 100):
+        assert reflected(LEANING, mirrored(LEANING, floor)) == [False, True]
+
+
+def test_a_plate_below_another_one_is_no_reflection_unless_all_fits():
+    below = mirrored(LEANING, 50)
+    assert reflected(LEANING, below, nameless=(False, False)) == [False, False], "its number can be read"
+    assert reflected(LEANING, below, colors=(1, 0)) == [False, False]
+    assert reflected(below, LEANING, nameless=(True, True)) == [False, False], "what is mirrored scores higher"
+    assert reflected(LEANING, LEANING + (0, 80)) == [False, False], "it leans the same way"
+    assert reflected(LEANING, below + (10, 0)) == [False, False], "it is not straight below"
+    assert reflected(LEANING, (below - below.mean(0)) * 1.25 + below.mean(0)) == [False, False], "it is larger"
+    deep = mirrored(LEANING, LEANING[:, 1].mean() + (DEEPEST + 1) * LENGTH / 2)
+    assert reflected(LEANING, deep) == [False, False], "it is too far below"
 
 
 def test_nothing_to_judge():

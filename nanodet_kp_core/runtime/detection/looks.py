@@ -11,8 +11,8 @@ from nanodet_kp_core.numerics import finite_logit, sigmoid
 from nanodet_kp_core.runtime.detection.detections import Detections
 from nanodet_kp_core.runtime.detection.options import DetectOptions
 from nanodet_kp_core.runtime.nms import nms
-from nanodet_kp_core.runtime.refinement.bar_rules import possible_plates
-from nanodet_kp_core.runtime.refinement.refiner import Refinements, Refiner
+from nanodet_kp_core.runtime.refinement.bar_rules import are_reflections, possible_plates
+from nanodet_kp_core.runtime.refinement.refiner import Refinements, Refiner, number_scores
 
 RELOOK_SCORE = 0.05
 """Lowest score at the first look with which a proposal gets a second one. Where its corners were off, the first look
@@ -28,6 +28,9 @@ nearer by a sixth to a third."""
 
 FIRST_SHARE = 0.22
 """Weight of the first look in the logit of a proposal that had two: from other corners it has seen other pixels."""
+
+NAMELESS = 0.5
+"""Number score below which a plate may be the reflection of another one."""
 
 
 def refined(
@@ -57,6 +60,10 @@ def refined(
         found = replace(found, corners=bars(image, found.corners, channel_order, halved))
     if refiner.metadata.light_bars:
         found = found.part(possible_plates(found.corners, image.shape[1::-1]))
+        nameless = number_scores(found.number_logits, refiner.metadata.number_temperature) < NAMELESS
+        if len(nameless) > 1 and nameless.any():
+            reflections = are_reflections(found.corners, nameless, refiner.colors(found.class_ids))
+            found = found.part(np.flatnonzero(~reflections))
     return found
 
 

@@ -22,6 +22,14 @@ KNOWN = 0.6
 CLAIM_SCORE = 0.5
 """Score from which a proposal of the network claims its light bars: the scout's pairs with one of them are dropped."""
 
+MIRRORED = 0.1
+"""Mean corner distance, in diagonals, up to which a plate is the mirror image of another one. In rendered clips it is
+0.02 to 0.04."""
+
+DEEPEST = 8.0
+"""How far below its plate a mirror image is at most, in lengths of a bar: a plate's middle is 2 to 4 lengths above the
+floor."""
+
 
 def possible_plates(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Indices int64 [M] of the plates that the rules allow, in the order of `corners`.
@@ -45,6 +53,27 @@ def possible_plates(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     for k in range(1, len(kept)):
         stays[k] = not (shares[k, :k] & stays[:k]).any()
     return kept[stays]
+
+
+def are_reflections(corners: np.ndarray, nameless: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Which plates are others that the floor mirrors: bool [K].
+
+    A floor mirrors the lights and not the sticker. So a reflection has no number and the color of a better plate, is
+    upside down, and lies straight below that plate.
+
+    Args:
+        corners: float [K, 4, 2], the best plate first. nameless: bool [K], whose number cannot be read. colors: [K].
+    """
+    ends = _ends(corners)
+    heights, lengths = ends.imag.mean(axis=(1, 2)), _lengths(ends).mean(axis=1)
+    below = heights[:, None] - heights
+    floors = 1j * (heights[:, None] + heights)  # twice the height of a floor halfway between two plates
+    mirrored = ends[:, :, ::-1].conj() + floors[..., None, None]
+    apart = np.abs(ends[:, None] - mirrored).mean(axis=(2, 3))
+    diagonals = np.abs(ends[:, 0] - ends[:, 1, ::-1]).mean(axis=1)
+    mirrors = (below > lengths) & (below < DEEPEST * lengths) & (apart < MIRRORED * diagonals)
+    better = np.tri(len(corners), k=-1, dtype=bool)
+    return np.asarray(nameless & (mirrors & better & (colors[:, None] == colors)).any(axis=1))
 
 
 def share_a_bar(first: np.ndarray, second: np.ndarray, tolerance: float) -> np.ndarray:

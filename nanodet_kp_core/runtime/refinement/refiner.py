@@ -173,9 +173,13 @@ class Refiner:
                 f"one for {brief(own)}; train one for them with nanodet-kp train-refiner, or leave the second stage out"
             )
 
+    def colors(self, class_ids: np.ndarray) -> np.ndarray:
+        """The colors of classes [K], int64 [K]: two of the same color are equal."""
+        return np.asarray(class_ids // self._numbers)
+
     def are_unlit(self, class_ids: np.ndarray) -> np.ndarray:
         """Which classes [K] are plates with their lights off, bool [K]."""
-        return np.asarray(class_ids // self._numbers == self._unlit)
+        return np.asarray(self.colors(class_ids) == self._unlit)
 
     def __call__(
         self,
