@@ -1,0 +1,101 @@
+"""Precision and recall on labeled images as if the plates were farther away or nearer.
+
+    python benchmark/distance.py real/dev.json --images real/images --model a.onnx b.onnx
+
+Farther: the image is reduced. Nearer: around each plate of 40 pixels and more a part of the image is cut out, in which
+the plate takes the share of the width that is asked for, and enlarged to the size of the image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from nanodet_kp_core.command import open_door
+from nanodet_kp_core.data.augment import warp_sample
+from nanodet_kp_core.data.geometric import scale_matrix, translation_matrix
+from nanodet_kp_core.evaluate.metrics import Prediction, score_predictions
+from nanodet_kp_core.evaluate.torch_detector import to_predictions
+from nanodet_kp_core.labels import default_images, guess_format, read_records
+from nanodet_kp_core.labels.sample import Plates, Sample
+from nanodet_kp_core.runtime.detection.detector import Detector
+from nanodet_kp_core.runtime.models.bundled import bundled_model
+
+SCALES = (1.0, 0.7, 0.5, 0.35)
+SHARES = (0.3, 0.5, 0.7, 0.85)
+SMALLEST = 40.0
+"""Width in pixels below which a plate is too blurred once it is enlarged."""
+
+
+def farther(sample: Sample, scale: float) -> Sample:
+    """The sample at `scale` of its size, each pixel the mean of those it covers."""
+    image = cv2.resize(sample.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return replace(
+        sample,
+        image=image,
+        corners=sample.corners * np.float32(scale),
+        boxes=sample.boxes * np.float32(scale),
+        ignore_boxes=sample.ignore_boxes * np.float32(scale),
+    )
+
+
+def nearer(sample: Sample, share: float) -> Iterator[Sample]:
+    """A sample for each plate, which takes `share` of its width; none where the plate takes more already."""
+    size = np.array(sample.image.shape[1::-1], np.float64)
+    for plate, box in enumerate(sample.boxes.astype(np.float64)):
+        width = box[2] - box[0]
+        window = size * width / share / size[0]
+        if width < SMALLEST or window[0] >= size[0]:
+            continue
+        start = np.clip((box[:2] + box[2:] - window) / 2, 0, size - window)
+        zoom = float(size[0] / window[0])
+        matrix = scale_matrix(zoom, zoom) @ translation_matrix(-start[0], -start[1])
+        near = warp_sample(sample, matrix, (int(size[0]), int(size[1])))
+        yield replace(near, name=f"{sample.name} {plate}")
+
+
+def labels_only(sample: Sample) -> Plates:
+    """The labels without the pixels, which are large."""
+    return Plates(**{field.name: getattr(sample, field.name) for field in fields(Plates)})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("labels", type=Path, help="COCO file, data.yaml of YOLO-pose or folder of .xml files")
+    parser.add_argument("--images", type=Path, help="folder of its images (default: beside the labels)")
+    parser.add_argument("--model", nargs="+", default=[str(bundled_model())], help="default: the bundled one")
+    parser.add_argument("--score", type=float, default=0.5)
+    args = parser.parse_args()
+    name = guess_format(args.labels)
+    detectors = [Detector(model, score_threshold=args.score) for model in args.model]
+    names = detectors[0].metadata.class_names
+    records = read_records(name, args.images or default_images(name, args.labels), args.labels, names)
+    print(
+        "| precision, recall, err | plates | " + " | ".join(detector.model_path.name for detector in detectors) + " |"
+    )
+    print("|---" * (2 + len(detectors)) + "|")
+    for what, value in [("size", scale) for scale in SCALES] + [("share of the width", share) for share in SHARES]:
+        labels: list[Plates] = []
+        found: list[dict[str, list[Prediction]]] = [{} for _ in detectors]
+        for record in records:
+            sample = record.load()
+            for changed in [farther(sample, value)] if what == "size" else nearer(sample, value):
+                labels.append(labels_only(changed))
+                for detector, by_name in zip(detectors, found):
+                    by_name[changed.name] = to_predictions(detector, detector(changed.image))
+        scores = [score_predictions(labels, predictions, names, args.score) for predictions in found]
+        cells = [f"{score.precision:.3f}, {score.recall:.3f}, {score.err:.4f}" for score in scores]
+        print(f"| {what} {value:g} | {sum(len(each.corners) for each in labels)} | " + " | ".join(cells) + " |")
+    return 0
+
+
+if __name__ == "__main__":
+    open_door(main)
