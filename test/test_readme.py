@@ -70,6 +70,7 @@ def test_the_commands_run(checkout):
         if line.startswith(tuple(NOT_HERE)):
             continue
         line += SHORT if line.startswith("nanodet-kp train") else ""
+        line = line.replace("~/", f"{checkout}/home/")  # leave no virtual environment behind
         done = subprocess.run(["bash", "-c", line], cwd=checkout, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         ran += 1
