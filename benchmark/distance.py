@@ -19,15 +19,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from changed_images import read_arguments
+
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.data.augment import warp_sample
 from nanodet_kp_core.data.geometric import scale_matrix, translation_matrix
-from nanodet_kp_core.evaluate.metrics import Prediction, score_predictions
+from nanodet_kp_core.evaluate.metrics import Prediction
 from nanodet_kp_core.evaluate.torch_detector import to_predictions
-from nanodet_kp_core.labels import default_images, guess_format, read_records
 from nanodet_kp_core.labels.sample import Plates, Sample
-from nanodet_kp_core.runtime.detection.detector import Detector
-from nanodet_kp_core.runtime.models.bundled import bundled_model
 
 SCALES = (1.0, 0.7, 0.5, 0.35)
 SHARES = (0.3, 0.5, 0.7, 0.85)
@@ -69,31 +68,18 @@ def labels_only(sample: Sample) -> Plates:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("labels", type=Path, help="COCO file, data.yaml of YOLO-pose or folder of .xml files")
-    parser.add_argument("--images", type=Path, help="folder of its images (default: beside the labels)")
-    parser.add_argument("--model", nargs="+", default=[str(bundled_model())], help="default: the bundled one")
-    parser.add_argument("--score", type=float, default=0.5)
-    args = parser.parse_args()
-    name = guess_format(args.labels)
-    detectors = [Detector(model, score_threshold=args.score) for model in args.model]
-    names = detectors[0].metadata.class_names
-    records = read_records(name, args.images or default_images(name, args.labels), args.labels, names)
-    print(
-        "| precision, recall, err | plates | " + " | ".join(detector.model_path.name for detector in detectors) + " |"
-    )
-    print("|---" * (2 + len(detectors)) + "|")
+    compared = read_arguments(parser)
+    compared.print_head("precision, recall, err", "plates")
     for what, value in [("size", scale) for scale in SCALES] + [("share of the width", share) for share in SHARES]:
         labels: list[Plates] = []
-        found: list[dict[str, list[Prediction]]] = [{} for _ in detectors]
-        for record in records:
+        found: list[dict[str, list[Prediction]]] = [{} for _ in compared.detectors]
+        for record in compared.records:
             sample = record.load()
             for changed in [farther(sample, value)] if what == "size" else nearer(sample, value):
                 labels.append(labels_only(changed))
-                for detector, by_name in zip(detectors, found):
+                for detector, by_name in zip(compared.detectors, found):
                     by_name[changed.name] = to_predictions(detector, detector(changed.image))
-        scores = [score_predictions(labels, predictions, names, args.score) for predictions in found]
-        cells = [f"{score.precision:.3f}, {score.recall:.3f}, {score.err:.4f}" for score in scores]
-        print(f"| {what} {value:g} | {sum(len(each.corners) for each in labels)} | " + " | ".join(cells) + " |")
+        compared.print_row(labels, found, f"{what} {value:g}", str(sum(len(each.corners) for each in labels)))
     return 0
 
 

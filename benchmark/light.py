@@ -18,14 +18,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from changed_images import read_arguments
+
 from nanodet_kp_core.command import open_door
 from nanodet_kp_core.data.photometric import add_noise, blur_along, color_matrix, tone_table
-from nanodet_kp_core.evaluate.metrics import Prediction, score_predictions
+from nanodet_kp_core.evaluate.metrics import Prediction
 from nanodet_kp_core.evaluate.torch_detector import to_predictions
-from nanodet_kp_core.labels import default_images, guess_format, read_records
-from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.images.image_bytes import through_jpeg
-from nanodet_kp_core.runtime.models.bundled import bundled_model
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -73,28 +72,17 @@ CHANGES: dict[str, Change] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("labels", type=Path, help="COCO file, data.yaml of YOLO-pose or folder of .xml files")
-    parser.add_argument("--images", type=Path, help="folder of its images (default: beside the labels)")
-    parser.add_argument("--model", nargs="+", default=[str(bundled_model())], help="default: the bundled one")
-    parser.add_argument("--score", type=float, default=0.5)
-    args = parser.parse_args()
-    name = guess_format(args.labels)
-    detectors = [Detector(model, score_threshold=args.score) for model in args.model]
-    names = detectors[0].metadata.class_names
-    records = read_records(name, args.images or default_images(name, args.labels), args.labels, names)
-    found: list[dict[str, dict[str, list[Prediction]]]] = [{what: {} for what in CHANGES} for _ in detectors]
-    for record in records:
+    compared = read_arguments(parser)
+    found: list[dict[str, dict[str, list[Prediction]]]] = [{what: {} for what in CHANGES} for _ in compared.detectors]
+    for record in compared.records:
         image = record.load().image
         for what, change in CHANGES.items():
             changed = change(image)
-            for detector, by_change in zip(detectors, found):
+            for detector, by_change in zip(compared.detectors, found):
                 by_change[what][record.name] = to_predictions(detector, detector(changed))
-    print("| precision, recall, err | " + " | ".join(detector.model_path.name for detector in detectors) + " |")
-    print("|---" * (1 + len(detectors)) + "|")
+    compared.print_head("precision, recall, err")
     for what in CHANGES:
-        scores = [score_predictions(records, by_change[what], names, args.score) for by_change in found]
-        cells = [f"{score.precision:.3f}, {score.recall:.3f}, {score.err:.4f}" for score in scores]
-        print(f"| {what} | " + " | ".join(cells) + " |")
+        compared.print_row(compared.records, [by_change[what] for by_change in found], what)
     return 0
 
 
