@@ -23,7 +23,7 @@ from nanodet_kp_core.synthetic.row import draw_row
 from nanodet_kp_core.synthetic.sensor import Exposure, compress, expose
 from nanodet_kp_core.synthetic.trim import chassis_strips
 
-VERSION = 9
+VERSION = 10
 """Changes whenever a seed gives another image or other labels."""
 
 PLATE_PX = (8.0, 200.0)

@@ -1,4 +1,4 @@
-"""What stands and hangs in rooms where robots drive: windows, lamps, screens, chairs, legs. Never labeled."""
+"""What stands and hangs in rooms where robots drive: windows, lamps, screens, chairs, legs, boards. Never labeled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from nanodet_kp_core.synthetic.arena import shine_line, taper
+from nanodet_kp_core.synthetic.boards import board
 from nanodet_kp_core.synthetic.canvas import Canvas, paint, paint_line, quad_window, surface, warped
 from nanodet_kp_core.synthetic.lights import any_light, bar_quad, strength, team_light
 
@@ -14,7 +15,7 @@ def indoor(rng: np.random.Generator, canvas: Canvas) -> None:
     """Some of it, each at its own rate."""
     things = (
         (windows, 0.08), (tube_rows, 0.1), (led_screen, 0.05), (monitor, 0.06), (chair, 0.06), (legs, 0.05),
-        (cone, 0.04),
+        (cone, 0.04), (board, 0.06),
     )  # fmt: skip
     for draw, rate in things:
         if rng.random() < rate:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nanodet_kp_core.synthetic import arena, generator, hall, indoor, trim
+from nanodet_kp_core.synthetic import arena, boards, generator, hall, indoor, trim
 from nanodet_kp_core.synthetic.canvas import BODY, OCCLUDER, Canvas
 from nanodet_kp_core.synthetic.cast import _try, find_actor
 from nanodet_kp_core.synthetic.clip import _LIGHT, _PARTS, QUICK_SEED, _cast, clip_frames
@@ -14,7 +14,7 @@ from nanodet_kp_core.synthetic.hud import hud
 
 SHINING = (arena.slanted_pair, arena.lit_ramp, arena.border_lines, arena.energy_mechanism, indoor.windows,
            indoor.tube_rows, indoor.led_screen, indoor.monitor)  # fmt: skip
-DULL = (arena.floor_markings, indoor.chair, indoor.legs, indoor.cone)
+DULL = (arena.floor_markings, indoor.chair, indoor.legs, indoor.cone, boards.board)
 GREY = 90
 
 
