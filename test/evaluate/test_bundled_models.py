@@ -1,10 +1,10 @@
 """What the bundled models find on rendered images: a floor, so that no change breaks them unseen.
 
-Measured over 400 images of 640x480 with plates of 20 px and more (seeds 0 to 399, generator 9), all of them and the
-worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.87 / 0.89, worst 0.72 / 0.78; precision 0.99 /
-0.99, worst 0.96 / 0.93; median corner error 0.45 / 0.45 px, worst 0.62 / 0.60; number 0.98 / 0.99, worst 0.91 / 0.89;
-color 0.98 / 0.98, worst 0.96 / 0.88. Another generator or a model trained anew draws another group. The group of this
-test has 0.86 / 0.92, 1.00 / 1.00, 0.49 / 0.47 px, 0.91 / 0.96 and 0.97 / 1.00.
+Measured over 400 images of 640x480 with plates of 20 px and more (seeds 0 to 399, generator 10), all of them and the
+worst of the 20 groups of 20 images, `armor_s` / `armor_m`: recall 0.84 / 0.87, worst 0.74 / 0.72; precision 0.99 /
+0.98, worst 0.93 / 0.90; median corner error 0.47 / 0.46 px, worst 0.71 / 0.62; number 0.99 / 0.99, worst 0.95 / 0.95;
+color 0.98 / 0.98, worst 0.92 / 0.93. Another generator or a model trained anew draws another group. The group of this
+test has 0.77 / 0.88, 1.00 / 0.96, 0.41 / 0.32 px, 1.00 / 1.00 and 1.00 / 0.96.
 """
 
 from dataclasses import replace
@@ -99,7 +99,7 @@ def test_a_bundled_model_finds_rendered_plates(samples, name):
 
 @pytest.mark.parametrize("name", ["armor_s.onnx", "armor_m.onnx"])
 def test_the_second_stage_finds_more_plates_at_the_same_precision(many_samples, name):
-    """Mean recall at precision 0.95 to 0.99: 0.90 / 0.91 with it, 0.55 / 0.64 without."""
+    """Mean recall at precision 0.95 to 0.99: 0.88 / 0.88 with it, 0.56 / 0.57 without."""
     both, alone = (
         Detector(bundled_model(name), score_threshold=LOWEST, second_stage=second) for second in (True, False)
     )
@@ -112,10 +112,10 @@ def test_the_second_stage_finds_more_plates_at_the_same_precision(many_samples, 
 
 @pytest.mark.parametrize("name", ["armor_s.onnx", "armor_m.onnx"])
 @pytest.mark.parametrize(("light", "haze", "least"), [(0.3, 0, 0.8), (0.4, 80, 0.75)], ids=["dim", "hazy"])
-def test_another_light_costs_few_plates(samples, name, light, haze, least):
-    """The share that is found of what is found in the light of the images; over 200 images 0.92 and 0.84 of `armor_s`,
-    0.95 and 0.89 of `armor_m`."""
-    detector = Detector(bundled_model(name))
+def test_another_light_costs_few_plates(many_samples, name, light, haze, least):
+    """The share that is found of what is found in the light of the images: 0.93 and 0.87 of `armor_s`,
+    0.96 and 0.87 of `armor_m`."""
+    detector, samples = Detector(bundled_model(name)), many_samples[:200]
     changed = [replace(sample, image=(haze + light * sample.image).astype(np.uint8)) for sample in samples]
     found, found_before = (matched(detector, images)[1].recall for images in (changed, samples))
     assert found >= least * found_before
@@ -123,9 +123,9 @@ def test_another_light_costs_few_plates(samples, name, light, haze, least):
 
 @pytest.mark.parametrize("name", ["armor_s.onnx", "armor_m.onnx"])
 def test_plates_that_fill_the_image_are_found(name):
-    """Plates of 0.55 to 0.85 of the width. Recall over 200 images is 0.84 / 0.77, in these 0.78 / 0.78. With a network
-    that has learned from plates of up to half of the width it is 0.67 / 0.41, in these 0.52 / 0.30."""
-    samples = [replace(render(seed, (320, 240), (180.0, 270.0)), name=str(seed)) for seed in range(2040, 2080)]
+    """Plates of 0.55 to 0.85 of the width. Recall over 200 images is 0.84 / 0.76, in these 0.88 / 0.75. With a network
+    that has learned from plates of up to half of the width it is 0.58 / 0.37, in these 0.53 / 0.28."""
+    samples = [replace(render(seed, (320, 240), (180.0, 270.0)), name=str(seed)) for seed in range(2040, 2100)]
     _, score = matched(Detector(bundled_model(name)), samples)
     assert score.plates >= 20, score.line()
     assert score.recall >= LEAST_NEAR_RECALL, score.line()
