@@ -48,7 +48,7 @@ def test_average_precision_by_hand():
 
 
 def test_the_script_prints_the_line_to_copy():
-    command = [sys.executable, str(SCRIPT), "--images", "12", "--seed", "5000", "--size", "320x240"]
+    command = [sys.executable, str(SCRIPT), "--images", "200", "--seed", "5000", "--size", "320x240"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     line = done.stdout.splitlines()[-1]
