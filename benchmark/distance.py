@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -61,11 +61,6 @@ def nearer(sample: Sample, share: float) -> Iterator[Sample]:
         yield replace(near, name=f"{sample.name} {plate}")
 
 
-def labels_only(sample: Sample) -> Plates:
-    """The labels without the pixels, which are large."""
-    return Plates(**{field.name: getattr(sample, field.name) for field in fields(Plates)})
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     compared = read_arguments(parser)
@@ -76,7 +71,7 @@ def main() -> int:
         for record in compared.records:
             sample = record.load()
             for changed in [farther(sample, value)] if what == "size" else nearer(sample, value):
-                labels.append(labels_only(changed))
+                labels.append(Plates(**changed.label_fields()))  # without the pixels, which are large
                 for detector, by_name in zip(compared.detectors, found):
                     by_name[changed.name] = to_predictions(detector, detector(changed.image))
         compared.print_row(labels, found, f"{what} {value:g}", str(sum(len(each.corners) for each in labels)))

@@ -17,7 +17,6 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from nanodet_kp_core.evaluate.metrics import Hit, Matches, match, score_matches
 from nanodet_kp_core.evaluate.torch_detector import predict
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels import write_dataset
-from nanodet_kp_core.labels.sample import Plates, Record, Sample
+from nanodet_kp_core.labels.sample import Record, Sample
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.synthetic.generator import render
 from nanodet_kp_core.train.distributed import join
@@ -119,8 +118,7 @@ def _rendered(folder: Path, seed: int, side: int, turn: float, plate_px: tuple[f
     sample = _turned(seed, side, turn, plate_px) if turn else render(seed, (side, side), plate_px)
     path = folder / f"{seed}.jpg"
     cv2.imwrite(str(path), sample.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
-    plates = {field.name: getattr(sample, field.name) for field in fields(Plates)} | {"name": path.name}
-    return Record(path=path, width=side, height=side, **plates)
+    return Record(path=path, width=side, height=side, **sample.label_fields() | {"name": path.name})
 
 
 def _turned(seed: int, side: int, turn: float, plate_px: tuple[float, float]) -> Sample:

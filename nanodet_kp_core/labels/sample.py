@@ -46,6 +46,10 @@ class Plates:
         if self.number_known is None:
             self.number_known = np.ones(len(self.corners), bool)
 
+    def label_fields(self) -> dict[str, Any]:
+        """All fields of Plates by name, without those that a subclass adds."""
+        return {f.name: getattr(self, f.name) for f in fields(Plates)}
+
     def fields_of_plates(self, keep: np.ndarray) -> dict[str, Any]:
         """The arrays that have one row per plate, with the chosen rows only; for dataclasses.replace."""
         return {name: getattr(self, name)[keep] for name in PLATE_FIELDS}
@@ -74,5 +78,4 @@ class Record(Plates):
                 f"{self.path}: expected {self.width}x{self.height} as labeled, "
                 f"got {image.shape[1]}x{image.shape[0]}; the corners belong to another image"
             )
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Plates)}
-        return Sample(image=image, **values)
+        return Sample(image=image, **self.label_fields())

@@ -9,6 +9,7 @@ import numpy as np
 
 from nanodet_kp_core.synthetic.canvas import Canvas, surface
 from nanodet_kp_core.synthetic.hall import fill, hall
+from nanodet_kp_core.synthetic.stickers import letters
 
 _TEXTURE = 512
 
@@ -134,7 +135,7 @@ def _text(rng: np.random.Generator, image: np.ndarray) -> None:
     """Writing in the scene: shapes like digits that are no plate."""
     h, w = image.shape[:2]
     for _ in range(rng.integers(1, 5)):
-        letters = "".join("0123456789ABRGKMNE:"[k] for k in rng.integers(0, 19, int(rng.integers(1, 6))))
+        text = letters(rng, "0123456789ABRGKMNE:", 1, 6)
         at = tuple((rng.uniform(0, 0.95, 2) * (w, h)).astype(int))
         font, zoom = int(rng.integers(0, 5)), float(rng.uniform(0.3, 2))
-        cv2.putText(image, letters, at, font, zoom, surface(rng, 0.05, 0.95), int(rng.integers(1, 5)), cv2.LINE_AA)
+        cv2.putText(image, text, at, font, zoom, surface(rng, 0.05, 0.95), int(rng.integers(1, 5)), cv2.LINE_AA)

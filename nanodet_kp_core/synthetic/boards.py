@@ -1,6 +1,6 @@
 """Sheets and boards in a room: calibration patterns, squared codes, writing, frames in any color. Never labeled.
 
-A pale board between two colored sides looks like a lit plate to who has seen no board.
+To a network that has seen no board, a pale one between two colored sides looks like a lit plate.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from nanodet_kp_core.synthetic.canvas import Canvas, Code, paint, paint_texture, surface
+from nanodet_kp_core.synthetic.canvas import Canvas, Code, paint, paint_texture, reach, surface
 from nanodet_kp_core.synthetic.lights import bar_quad
+from nanodet_kp_core.synthetic.stickers import letters
 
 _CELL = 12
 """Texture pixels of a cell of the pattern."""
@@ -27,7 +28,7 @@ def board(rng: np.random.Generator, canvas: Canvas) -> None:
     margin = int(rng.integers(0, 3 * _CELL))
     texture = cv2.copyMakeBorder(texture, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=sheet)
     height, width = texture.shape[:2]
-    scale = canvas.size[0] * float(np.exp(rng.uniform(np.log(0.08), np.log(1.1)))) / width
+    scale = reach(rng, canvas, 0.08, 1.1) / width
     quad = bar_quad(rng.uniform(0, 1, 2) * canvas.size, height * scale, width * scale, float(rng.normal(0, 0.15)))
     quad += rng.normal(0, 0.06, (4, 2)) * width * scale
     if rng.random() < 0.6:
@@ -42,10 +43,11 @@ def _frame(rng: np.random.Generator, canvas: Canvas, quad: np.ndarray) -> None:
     across, down = quad[3] + quad[2] - quad[0] - quad[1], quad[1] + quad[2] - quad[0] - quad[3]
     axes = np.stack([across, down], axis=1)
     around = middle + (np.linalg.solve(axes, (quad - middle).T).T * grown) @ axes.T
-    paint(canvas, around, _paint(rng), 0)
+    paint(canvas, around, _frame_code(rng), 0)
 
 
-def _paint(rng: np.random.Generator) -> Code:
+def _frame_code(rng: np.random.Generator) -> Code:
+    """Of any surface, or strongly blue or red."""
     if rng.random() < 0.5:
         return surface(rng, 0.01, 0.8)
     strong, other, weak = (int(level) for level in rng.uniform((120, 20, 10), (255, 120, 60)))
@@ -85,7 +87,7 @@ def _writing(rng: np.random.Generator, texture: np.ndarray, ink: Code) -> None:
     """Nothing, lines of writing, or some large letters."""
     height, width = texture.shape[:2]
     for _ in range(int(rng.integers(0, 7))):
-        letters = "".join("0123456789ABRGKMNE"[k] for k in rng.integers(0, 18, int(rng.integers(1, 12))))
+        text = letters(rng, "0123456789ABRGKMNE", 1, 12)
         size = float(np.exp(rng.uniform(np.log(0.2), np.log(2.5))))
         at = (int(rng.uniform(0, 0.8) * width), int(rng.uniform(0.1, 1.0) * height))
-        cv2.putText(texture, letters, at, 0, size, ink, max(1, round(2 * size)), cv2.LINE_AA)
+        cv2.putText(texture, text, at, 0, size, ink, max(1, round(2 * size)), cv2.LINE_AA)

@@ -62,6 +62,11 @@ def surface(rng: np.random.Generator, low: float = 0.02, high: float = 0.8) -> C
     return _COLORS[max(0, min(4095, int(rng.integers(first, last + 1))))]
 
 
+def reach(rng: np.random.Generator, canvas: Canvas, low: float, high: float) -> float:
+    """Log-uniform part of the image's width, pixels."""
+    return canvas.size[0] * float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def paint(canvas: Canvas, points: np.ndarray, code: Code, owner: int) -> None:
     """Cover a convex polygon [n, 2] with one surface; it hides what shines behind it."""
     fixed = np.minimum(np.maximum(points * (1 << _SHIFT), -_FAR), _FAR).astype(np.int32)

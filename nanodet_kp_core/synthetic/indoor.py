@@ -7,8 +7,9 @@ import numpy as np
 
 from nanodet_kp_core.synthetic.arena import shine_line, taper
 from nanodet_kp_core.synthetic.boards import board
-from nanodet_kp_core.synthetic.canvas import Canvas, paint, paint_line, quad_window, surface, warped
+from nanodet_kp_core.synthetic.canvas import Canvas, paint, paint_line, quad_window, reach, surface, warped
 from nanodet_kp_core.synthetic.lights import any_light, bar_quad, strength, team_light
+from nanodet_kp_core.synthetic.stickers import letters
 
 
 def indoor(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -43,15 +44,10 @@ def _panel(rng: np.random.Generator, center: np.ndarray, width: float, height: f
     return quad
 
 
-def _reach(rng: np.random.Generator, canvas: Canvas, low: float, high: float) -> float:
-    """Log-uniform part of the image's width, pixels."""
-    return canvas.size[0] * float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
 def windows(rng: np.random.Generator, canvas: Canvas) -> None:
     """A row of bright windows with mullions."""
     w, h = canvas.size
-    width, first = _reach(rng, canvas, 0.06, 0.4), rng.uniform((-0.1, 0.0), (0.9, 0.5)) * (w, h)
+    width, first = reach(rng, canvas, 0.06, 0.4), rng.uniform((-0.1, 0.0), (0.9, 0.5)) * (w, h)
     height, light = width * float(rng.uniform(0.6, 2.0)), team_light(rng, "W") * np.float32(rng.uniform(0.4, 3.0))
     frame, bar = surface(rng, 0.01, 0.6), max(1.0, width * float(rng.uniform(0.02, 0.08)))
     for k in range(int(rng.integers(1, 5))):
@@ -70,7 +66,7 @@ def tube_rows(rng: np.random.Generator, canvas: Canvas) -> None:
     w, h = canvas.size
     vanish = rng.uniform((0.1, 0.15), (0.9, 0.6)) * (w, h)
     light = team_light(rng, "W") * np.float32(strength(rng) + 0.6)
-    width = _reach(rng, canvas, 0.01, 0.04)
+    width = reach(rng, canvas, 0.01, 0.04)
     across = rng.random() < 0.4  # tubes that lie across the view
     for x in rng.uniform(-0.6, 1.6, int(rng.integers(1, 4))) * w:
         top = np.array([x, -0.15 * h])
@@ -88,8 +84,7 @@ def led_screen(rng: np.random.Generator, canvas: Canvas) -> None:
     rows, columns = int(rng.integers(7, 20)), int(rng.integers(16, 60))
     glyphs = np.zeros((rows, columns), np.uint8)
     if rng.random() < 0.6:
-        letters = "".join("0123456789ABRM:"[k] for k in rng.integers(0, 15, int(rng.integers(1, 6))))
-        cv2.putText(glyphs, letters, (1, rows - 2), 0, rows / 30, 255, 1)
+        cv2.putText(glyphs, letters(rng, "0123456789ABRM:", 1, 6), (1, rows - 2), 0, rows / 30, 255, 1)
     else:
         glyphs[:] = (rng.random((rows, columns)) < rng.uniform(0.1, 0.9)) * 255
     light = any_light(rng) * np.float32(strength(rng))
@@ -97,7 +92,7 @@ def led_screen(rng: np.random.Generator, canvas: Canvas) -> None:
     if rng.random() < 0.7:
         dots *= np.tile(np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]], np.uint8), (rows, columns))
     texture = (dots[..., None] / np.float32(255)) * light + np.float32(0.002)
-    width = _reach(rng, canvas, 0.08, 0.5)
+    width = reach(rng, canvas, 0.08, 0.5)
     quad = _panel(rng, rng.uniform((0, 0), (1, 0.8)) * canvas.size, width, width * rows / columns)
     paint(canvas, quad, (18, 18, 18), 0)
     shine_texture(canvas, texture.astype(np.float32), quad)
@@ -105,7 +100,7 @@ def led_screen(rng: np.random.Generator, canvas: Canvas) -> None:
 
 def monitor(rng: np.random.Generator, canvas: Canvas) -> None:
     """The bright screen of a monitor or a laptop in its dark frame."""
-    width = _reach(rng, canvas, 0.1, 0.7)
+    width = reach(rng, canvas, 0.1, 0.7)
     quad = _panel(rng, rng.uniform(-0.1, 1.1, 2) * canvas.size, width, width * float(rng.uniform(0.5, 0.75)))
     middle = quad.mean(0)
     foot = middle + 1.6 * (quad[[1, 2]].mean(0) - middle)
@@ -124,7 +119,7 @@ def monitor(rng: np.random.Generator, canvas: Canvas) -> None:
 def chair(rng: np.random.Generator, canvas: Canvas) -> None:
     """An office chair: back, seat, post and a star with castors, dark before the room."""
     w, h = canvas.size
-    size, at = _reach(rng, canvas, 0.08, 0.4), rng.uniform((0, 0.2), (1, 0.9)) * (w, h)
+    size, at = reach(rng, canvas, 0.08, 0.4), rng.uniform((0, 0.2), (1, 0.9)) * (w, h)
     code, metal = surface(rng, 0.004, 0.06), surface(rng, 0.01, 0.5)
     back = bar_quad(at - (0, 0.75 * size), size, 0.75 * size, float(rng.normal(0, 0.1)))
     paint(canvas, back, code, 0)
@@ -145,7 +140,7 @@ def chair(rng: np.random.Generator, canvas: Canvas) -> None:
 def legs(rng: np.random.Generator, canvas: Canvas) -> None:
     """Somebody's legs and shoes."""
     w, h = canvas.size
-    size, foot = _reach(rng, canvas, 0.2, 0.9), rng.uniform((0, 0.5), (1, 1.1)) * (w, h)
+    size, foot = reach(rng, canvas, 0.2, 0.9), rng.uniform((0, 0.5), (1, 1.1)) * (w, h)
     trousers, shoes = surface(rng, 0.004, 0.25), surface(rng, 0.004, 0.7)
     for k in (-1, 1):
         at = foot + (k * size * rng.uniform(0.06, 0.16), rng.normal(0, 0.04) * size)
@@ -158,7 +153,7 @@ def legs(rng: np.random.Generator, canvas: Canvas) -> None:
 def cone(rng: np.random.Generator, canvas: Canvas) -> None:
     """A traffic cone with a pale band, at times mirrored in the floor."""
     w, h = canvas.size
-    size, foot = _reach(rng, canvas, 0.05, 0.25), rng.uniform((0, 0.35), (1, 1)) * (w, h)
+    size, foot = reach(rng, canvas, 0.05, 0.25), rng.uniform((0, 0.35), (1, 1)) * (w, h)
     orange, pale = (25, 110, 225), (215, 220, 225)
     shades = ((-1.0, 1.0), (1.0, 0.45)) if rng.random() < 0.5 else ((-1.0, 1.0),)
     for up, shade in shades:

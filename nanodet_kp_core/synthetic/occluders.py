@@ -7,7 +7,7 @@ import numpy as np
 
 from nanodet_kp_core.synthetic.canvas import OCCLUDER, Canvas, Code, paint, surface
 from nanodet_kp_core.synthetic.lights import bar_quad
-from nanodet_kp_core.synthetic.stickers import sticker_mask
+from nanodet_kp_core.synthetic.stickers import letters, sticker_mask
 
 
 def paint_occluders(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -74,8 +74,8 @@ def broadcast_overlay(rng: np.random.Generator, image: np.ndarray, owner: np.nda
             if rng.random() < 0.6:
                 _counts_beside(rng, image, at, radius)
         else:
-            letters = "".join("0123456789ABRGK "[k] for k in rng.integers(0, 16, int(rng.integers(2, 9))))
-            cv2.putText(image, letters, (at[0], top + height - 2), 0, height / 32, (255, 255, 255), 1, cv2.LINE_AA)
+            text = letters(rng, "0123456789ABRGK ", 2, 9)
+            cv2.putText(image, text, (at[0], top + height - 2), 0, height / 32, (255, 255, 255), 1, cv2.LINE_AA)
     owner[max(0, top) : top + height, max(0, left) : max(0, right)] = OCCLUDER
 
 

@@ -85,6 +85,11 @@ def mask_shape(plate_width: float, scale: float) -> tuple[int, int]:
     return round(PANEL_HEIGHT * scale), round(plate_width * scale)
 
 
+def letters(rng: np.random.Generator, alphabet: str, least: int, end: int) -> str:
+    """`least` to `end` - 1 random letters, for writing that is no sticker."""
+    return "".join(alphabet[k] for k in rng.integers(0, len(alphabet), int(rng.integers(least, end))))
+
+
 @lru_cache(maxsize=128)
 def sticker_mask(number: str, plate_width: float, scale: float = 2.0, zoom: float = 1.0, cut: int = 0) -> np.ndarray:
     """Printed part of the sticker, uint8 [h, w], `scale` pixels per mm; of a large plate's sticker too.

@@ -60,17 +60,19 @@ def refined(
         found = replace(found, corners=bars(image, found.corners, channel_order, halved))
     if refiner.metadata.light_bars:
         found = found.part(possible_plates(found.corners, image.shape[1::-1]))
-        if len(found.scores) > 1:  # a single plate is nothing's reflection
-            found = found.part(_without_reflections(refiner, found))
+        found = _without_reflections(refiner, found)
     return found
 
 
-def _without_reflections(refiner: Refiner, found: Refinements) -> np.ndarray:
-    """Indices of the plates that no floor mirrors, in order."""
+def _without_reflections(refiner: Refiner, found: Refinements) -> Refinements:
+    """The plates that are no reflections of others."""
+    if len(found.scores) < 2:  # a single plate is nothing's reflection
+        return found
     nameless = number_scores(found.number_logits, refiner.metadata.number_temperature) < NAMELESS
     if not nameless.any():
-        return np.arange(len(nameless))
-    return np.flatnonzero(~are_reflections(found.corners, nameless, refiner.colors(found.class_ids)))
+        return found
+    reflections = are_reflections(found.corners, nameless, refiner.colors(found.class_ids))
+    return found.part(np.flatnonzero(~reflections))
 
 
 def scores_of_looks(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
