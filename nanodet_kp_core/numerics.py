@@ -1,4 +1,4 @@
-"""Logits and scores as arrays."""
+"""Logits and scores as arrays, and log-uniform draws."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def logit(scores: np.ndarray | float) -> np.ndarray:
 def finite_logit(scores: np.ndarray) -> np.ndarray:
     """As logit, of scores that are cut to 1e-6 from 0 and from 1."""
     return logit(np.minimum(np.maximum(scores.astype(np.float64), 1e-6), 1 - 1e-6))  # clip takes twice the time
+
+
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A random number from low to high, both above 0. Its logarithm is uniform: every doubling is as likely."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def logistic_weights(features: np.ndarray, truth: np.ndarray, ridge: float = 1e-3) -> np.ndarray:

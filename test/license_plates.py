@@ -18,6 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from nanodet_kp_core.files import write_atomically
 from nanodet_kp_core.labels.coco import coco_document
@@ -94,7 +96,7 @@ def view(rng: np.random.Generator, flat: Flat, size: tuple[int, int]) -> np.ndar
     middle = flat.corners.mean(axis=0)
     points = np.column_stack([flat.corners - middle, np.zeros(4)]) @ turn.T / span + (0, 0, 3.0)
     seen = points[:, :2] / points[:, 2:]
-    wanted = float(np.exp(rng.uniform(np.log(LEAST), np.log(MOST))))
+    wanted = log_uniform(rng, LEAST, MOST)
     seen *= wanted / np.ptp(seen[:, 0])
     room = np.ptp(seen, axis=0) / 2 + 4
     seen += rng.uniform(np.minimum(room, np.array(size) / 2), np.maximum(np.array(size) - room, np.array(size) / 2))

@@ -16,6 +16,7 @@ import numpy as np
 from nanodet_kp_core.crops.crop_files import joined
 from nanodet_kp_core.geometry import boxes_of_corners, diagonals
 from nanodet_kp_core.labels.sample import Record, Sample
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.runtime.detection.detector import Detector
 from nanodet_kp_core.runtime.refinement.bar_rules import new_pairs
 from nanodet_kp_core.runtime.refinement.crops import (
@@ -159,7 +160,7 @@ def _pairs_with_half_seen(rng: np.random.Generator, plates: np.ndarray, ignore_b
 
 def _anywhere(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """A quadrilateral of a plate's proportions somewhere in the image: what all the rest looks like."""
-    height = float(np.exp(rng.uniform(np.log(6), np.log(60))))
+    height = log_uniform(rng, 6, 60)
     box = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) / 2 * (height * rng.uniform(2.0, 4.3), height)
     return jittered(rng, box + rng.uniform(0, 1, 2) * (shape[1], shape[0]), 1.0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.synthetic.canvas import Canvas, paint, quad_window, shine, surface
 from nanodet_kp_core.synthetic.lights import bar_quad, strength, team_light
 
@@ -63,13 +64,13 @@ def shine_line(
 def slanted_pair(rng: np.random.Generator, canvas: Canvas) -> None:
     """Two strips side by side, 1.1 to 3 times as long as they are apart, that lean together: no plate does that."""
     w, h = canvas.size
-    length = float(np.exp(rng.uniform(np.log(8), np.log(0.45 * w))))
+    length = log_uniform(rng, 8, 0.45 * w)
     tilt = rng.uniform(0.15, 0.9) * (1 if rng.random() < 0.5 else -1)
     along = np.array([np.sin(tilt), np.cos(tilt)]) * length
     gap = length / rng.uniform(1.1, 3.0)
     first = rng.uniform(0.02, 0.98, 2) * (w, h) - along / 2
     second = first + (gap, gap * rng.normal(0, 0.15))
-    width = max(1.0, length * float(np.exp(rng.uniform(np.log(0.03), np.log(0.14)))))
+    width = max(1.0, length * log_uniform(rng, 0.03, 0.14))
     far = float(rng.uniform(0.6, 1.0))  # perspective: the upper ends are farther
     light = arena_light(rng) * np.float32(strength(rng))
     if rng.random() < 0.5:  # the board that carries them
@@ -91,7 +92,7 @@ def lit_ramp(rng: np.random.Generator, canvas: Canvas) -> None:
     left, right = near - side / 2, near + side / 2
     ends = [point + share * (vanish - point) for point in (left, right)]
     paint(canvas, np.array([ends[0], left, right, ends[1]]), surface(rng, 0.03, 0.5), 0)
-    width = w * float(np.exp(rng.uniform(np.log(0.006), np.log(0.03))))
+    width = w * log_uniform(rng, 0.006, 0.03)
     light = arena_light(rng) * np.float32(strength(rng))
     both = rng.random() < 0.7
     for point, end in zip((left, right), ends) if both else [(left, ends[0])]:
@@ -103,7 +104,7 @@ def border_lines(rng: np.random.Generator, canvas: Canvas) -> None:
     w, h = canvas.size
     start = np.array([rng.uniform(-0.3, 0.6) * w, rng.uniform(0.1, 1.1) * h])
     step = np.array([rng.uniform(0.4, 1.5) * w, rng.normal(0, 0.25) * h])
-    width = w * float(np.exp(rng.uniform(np.log(0.004), np.log(0.025))))
+    width = w * log_uniform(rng, 0.004, 0.025)
     light = arena_light(rng) * np.float32(strength(rng))
     for _ in range(int(rng.integers(1, 4))):
         shine_line(canvas, start, start + step, max(0.8, width * rng.uniform(0.2, 1)), width, light)
@@ -115,7 +116,7 @@ def energy_mechanism(rng: np.random.Generator, canvas: Canvas) -> None:
     """A wheel of five arms with lit, square or ringed ends in one team's color; parts of it may be outside."""
     w, h = canvas.size
     center = rng.uniform(-0.1, 1.1, 2) * (w, 0.9 * h)
-    reach = float(np.exp(rng.uniform(np.log(0.12), np.log(0.9)))) * w
+    reach = log_uniform(rng, 0.12, 0.9) * w
     light = (team_light(rng, "BR"[int(rng.integers(2))]) + np.float32(0.1)) * np.float32(strength(rng))
     squeeze, start = float(rng.uniform(0.6, 1.0)), float(rng.uniform(0, 6.28))
     size, ringed = reach * float(rng.uniform(0.14, 0.24)), rng.random() < 0.5
@@ -173,7 +174,7 @@ def floor_markings(rng: np.random.Generator, canvas: Canvas) -> None:
     for _ in range(int(rng.integers(1, 4))):
         code = surface(rng, 0.3, 0.95) if rng.random() < 0.6 else _paint_code(rng)
         center = rng.uniform((0, 0.35), (1, 1.05)) * (w, h)
-        reach, flat = w * float(np.exp(rng.uniform(np.log(0.06), np.log(0.6)))), float(rng.uniform(0.15, 0.7))
+        reach, flat = w * log_uniform(rng, 0.06, 0.6), float(rng.uniform(0.15, 0.7))
         thick = max(1, int(reach * rng.uniform(0.02, 0.12)))
         kind = rng.random()
         if kind < 0.35:  # tape, at times doubled

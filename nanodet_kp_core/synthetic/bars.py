@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.plate import BAR_LENGTH, corner_points
 from nanodet_kp_core.synthetic.canvas import Canvas, Window, quad_window, shine
 from nanodet_kp_core.synthetic.geometry import PlatePose
@@ -56,7 +57,7 @@ def draw_bar_look(rng: np.random.Generator, light: np.ndarray, strength: float, 
     exact: upright, `BAR_LENGTH` long.
     """
     wide = rng.random() < 0.3
-    rim = min(strength, float(np.exp(rng.uniform(np.log(0.35), np.log(2.5)))))
+    rim = min(strength, log_uniform(rng, 0.35, 2.5))
     look = BarLook(
         thickness=float(rng.uniform(0.013, 0.022) if wide else rng.uniform(0.006, 0.014)),
         length=BAR_LENGTH if exact else length,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.synthetic.canvas import Canvas, Code, paint, paint_texture, reach, surface
 from nanodet_kp_core.synthetic.lights import bar_quad
 from nanodet_kp_core.synthetic.stickers import letters
@@ -88,6 +89,6 @@ def _writing(rng: np.random.Generator, texture: np.ndarray, ink: Code) -> None:
     height, width = texture.shape[:2]
     for _ in range(int(rng.integers(0, 7))):
         text = letters(rng, "0123456789ABRGKMNE", 1, 12)
-        size = float(np.exp(rng.uniform(np.log(0.2), np.log(2.5))))
+        size = log_uniform(rng, 0.2, 2.5)
         at = (int(rng.uniform(0, 0.8) * width), int(rng.uniform(0.1, 1.0) * height))
         cv2.putText(texture, text, at, 0, size, ink, max(1, round(2 * size)), cv2.LINE_AA)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.synthetic.sensor import Exposure, Finish
 
 Range = tuple[float, float]
@@ -116,8 +117,8 @@ def usual_exposure(rng: np.random.Generator, scale: float, kind: CameraKind) -> 
         defocus=float(rng.uniform(*sharp)),
         near=float(rng.uniform(*kind.near)) * grow,
         near_share=float(rng.uniform(*kind.near_share)),
-        wide_share=float(np.exp(rng.uniform(np.log(0.002), np.log(0.1)))),
-        broad_share=float(np.exp(rng.uniform(np.log(0.001), np.log(0.04)))),
+        wide_share=log_uniform(rng, 0.002, 0.1),
+        broad_share=log_uniform(rng, 0.001, 0.04),
         halo=(float(rng.uniform(5, 12)) * grow, float(rng.uniform(15, 40)) * grow),
         shrink=float(rng.uniform(*finish.shrink[1:])) if rng.random() < finish.shrink[0] else 1.0,
         quality=int(rng.integers(*finish.quality)) if rng.random() < finish.jpeg else 0,
@@ -127,20 +128,20 @@ def usual_exposure(rng: np.random.Generator, scale: float, kind: CameraKind) -> 
 
 def defocused(rng: np.random.Generator, exposure: Exposure, grow: float) -> Exposure:
     """The exposure with a lens so far out of focus that each light becomes a disc, or the shape of the aperture."""
-    radius = float(np.exp(rng.uniform(np.log(2.0), np.log(12.0)))) * grow
+    radius = log_uniform(rng, 2.0, 12.0) * grow
     blades = int(rng.integers(5, 9)) if rng.random() < 0.4 else 0
     return replace(exposure, disc=radius, blades=blades, blur=0.0)
 
 
 def smeared(rng: np.random.Generator, exposure: Exposure, grow: float) -> Exposure:
     """The exposure with a motion as long as bars, so that these become squares or wide or long blobs."""
-    length = float(np.exp(rng.uniform(np.log(6.0), np.log(36.0)))) * grow
+    length = log_uniform(rng, 6.0, 36.0) * grow
     angle = rng.normal(0, 0.25) + (np.pi / 2 if rng.random() < 0.35 else 0.0)
     return replace(exposure, blur=length, angle=float(angle))
 
 
 def blown_out(rng: np.random.Generator, exposure: Exposure, grow: float) -> Exposure:
     """The exposure in a bright room where the light of bars spills far: white ovals with a colored rim."""
-    near, share = float(rng.uniform(1.8, 5.0)) * grow, float(np.exp(rng.uniform(np.log(0.5), np.log(3.0))))
-    ambient = float(np.exp(rng.uniform(np.log(0.2), np.log(1.2))))
+    near, share = float(rng.uniform(1.8, 5.0)) * grow, log_uniform(rng, 0.5, 3.0)
+    ambient = log_uniform(rng, 0.2, 1.2)
     return replace(exposure, ambient=ambient, black=0.0, near=near, near_share=share)

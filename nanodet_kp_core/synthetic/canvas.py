@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
+
 OCCLUDER = 255
 BODY = 254
 """Owners that are no plate; 0 is the background."""
@@ -64,7 +66,7 @@ def surface(rng: np.random.Generator, low: float = 0.02, high: float = 0.8) -> C
 
 def reach(rng: np.random.Generator, canvas: Canvas, low: float, high: float) -> float:
     """Log-uniform part of the image's width, pixels."""
-    return canvas.size[0] * float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    return canvas.size[0] * log_uniform(rng, low, high)
 
 
 def paint(canvas: Canvas, points: np.ndarray, code: Code, owner: int) -> None:

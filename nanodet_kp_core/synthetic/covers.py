@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.plate import corner_points
 from nanodet_kp_core.synthetic.canvas import (
     BODY,
@@ -65,7 +66,7 @@ def draw_cover(rng: np.random.Generator, color: str, number: str, width: float) 
         length=width * float(rng.uniform(1.0, 3.0) if width > 0.2 else rng.uniform(1.5, 4.0)),
         thickness=float(rng.uniform(0.008, 0.035)),
         gap=float(rng.uniform(0.005, 0.07)),
-        light=white * np.float32(np.exp(rng.uniform(np.log(1.0), np.log(60)))),
+        light=white * np.float32(log_uniform(rng, 1.0, 60)),
     )
     return Cover(
         skirt=(bright, growth) if has[0] else None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanodet_kp_core.labels.sample import Sample
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.synthetic.arena import arena, floor_markings
 from nanodet_kp_core.synthetic.background import background
 from nanodet_kp_core.synthetic.cameras import CameraKind, draw_exposure
@@ -69,7 +70,7 @@ def random_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
     Its optical axis may leave the image, since images are also cut out of larger ones.
     """
     w, h = size
-    focal = w * float(np.exp(rng.uniform(np.log(0.8), np.log(4.0))))
+    focal = w * log_uniform(rng, 0.8, 4.0)
     roll = float(rng.normal(0, 0.06) if rng.random() < 0.8 else rng.uniform(-0.8, 0.8))
     shift = rng.uniform(-1, 1, 2) * 0.3 * (w, h)
     corner = (np.abs(shift) + np.array([w, h]) / 2) / focal
@@ -146,7 +147,7 @@ def _robots(
     jobs = [(float(px), False) for px in widths]
     if rng.random() < _ROWS:
         high = max(min(plate_px[1], 0.16 * w), plate_px[0])
-        jobs.append((float(np.exp(rng.uniform(np.log(plate_px[0]), np.log(high)))), True))
+        jobs.append((log_uniform(rng, plate_px[0], high), True))
     plates: list[PlateView] = []
     owner = 1
     for px, row in sorted(jobs):

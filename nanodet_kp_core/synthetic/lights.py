@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.synthetic.canvas import BODY, Canvas, paint, shine
 
 LONE_HOUSING = (12, 12, 12)
@@ -48,14 +49,14 @@ def bar_quad(center: np.ndarray, length: float, width: float, angle: float) -> n
 
 def strength(rng: np.random.Generator) -> float:
     """Radiance of a light, 1 just saturates."""
-    return float(np.exp(rng.uniform(np.log(0.4), np.log(12))))
+    return log_uniform(rng, 0.4, 12)
 
 
 def stray_lights(rng: np.random.Generator, canvas: Canvas) -> None:
     """Strips, lamps and windows anywhere behind the robots. What is drawn here is never labeled."""
     w, h = canvas.size
     for _ in range(rng.poisson(1.0)):
-        strip(rng, canvas, rng.uniform(0, 1, 2) * (w, h), float(np.exp(rng.uniform(np.log(4), np.log(0.6 * w)))))
+        strip(rng, canvas, rng.uniform(0, 1, 2) * (w, h), log_uniform(rng, 4, 0.6 * w))
     for _ in range(rng.poisson(0.4)):
         center = rng.uniform(0, 1, 2) * (w, h * 0.6)
         size = np.exp(rng.uniform(np.log(2), np.log(0.25 * w), 2))
@@ -83,7 +84,7 @@ def strip(
 ) -> None:
     """A light strip of `length` pixels; `angle` 0 is upright, None any."""
     tilt = float(rng.uniform(0, np.pi)) if angle is None else angle
-    thickness = max(1.0, length * float(np.exp(rng.uniform(np.log(0.02), np.log(0.35)))))
+    thickness = max(1.0, length * log_uniform(rng, 0.02, 0.35))
     shine(canvas, bar_quad(center, length, thickness, tilt), any_light(rng) * strength(rng))
 
 
@@ -136,9 +137,9 @@ def lone_bar(rng: np.random.Generator, canvas: Canvas, quad: np.ndarray, color: 
 def mirrored_bars(rng: np.random.Generator, canvas: Canvas) -> None:
     """Bars of a robot outside the image, mirrored in the floor: dim, soft, smeared downward."""
     w, h = canvas.size
-    length = float(np.exp(rng.uniform(np.log(6), np.log(0.3 * h))))
+    length = log_uniform(rng, 6, 0.3 * h)
     first, gap = rng.uniform(0, 1, 2) * (w, h), length * rng.uniform(0.8, 4)
-    light = team_light(rng, "BR"[int(rng.integers(2))]) * np.float32(np.exp(rng.uniform(np.log(0.03), np.log(0.8))))
+    light = team_light(rng, "BR"[int(rng.integers(2))]) * np.float32(log_uniform(rng, 0.03, 0.8))
     soft: np.ndarray = np.zeros((h // 2 + 1, w // 2 + 1, 3), np.float32)
     for k in range(int(rng.integers(2, 5))):
         center = first + (k * gap + rng.normal(0, 0.1) * gap, rng.normal(0, 0.1) * length)
@@ -153,7 +154,7 @@ def mirrored_bars(rng: np.random.Generator, canvas: Canvas) -> None:
 def _sign(rng: np.random.Generator, canvas: Canvas) -> None:
     """A lit sign on a dark box, of a few thick strokes: an exit sign, a mark, a switch. Mostly green or white."""
     w, h = canvas.size
-    size = float(np.exp(rng.uniform(np.log(5), np.log(60))))
+    size = log_uniform(rng, 5, 60)
     middle = rng.uniform(0.05, 0.95, 2) * (w, h)
     turn = float(rng.normal(0, 0.1))
     height, width = rng.uniform(1.1, 1.8) * size, rng.uniform(1.1, 2.2) * size
@@ -177,7 +178,7 @@ def _mismatched_pair(rng: np.random.Generator, canvas: Canvas) -> None:
     """Two bars that make no plate: too far apart or too close, of different length, direction or color, or leaning
     together."""
     w, h = canvas.size
-    length = float(np.exp(rng.uniform(np.log(5), np.log(0.25 * w))))
+    length = log_uniform(rng, 5, 0.25 * w)
     first = rng.uniform(0.1, 0.9, 2) * (w, h)
     fault = ("far", "close", "shifted", "turned", "colors", "slanted")[int(rng.integers(6))]
     low, high = {"far": (5.8, 10.0), "close": (0.25, 0.6)}.get(fault, (1.5, 4.2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.synthetic.canvas import OCCLUDER, Canvas, Code, paint, surface
 from nanodet_kp_core.synthetic.lights import bar_quad
 from nanodet_kp_core.synthetic.stickers import letters, sticker_mask
@@ -30,7 +31,7 @@ def paint_occluders(rng: np.random.Generator, canvas: Canvas) -> None:
 def _mesh(rng: np.random.Generator, canvas: Canvas) -> None:
     """A fence or a protective grid in front of a part of the image."""
     w, h = canvas.size
-    step = float(np.exp(rng.uniform(np.log(4), np.log(28))))
+    step = log_uniform(rng, 4, 28)
     width = max(0.35, step * float(rng.uniform(0.06, 0.22)))
     center, size = rng.uniform(0.2, 0.8, 2) * (w, h), rng.uniform(0.3, 2.0, 2) * (w, h)
     low = np.clip(center - size / 2, 0, (w, h)).astype(int)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.plate import BAR_LENGTH, LARGE_WIDTH, corner_points
 from nanodet_kp_core.synthetic import bars
 from nanodet_kp_core.synthetic.bars import BarLook
@@ -77,7 +78,7 @@ def draw_look(rng: np.random.Generator, color: str, number: str, width: float, e
     # Long exposures show bright scenes and bright bars; worn LEDs in daylight hardly saturate.
     dim = exposure.ambient > 0.3 and rng.random() < 0.2
     low, high = (0.5, 3.0) if dim else (1.2, 120.0)
-    brightness = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * exposure.ambient**0.15
+    brightness = log_uniform(rng, low, high) * exposure.ambient**0.15
     length = BAR_LENGTH * float(rng.uniform(0.96, 1.04))
     look = bars.draw_bar_look(rng, team_light(rng, color if color != "N" else "W"), brightness, length, exact)
     housing = surface(rng, 0.15, 0.9)

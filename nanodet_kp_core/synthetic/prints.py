@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from nanodet_kp_core.numerics import log_uniform
 from nanodet_kp_core.synthetic.canvas import encode
 from nanodet_kp_core.synthetic.stickers import DIGITS, PANEL_HEIGHT, frame_mask, sticker_mask
 from nanodet_kp_core.synthetic.targets import VARIANTS, old_mask, target_mask
@@ -117,8 +118,8 @@ def draw_print(rng: np.random.Generator, style: Style) -> Print:
     c, s = zoom * np.cos(turn), zoom * np.sin(turn)
     shift = rng.normal(0, 2.5, 2)
     low, high = style.material.low, style.material.high
-    base = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    other = float(np.exp(rng.uniform(np.log(0.008), np.log(0.09)))) if style.inverted else float(rng.uniform(0.3, 0.95))
+    base = log_uniform(rng, low, high)
+    other = log_uniform(rng, 0.008, 0.09) if style.inverted else float(rng.uniform(0.3, 0.95))
     if style.kind == "bare":
         other = base * float(rng.uniform(0.4, 0.8))
     elif not style.inverted:
